@@ -1,0 +1,68 @@
+"""The Python API: the same things as the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gansmith import config, registry
+from gansmith.bundle import Model
+from gansmith.bundle import load as load
+from gansmith.errors import GansmithError
+from gansmith.game import Game, ImageSpec
+
+
+def build(family: str, *, size: int | tuple[int, int], channels: int, classes: int = 0, **settings: Any) -> Game:
+    """An untrained game of a family; its networks are attributes (``generator``, ``discriminator``, ...).
+
+    Args:
+        family: a name of :func:`families`, or a dotted module path of your own family.
+        size: pixels a side, or (height, width).
+        channels: 1, 3 or 4.
+        classes: number of classes; more than 0 makes it conditional where the family can be.
+        settings: the family's own settings, by name.
+
+    Raises:
+        GansmithError: unknown family or setting, or a size that the family cannot make.
+    """
+    kind = registry.family(family)
+    height, width = (size, size) if isinstance(size, int) else size
+    if height < 1 or width < 1 or channels < 1 or classes < 0:
+        raise GansmithError(f"size, channels and classes must be positive, not {size}, {channels}, {classes}.")
+    if classes and "conditional" not in settings and hasattr(kind.Config, "conditional"):
+        settings["conditional"] = True
+    spec = ImageSpec(height, width, channels, classes, other_channels=channels if kind.data in ("paired", "unpaired") else 0)
+    return kind(config.make(kind.Config, settings, family), spec)
+
+
+def train(
+    family: str,
+    *,
+    data: str | Path | Sequence[str] = "mnist10k",
+    out: str | Path | None = None,
+    quiet: bool = False,
+    **settings: Any,
+) -> Model:
+    """Train a family, as ``gansmith train`` does, and return the model.
+
+    Args:
+        family: a name of :func:`families`, or a dotted module path of your own family.
+        data: a folder, zip, .npz, IDX file, ``hf:NAME`` or a standard name; two of them for two-sided families.
+        out: the run folder; by default ``runs/FAMILY-DATA-NUMBER``.
+        quiet: show no progress.
+        settings: run settings (``images=``, ``steps=``, ``batch=``, ``seed=``, ``size=``, ...) and the family's own.
+
+    Raises:
+        GansmithError: something the caller can put right.
+    """
+    from gansmith.training import settings_from
+    from gansmith.training import train as run_training
+
+    kind = registry.family(family)
+    data = (str(data),) if isinstance(data, (str, Path)) else tuple(map(str, data))
+    run_settings, family_config = settings_from(kind, None if out is None else Path(out), data=data, **settings)
+    return run_training(kind, settings=run_settings, family_config=family_config, quiet=quiet).model
+
+
+__all__ = ["build", "load", "train"]

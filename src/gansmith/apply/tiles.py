@@ -1,0 +1,209 @@
+"""A picture of any size through a network, in tiles whose seams cannot be seen and with memory that does not grow.
+
+Tiles overlap; the outer quarter of an overlap is context only and the middle half blends one tile into the next.
+Networks with instance norm see the statistics of the whole picture in every tile: they are taken once, from the whole
+picture where it is small and from windows spread over it where it is not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from gansmith.data.batches import to_float, to_uint8
+from gansmith.errors import GansmithError
+from gansmith.nn.norms import forget_statistics, statistics_mode
+from gansmith.translation import Translation
+
+STATISTICS_PIXELS = 1 << 20
+"""Instance-norm statistics are taken from this many pixels at most."""
+_WINDOW = 256
+
+Progress = Callable[[int, int], None]
+"""Called with (tiles done, tiles in all)."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """A tile's extent along one axis of the input, and its share of every pixel there (the shares of all tiles are 1)."""
+
+    start: int
+    stop: int
+    share: Tensor
+
+
+def spans(length: int, tile: int, overlap: int, align: int, scale: int = 1) -> list[Span]:
+    """Cut an axis into overlapping tiles.
+
+    Args:
+        length: pixels of the axis.
+        tile: pixels of a tile; the last may be a little longer.
+        overlap: pixels that neighbours share.
+        align: tiles start at multiples of this.
+        scale: output pixels per input pixel; shares are [(stop - start) * scale].
+    """
+    tile, overlap = max(align, tile // align * align), -(-overlap // align) * align
+    if length <= tile:
+        return [Span(0, length, torch.ones(length * scale))]
+    step = tile - overlap
+    if step < align:
+        raise GansmithError(f"Tiles of {tile} px are too small for an overlap of {overlap} px. Use larger tiles.")
+    starts = [*range(0, length - tile, step), (length - tile) // align * align]
+    ends = [start + tile for start in starts[:-1]] + [length]
+    total = torch.zeros(length * scale)
+    raw = []
+    for i, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        position = (torch.arange((end - start) * scale) + 0.5) / scale
+        margin = overlap / 4
+        weight = torch.ones_like(position)
+        if i > 0:
+            weight = torch.minimum(weight, (position - margin) / max(overlap - 2 * margin, 1e-6))
+        if i < len(starts) - 1:
+            weight = torch.minimum(weight, ((end - start) - position - margin) / max(overlap - 2 * margin, 1e-6))
+        weight = weight.clamp(0, 1)
+        total[start * scale : end * scale] += weight
+        raw.append((start, end, weight))
+    return [Span(start, end, weight / total[start * scale : end * scale].clamp(min=1e-6)) for start, end, weight in raw]
+
+
+@torch.inference_mode()
+def translate_picture(
+    game: Translation,
+    pixels: np.ndarray,
+    *,
+    direction: str = "ab",
+    mask: np.ndarray | None = None,
+    tile: int = 0,
+    progress: Progress = lambda done, of: None,
+) -> np.ndarray:
+    """Translate one picture of any size.
+
+    Args:
+        game: an eval-mode model.
+        pixels: uint8 [H, W, C], C the channels the model takes.
+        direction: which way.
+        mask: bool [H, W], True where to fill, for models that take one. What is False comes back bit for bit.
+        tile: pixels of a tile of the input; 0 takes 512 and less for models that enlarge.
+        progress: told after every tile.
+
+    Returns:
+        uint8 [H * scale, W * scale, C'].
+    """
+    if game.takes_mask and mask is None:
+        raise GansmithError("This model fills holes: give --mask PICTURE (white where to fill) or --box x,y,w,h.")
+    if mask is not None and mask.shape != pixels.shape[:2]:
+        raise GansmithError(f"The mask is {mask.shape[1]}x{mask.shape[0]} and the picture {pixels.shape[1]}x{pixels.shape[0]}; they must be the same size.")
+    overview_size = game.overview_size
+    if overview_size and min(pixels.shape[:2]) > overview_size and not tile:
+        return _by_overview(game, pixels, overview_size, progress)
+    align, overlap = game.alignment, game.overlap
+    tile = tile or max(512 // game.scale, 2 * overlap)
+    tile = max(tile, 2 * align, -(-overlap // align) * align + align)
+    rows = spans(pixels.shape[0], tile, overlap, align, game.scale)
+    columns = spans(pixels.shape[1], tile, overlap, align, game.scale)
+    if len(rows) == len(columns) == 1:
+        result = _run(game, pixels, direction, mask)
+        progress(1, 1)
+        return _kept(to_uint8(result)[0].permute(1, 2, 0).numpy(), pixels, mask)
+    with statistics_mode(game, "pool") as normalised:
+        if normalised:
+            _take_statistics(game, pixels, direction)
+    try:
+        if normalised:
+            with statistics_mode(game, "held"):
+                return _kept(_blend(game, pixels, direction, mask, rows, columns, progress), pixels, mask)
+        return _kept(_blend(game, pixels, direction, mask, rows, columns, progress), pixels, mask)
+    finally:
+        forget_statistics(game)
+
+
+def _run(game: Translation, pixels: np.ndarray, direction: str, mask: np.ndarray | None) -> Tensor:
+    """One piece: uint8 [H, W, C] -> float [1, C', H * scale, W * scale] on the CPU."""
+    images = _tensor(pixels, game.device)
+    where = None if mask is None else torch.from_numpy(mask)[None, None].to(game.device, torch.float32)
+    return game.translate(images, direction=direction, mask=where).float().cpu()
+
+
+def _tensor(pixels: np.ndarray, device: torch.device) -> Tensor:
+    return to_float(torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None], device)
+
+
+def _kept(result: np.ndarray, pixels: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
+    return result if mask is None else np.where(mask[..., None], result, pixels)
+
+
+def _blend(
+    game: Translation,
+    pixels: np.ndarray,
+    direction: str,
+    mask: np.ndarray | None,
+    rows: list[Span],
+    columns: list[Span],
+    progress: Progress,
+) -> np.ndarray:
+    """Tile after tile; only one row of tiles is ever held in floating point."""
+    height, width, scale = pixels.shape[0], pixels.shape[1], game.scale
+    output: np.ndarray | None = None
+    strip = torch.zeros(0)  # rows of the output from ``row.start`` on that later tiles still add to
+    for i, row in enumerate(rows):
+        for j, column in enumerate(columns):
+            piece = pixels[row.start : row.stop, column.start : column.stop]
+            hole = None if mask is None else mask[row.start : row.stop, column.start : column.stop]
+            made = _tensor(piece, torch.device("cpu")) if hole is not None and not hole.any() else _run(game, piece, direction, hole)
+            if output is None:
+                output = np.empty((height * scale, width * scale, made.shape[1]), np.uint8)
+                strip = torch.zeros(made.shape[1], 0, width * scale)
+            missing = (row.stop - row.start) * scale - strip.shape[1]
+            if missing > 0:
+                strip = torch.cat([strip, strip.new_zeros(strip.shape[0], missing, strip.shape[2])], 1)
+            strip[:, :, column.start * scale : column.stop * scale] += made[0] * row.share[:, None] * column.share
+            progress(i * len(columns) + j + 1, len(rows) * len(columns))
+        end = rows[i + 1].start if i + 1 < len(rows) else height
+        finished = (end - row.start) * scale
+        assert output is not None
+        output[row.start * scale : end * scale] = to_uint8(strip[:, :finished]).permute(1, 2, 0).numpy()
+        strip = strip[:, finished:].clone()
+    assert output is not None
+    return output
+
+
+def _take_statistics(game: Translation, pixels: np.ndarray, direction: str) -> None:
+    """Run once in ``pool`` mode, for the instance norms to remember the statistics of the whole picture."""
+    height, width = pixels.shape[:2]
+    if height * width <= STATISTICS_PIXELS:
+        _run(game, pixels, direction, None)
+        return
+    side = min(_WINDOW, height, width) // game.alignment * game.alignment
+    count = STATISTICS_PIXELS // side**2
+    across = max(1, min(count, round(math.sqrt(count * width / height))))
+    down = max(1, count // across)
+    tops = np.linspace(0, height - side, down).astype(int) // game.alignment * game.alignment
+    lefts = np.linspace(0, width - side, across).astype(int) // game.alignment * game.alignment
+    windows = [_tensor(pixels[t : t + side, x : x + side], game.device) for t in tops for x in lefts]
+    game.translate(torch.cat(windows), direction=direction)
+
+
+def _by_overview(game: Translation, pixels: np.ndarray, size: int, progress: Progress) -> np.ndarray:
+    """Models that decide on the whole picture made small, and finish at full size (colour is coarser than light)."""
+    height, width = pixels.shape[:2]
+    factor = size / min(height, width)
+    from PIL import Image
+
+    small = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+    small = small.resize((max(8, round(width * factor)), max(8, round(height * factor))), Image.Resampling.BOX)
+    array = np.asarray(small)
+    guide = game.overview(_tensor(array if array.ndim == 3 else array[..., None], game.device)).float().cpu()
+    guide = interpolate(guide, size=(height, width), mode="bicubic")
+    parts = []
+    starts = range(0, height, 256)
+    for number, start in enumerate(starts):
+        piece = _tensor(pixels[start : start + 256], torch.device("cpu"))
+        parts.append(to_uint8(game.finish(piece, guide[:, :, start : start + 256]))[0].permute(1, 2, 0).numpy())
+        progress(number + 1, len(starts))
+    return np.concatenate(parts)

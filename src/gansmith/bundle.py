@@ -1,0 +1,279 @@
+"""Models as files: a folder with ``model.safetensors``, ``config.json`` and a model card, to load, share and export."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from gansmith import config as configs
+from gansmith import registry
+from gansmith.card import model_card
+from gansmith.errors import GansmithError, ModelError
+from gansmith.game import Game, ImageSpec
+from gansmith.pictures import to_arrays
+from gansmith.run import spec_from_plain, spec_to_plain
+from gansmith.trees import sync_folder
+from gansmith.version import __version__
+
+FORMAT = 1
+
+
+@dataclass
+class Model:
+    """A trained model.
+
+    Attributes:
+        family: command-line name of its family.
+        game: the networks that make pictures (weights averaged, eval mode); it cannot be trained further as it is.
+        info: data name and hash, images seen, metrics, the gansmith version that wrote it.
+    """
+
+    family: str
+    game: Game
+    info: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def spec(self) -> ImageSpec:
+        return self.game.spec
+
+    @property
+    def config(self) -> Any:
+        return self.game.config
+
+    @property
+    def classes(self) -> int:
+        """How many classes ``label`` chooses from; 0 for unconditional models."""
+        return getattr(self.game, "classes", 0)
+
+    def sample(
+        self,
+        n: int,
+        seed: int = 0,
+        label: int | str | Sequence[int] | None = None,
+        truncation: float = 1.0,
+        batch: int = 64,
+    ) -> np.ndarray:
+        """New pictures.
+
+        Args:
+            n: how many.
+            seed: the same seed gives the same pictures.
+            label: a class number or name for all, or one number each; None takes every class in turn.
+            truncation: below 1, closer to the average picture: less variety, better quality.
+            batch: pictures computed at once.
+
+        Returns:
+            uint8 [N, H, W, C].
+
+        Raises:
+            GansmithError: the model does not make pictures from noise, or has no such class.
+        """
+        latents = self.latents(n, seed)
+        labels = self.labels(n, label)
+        return to_arrays(self.decode(latents, labels, truncation, batch))
+
+    def latents(self, n: int, seed: int = 0) -> Tensor:
+        """The latents that ``sample(n, seed)`` uses, [n, latent_dim]."""
+        return self._generation().seeded_latents(n, seed)
+
+    def decode(self, latents: Tensor, labels: Tensor | None = None, truncation: float = 1.0, batch: int = 64) -> Tensor:
+        """Latents [N, latent_dim] (and class numbers [N]) -> pictures [N, C, H, W] in [-1, 1]."""
+        game = self._generation()
+        parts = []
+        with torch.inference_mode():
+            for start in range(0, len(latents), batch):
+                chosen = None if labels is None else labels[start : start + batch].to(game.device)
+                parts.append(game.sample(latents[start : start + batch].to(game.device), chosen, truncation).float().cpu())
+        return torch.cat(parts) if parts else torch.empty(0, *self.spec.shape)
+
+    def labels(self, n: int, label: int | str | Sequence[int] | None = None) -> Tensor | None:
+        """Class numbers [n] for :meth:`sample`'s ``label``; None for unconditional models."""
+        if not self.classes:
+            if label is not None:
+                raise GansmithError("This model has no classes: it was trained without --conditional. Leave the class out.")
+            return None
+        if label is None:
+            return torch.arange(n) % self.classes
+        names = list(self.spec.class_names)
+        chosen = [label] * n if isinstance(label, (int, str)) else list(label)
+        numbers = [names.index(c) if isinstance(c, str) and c in names else c for c in chosen]
+        numbers = [int(c) if isinstance(c, str) and c.isdigit() else c for c in numbers]
+        for number in numbers:
+            if not isinstance(number, (int, np.integer)) or not 0 <= number < self.classes:
+                known = ", ".join(names) if names else f"0 to {self.classes - 1}"
+                raise GansmithError(f"This model has no class '{number}'. Its classes are: {known}.")
+        if len(numbers) != n:
+            raise GansmithError(f"{len(numbers)} labels were given for {n} pictures.")
+        return torch.tensor(numbers)
+
+    def to(self, device: torch.device | str) -> Model:
+        """Move the networks to a device."""
+        self.game.to(device)
+        return self
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the model folder; an older one in its place is replaced only once the new one is whole."""
+        return save(Path(folder), self)
+
+    def push_to_hub(self, repo_id: str, *, private: bool = False, token: str | None = None) -> str:
+        """Upload to the Hugging Face Hub; returns the address of the commit."""
+        import tempfile
+
+        from huggingface_hub import HfApi
+
+        api = HfApi(token=token)
+        api.create_repo(repo_id, private=private, exist_ok=True)
+        with tempfile.TemporaryDirectory() as folder:
+            self.save(Path(folder) / "model")
+            return str(api.upload_folder(repo_id=repo_id, folder_path=Path(folder) / "model"))
+
+    @classmethod
+    def from_pretrained(cls, path: str | Path) -> Model:
+        """The same as :func:`gansmith.load`."""
+        return load(path)
+
+    def _generation(self) -> Any:
+        if not hasattr(self.game, "seeded_latents"):
+            raise GansmithError(f"A {self.family} model changes pictures, it does not make them from noise. Use: gansmith apply.")
+        return self.game
+
+
+def exported_tensors(game: Game) -> dict[str, Tensor]:
+    """The weights and buffers of the networks a model is made of."""
+    prefixes = tuple(f"{name}." for name in game.exports)
+    return {name: tensor for name, tensor in game.state_dict().items() if name.startswith(prefixes)}
+
+
+def averaged_copy(game: Game) -> Game:
+    """A second game with copies of the exported networks only, in eval mode: what EMA averages into."""
+    import copy
+
+    networks = {name: copy.deepcopy(game.get_submodule(name)) for name in game.exports}
+    twin = type(game)(game.config, game.spec, networks).to(game.device)
+    return twin.eval().requires_grad_(False)
+
+
+def save(folder: Path, model: Model) -> Path:
+    """Write a model folder."""
+    tensors = {name: t.detach().cpu().contiguous().clone() for name, t in exported_tensors(model.game).items()}
+    document = {
+        "format": FORMAT,
+        "gansmith": __version__,
+        "family": model.family,
+        "settings": configs.to_plain(model.config),
+        "spec": spec_to_plain(model.spec),
+        **model.info,
+    }
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        safetensors.torch.save_file(tensors, temporary / "model.safetensors", {"format": "pt"})
+        (temporary / "config.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+        (temporary / "README.md").write_text(model_card(document, model.game), encoding="utf-8")
+        if folder.exists():
+            folder.replace(old)
+        temporary.replace(folder)
+        sync_folder(folder.parent)
+    except OSError as error:
+        raise ModelError(f"The model could not be written to {folder}: {error.strerror or error}.") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+    return folder
+
+
+def load(path: str | Path, device: str = "cpu") -> Model:
+    """Load a model from its folder, from a run folder, or from the Hugging Face Hub by its id (``user/name``).
+
+    Raises:
+        ModelError: nothing is there, a file is missing, or the weights do not fit the networks.
+    """
+    folder = _locate(path)
+    document = _read_document(folder)
+    try:
+        family = registry.family(document["family"])
+        config = configs.make(family.Config, document["settings"], f"{folder / 'config.json'}: {document['family']}")
+        spec = spec_from_plain(document["spec"])
+    except KeyError as error:
+        raise ModelError(f"{folder / 'config.json'} has no entry {error}. It is not a model written by gansmith.") from None
+    try:
+        tensors = safetensors.torch.load_file(folder / "model.safetensors")
+    except FileNotFoundError:
+        raise ModelError(f"{folder} has no model.safetensors: the model is incomplete. Copy or download it again.") from None
+    except (OSError, safetensors.SafetensorError) as error:
+        raise ModelError(f"{folder / 'model.safetensors'} cannot be read ({error}). Copy or download it again.") from None
+    game = build_exports(family, config, spec)
+    _load_tensors(game, tensors, folder)
+    info = {key: document[key] for key in document if key not in ("format", "family", "settings", "spec")}
+    return Model(document["family"], game.to(device).eval().requires_grad_(False), info)
+
+
+def build_exports(family: type[Game], config: Any, spec: ImageSpec) -> Game:
+    """A family's game with the exported networks only."""
+    game = family(config, spec)
+    for name in [name for names in game.players.values() for name in names if name not in game.exports]:
+        delattr(game, name)
+    return game
+
+
+def _locate(path: str | Path) -> Path:
+    folder = Path(path)
+    if folder.is_dir():
+        return folder / "model" if (folder / "model").is_dir() else folder
+    parts = str(path).split("/")
+    if folder.exists() or len(parts) != 2 or not all(parts) or str(path).startswith((".", "~")):
+        raise ModelError(f"There is no model at '{path}'. Give a run folder, a model folder, or a Hub id such as user/name.")
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(str(path), allow_patterns=["*.safetensors", "*.json", "*.md"]))
+    except Exception as error:  # the hub's client raises many kinds; all mean that there is no model
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(f"There is no folder '{path}', and it could not be fetched from the Hugging Face Hub: {reason}") from None
+
+
+def _read_document(folder: Path) -> dict[str, Any]:
+    try:
+        document = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelError(f"{folder} has no config.json: it is not a model folder. A finished run has one in model/.") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ModelError(f"{folder / 'config.json'} cannot be read ({error}). Copy or download it again.") from None
+    if not isinstance(document, dict) or document.get("format", 0) > FORMAT:
+        raise ModelError(f"{folder} was written by a newer gansmith. Upgrade with: pip install -U gansmith")
+    return document
+
+
+def _load_tensors(game: Game, tensors: Mapping[str, Tensor], folder: Path) -> None:
+    expected = exported_tensors(game)
+    wrong = [f"'{n}' is missing" for n in expected if n not in tensors]
+    wrong += [f"'{n}' does not belong" for n in tensors if n not in expected]
+    wrong += [
+        f"'{n}' has shape {list(tensors[n].shape)} instead of {list(t.shape)}"
+        for n, t in expected.items()
+        if n in tensors and tensors[n].shape != t.shape
+    ]
+    if wrong:
+        more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        raise ModelError(f"The weights in {folder} do not fit the networks that its config.json describes: {wrong[0]}{more}.")
+    game.load_state_dict(dict(tensors), strict=False)
+
+
+def describe(model: Model) -> dict[str, Any]:
+    """A model's facts as json-able values."""
+    count = sum(p.numel() for p in model.game.parameters())
+    return {"family": model.family, "parameters": count, **dataclasses.asdict(model.spec), **model.info}

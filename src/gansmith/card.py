@@ -1,0 +1,71 @@
+"""The README.md beside a model: a Hugging Face model card."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gansmith.game import Game
+
+_CARD = """---
+library_name: gansmith
+license: other
+pipeline_tag: {task}
+tags: [gan, {family}, pytorch]
+---
+
+# {title}
+
+{summary}
+
+- pictures: {width}x{height}, {channels} channel(s){classes}
+- trained on: {data}
+- real pictures seen: {images}
+- parameters: {parameters:,}
+- written by gansmith {version}
+{metrics}
+## Use
+
+```bash
+pip install gansmith
+{command}
+```
+
+```python
+import gansmith
+
+model = gansmith.load("PATH_OR_HUB_ID")
+{python}
+```
+
+## Limits
+
+The model has learned from the pictures named above and repeats their biases and gaps. Check what licence those
+pictures are under before you publish the model or what it makes.
+"""
+
+
+def model_card(document: dict[str, Any], game: Game) -> str:
+    """The card's text for a model's config.json."""
+    generates = hasattr(game, "seeded_latents")
+    spec, data = document["spec"], document.get("data") or {}
+    metrics = document.get("metrics") or {}
+    title = f"{document['family']} on {data.get('name', 'pictures')}"
+    doc = (type(game).__module__ and __import__("sys").modules[type(game).__module__].__doc__) or ""
+    table = "".join(f"| {name} | {value:.4g} |\n" for name, value in metrics.items() if isinstance(value, (int, float)))
+    return _CARD.format(
+        task="unconditional-image-generation" if generates else "image-to-image",
+        family=document["family"],
+        title=title,
+        summary=doc.split("\n", 1)[0],
+        width=spec["width"],
+        height=spec["height"],
+        channels=spec["channels"],
+        classes=f", {spec['classes']} classes" if getattr(game, "classes", 0) else "",
+        data=f"{data.get('name', 'unknown')} ({data.get('pictures', '?')} pictures, hash {str(data.get('hash', '?'))[:16]})",
+        images=f"{document.get('images', 0):,}",
+        parameters=sum(p.numel() for p in game.parameters()),
+        version=document["gansmith"],
+        metrics=f"\n| metric | value |\n| --- | --- |\n{table}" if table else "",
+        command="gansmith sample PATH_OR_HUB_ID --n 64 --out grid.png" if generates else "gansmith apply PATH_OR_HUB_ID picture.jpg --out fixed/",
+        python="pictures = model.sample(16, seed=0)  # uint8 [N, H, W, C]" if generates else "changed = model.game.translate(pictures)  # [N, C, H, W] in [-1, 1]",
+    )

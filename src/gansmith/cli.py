@@ -1,0 +1,81 @@
+"""The command line: ``gansmith COMMAND ...``. Every file in ``commands/`` is a command; nothing heavy is imported to list them."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import importlib
+import sys
+from pathlib import Path
+
+from gansmith.errors import GansmithError
+from gansmith.version import __version__
+
+COMMANDS = Path(__file__).parent / "commands"
+
+
+def commands() -> dict[str, str]:
+    """Every command's name and its one-line help."""
+    found = {}
+    for file in sorted(COMMANDS.glob("*.py")):
+        if not file.stem.startswith("_"):
+            doc = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+            found[file.stem.replace("_", "-")] = doc.split("\n", 1)[0]
+    return found
+
+
+def usage() -> str:
+    """The text of ``gansmith --help``."""
+    from gansmith.registry import families
+
+    rows = commands()
+    width = max(map(len, rows))
+    listed = "\n".join(f"  {name:<{width}}  {doc}" for name, doc in rows.items())
+    return (
+        f"gansmith {__version__}: generative adversarial networks that anyone can train, trust and use\n\n"
+        f"usage: gansmith COMMAND [options]     (gansmith COMMAND --help tells a command's options)\n\n"
+        f"commands:\n{listed}\n\n"
+        f"families: {', '.join(families())}\n\n"
+        "options:\n  --help, --version\n  --debug  show the full traceback of an error\n\n"
+        "start here: gansmith train gan --data mnist10k --steps 2000"
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns the exit code. 0 done, 1 partly done, 2 the user can put something right."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in argv
+    argv = [word for word in argv if word != "--debug"]
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(usage())
+        return 0
+    if argv[0] in ("-V", "--version"):
+        print(__version__)
+        return 0
+    try:
+        return _command(argv[0]).main(argv[1:])
+    except GansmithError as error:
+        if debug:
+            raise
+        print(f"gansmith: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("gansmith: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+
+
+def _command(name: str):  # noqa: ANN202 - a module with main(argv) -> int
+    known = commands()
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f" Did you mean '{close[0]}'?" if close else ""
+        raise GansmithError(f"There is no command '{name}'.{hint} The commands are: {', '.join(known)}.")
+    return importlib.import_module(f"gansmith.commands.{name.replace('-', '_')}")
+
+
+def entry() -> None:
+    """What the ``gansmith`` program runs."""
+    sys.exit(main())

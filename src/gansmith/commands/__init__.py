@@ -1,0 +1,1 @@
+"""One file per command: its first docstring line is its help, ``main(argv) -> int`` runs it."""

@@ -1,0 +1,42 @@
+"""Typed flags from dataclasses, the same way for every command."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def parse(config: type[T], argv: list[str], command: str, description: str, default: T | None = None) -> T:
+    """Parse flags into a dataclass; its field docstrings are the help texts. Exits with code 2 on a wrong flag.
+
+    Args:
+        config: the dataclass; nested dataclasses add their flags without a prefix.
+        command: what stands after ``gansmith`` on the command line.
+        default: values of flags that are not given.
+    """
+    import tyro
+
+    kwargs: dict[str, Any] = {} if default is None else {"default": default}
+    return tyro.cli(
+        config,
+        args=argv,
+        prog=f"gansmith {command}",
+        description=description,
+        config=(tyro.conf.OmitArgPrefixes,),
+        **kwargs,
+    )
+
+
+def show_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
+    """Print a table to standard output."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title or None, title_justify="left")
+    for column in columns:
+        table.add_column(column)
+    for row in rows:
+        table.add_row(*row)
+    Console(file=sys.stdout).print(table)

@@ -1,0 +1,139 @@
+"""Translate, upscale, colour or repair pictures of any size with a trained model."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from tyro.conf import Positional
+
+from gansmith.commands._parse import parse
+from gansmith.errors import GansmithError
+
+
+@dataclass(frozen=True)
+class Apply:
+    """What to apply to what."""
+
+    model: Positional[str]
+    """A run folder, a model folder, or a Hub id."""
+    pictures: Positional[tuple[str, ...]]
+    """Picture files, folders, globs or zips."""
+    out: Path
+    """Folder for the results; they keep the pictures' names and formats."""
+    direction: Literal["ab", "ba"] = "ab"
+    """Which way, for models that translate both ways."""
+    mask: Path | None = None
+    """Picture that is white where to fill, or a folder with one for each picture, of the same name."""
+    box: tuple[str, ...] = ()
+    """Rectangles to fill, each as x,y,width,height in pixels."""
+    draw_edges: bool = False
+    """For sketch models: the pictures are photographs, so draw their edges first."""
+    compare: bool = False
+    """Also write before/after strips, to OUT/compare."""
+    overwrite: bool = False
+    """Replace results that are already there."""
+    tile: int = 0
+    """Side of a tile in pixels; 0 chooses. Larger tiles need more memory."""
+    device: str = "auto"
+    """cuda, mps, cpu, or auto."""
+
+
+def main(argv: list[str]) -> int:
+    """Run the command; 0 when every picture was done, 1 when some failed."""
+    args = parse(Apply, argv, "apply", __doc__ or "")
+    if not args.pictures:
+        raise GansmithError("Name the pictures: files, folders, globs or zips.")
+    if args.tile < 0:
+        raise GansmithError(f"--tile cannot be negative: {args.tile}.")
+    boxes = tuple(parse_box(text) for text in args.box)
+    from gansmith import bundle, devices
+    from gansmith.apply.files import Options, apply_to_pictures, find_pictures
+    from gansmith.translation import Translation
+
+    items = find_pictures(args.pictures, args.out)
+    if args.mask is not None and not args.mask.exists():
+        raise GansmithError(f"There is no mask '{args.mask}'.")
+    device = devices.resolve(args.device, "fp32").torch_device
+    model = bundle.load(args.model, str(device))
+    game = model.game
+    if not isinstance(game, Translation):
+        raise GansmithError(f"A {model.family} model makes pictures from noise. Use: gansmith sample {args.model}")
+    game.check_direction(args.direction)
+    if game.takes_mask and args.mask is None and not boxes:
+        raise GansmithError("This model fills holes: give --mask PICTURE (white where to fill) or --box x,y,w,h.")
+    if not game.takes_mask and (args.mask is not None or boxes):
+        raise GansmithError(f"A {model.family} model takes no mask; --mask and --box are for models that fill holes.")
+    if args.draw_edges and model.family != "sketch":
+        raise GansmithError(f"--draw-edges is for sketch models; this is a {model.family} model.")
+    before = edges_of if args.draw_edges else None
+    options = Options(args.direction, args.mask, boxes, args.overwrite, args.compare, args.tile, before)
+    with _Progress(len(items)) as shown:
+        report = apply_to_pictures(game, items, args.out, options, on_picture=shown.picture, progress=shown.tile)
+    print(f"{len(report.written)} of {len(items)} pictures written to {args.out}")
+    if report.failed:
+        print(f"{len(report.failed)} failed:", file=sys.stderr)
+        for name, reason in report.failed:
+            print(f"  {name}: {reason}", file=sys.stderr)
+    return 1 if report.failed else 0
+
+
+def parse_box(text: str) -> tuple[int, int, int, int]:
+    """'x,y,w,h' as whole numbers.
+
+    Raises:
+        GansmithError: it is not four whole numbers.
+    """
+    parts = text.split(",")
+    try:
+        x, y, width, height = (int(part) for part in parts)
+    except ValueError:
+        raise GansmithError(f"--box is x,y,width,height in whole pixels, not '{text}'.") from None
+    return x, y, width, height
+
+
+def edges_of(pixels: Any) -> Any:
+    """A drawing of a photograph's edges: uint8 [H, W, 1] -> uint8 [H, W, 1]."""
+    import torch
+
+    from gansmith.damage import edges
+    from gansmith.data.batches import to_float, to_uint8
+
+    drawn = edges(to_float(torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None]), "canny")
+    return to_uint8(drawn)[0].permute(1, 2, 0).numpy()
+
+
+class _Progress:
+    """A bar of pictures and tiles in a terminal, a line per picture elsewhere."""
+
+    def __init__(self, pictures: int) -> None:
+        from rich.console import Console
+        from rich.progress import Progress
+
+        self.pictures, self.done = pictures, 0
+        console = Console(stderr=True)
+        self.live = Progress(console=console) if console.is_terminal else None
+
+    def __enter__(self) -> _Progress:
+        if self.live is not None:
+            self.live.start()
+            self.task = self.live.add_task(f"picture 1 of {self.pictures}", total=float(self.pictures))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.live is not None:
+            self.live.stop()
+
+    def tile(self, done: int, of: int) -> None:
+        if self.live is not None:
+            text = f"picture {min(self.done + 1, self.pictures)} of {self.pictures}, tile {done} of {of}"
+            self.live.update(self.task, completed=self.done + done / of, description=text)
+        elif of > 8 and (done == of or done * 10 // of > (done - 1) * 10 // of):
+            print(f"  tile {done} of {of}", file=sys.stderr, flush=True)
+
+    def picture(self, number: int, item: Any, reason: str) -> None:
+        self.done = number
+        if self.live is None:
+            print(f"{number}/{self.pictures} {item.name}{': ' + reason if reason else ''}", file=sys.stderr, flush=True)

@@ -1,0 +1,94 @@
+"""Check pictures before training on them: counts, sizes, classes, duplicates, broken files."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gansmith.data.check import Report
+
+_SHOWN = 12
+
+
+def main(argv: list[str]) -> int:
+    """``gansmith data``."""
+    parser = argparse.ArgumentParser(prog="gansmith data", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    add_check(commands)
+    arguments = parser.parse_args(argv)
+    return arguments.run(arguments)
+
+
+def add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare ``gansmith data check``."""
+    check = commands.add_parser(
+        "check",
+        help="decode every picture and report",
+        description="Decode every picture and report counts, sizes, modes, classes, duplicates and every broken file.",
+        epilog="Exit code 0 if training would accept the set (up to 10 % broken files are left out), 1 if it would "
+        "refuse it, 2 if there is nothing to check.",
+    )
+    check.add_argument(
+        "spec", help="folder, zip, .npz, IDX files, hf:NAME[:SPLIT], or a standard name such as mnist10k"
+    )
+    check.add_argument("--size", type=int, help="say what training with this --size would see")
+    check.add_argument("--json", action="store_true", help="print everything as JSON")
+    check.set_defaults(run=_check)
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from gansmith.data.check import check
+
+    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("Decoding", total=None)
+        report = check(
+            arguments.spec,
+            size=arguments.size,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    if arguments.json:
+        print(json.dumps(report.as_dict(), indent=2))
+    else:
+        _show(report)
+    return 0 if report.usable else 1
+
+
+def _show(report: Report) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    table = Table(title=escape(report.name), show_header=False, title_justify="left", min_width=50)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row("pictures", f"{report.pictures:,}")
+    table.add_row("sizes", _listed(report.sizes))
+    table.add_row("modes", _listed(report.modes))
+    table.add_row("classes", escape(_listed(report.classes)) if report.classes else "none (no labels)")
+    extra = sum(len(group) - 1 for group in report.duplicates)
+    table.add_row("duplicates", f"{extra:,} in {len(report.duplicates):,} groups" if extra else "none")
+    table.add_row("broken", f"[red]{len(report.broken):,}[/red]" if report.broken else "none")
+    if report.enlarged:
+        table.add_row("enlarged", f"{report.enlarged:,} are smaller than the size asked for")
+    if report.ignored:
+        table.add_row("no pictures", f"{len(report.ignored):,} other files, ignored")
+    console.print(table)
+    for group in report.duplicates[:_SHOWN]:
+        console.print("equal: " + escape(" = ".join(group[:6])) + (" = ..." if len(group) > 6 else ""), soft_wrap=True)
+    if len(report.duplicates) > _SHOWN:
+        console.print(f"... and {len(report.duplicates) - _SHOWN} more groups (--json lists all)")
+    for file, reason in report.broken:
+        console.print(f"[red]broken[/red]: {escape(file)}: {escape(reason)}", soft_wrap=True)
+    console.print(escape(report.verdict), style=None if report.usable else "red", soft_wrap=True)
+
+
+def _listed(counts: dict[str, int]) -> str:
+    shown = ", ".join(f"{name} ({n:,})" for name, n in list(counts.items())[:_SHOWN])
+    return shown + (f", and {len(counts) - _SHOWN} more" if len(counts) > _SHOWN else "") if counts else "none"

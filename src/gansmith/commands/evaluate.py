@@ -1,0 +1,230 @@
+"""Measure a model, or a folder of pictures, against real pictures: FID, KID, precision and recall, memorisation."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tyro
+
+from gansmith.commands._parse import parse, show_table
+from gansmith.errors import GansmithError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gansmith.bundle import Model
+    from gansmith.data import Pictures
+    from gansmith.metrics.evaluate import Report, Score
+    from gansmith.metrics.memorisation import Memorisation
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of ``gansmith evaluate``."""
+
+    model: tyro.conf.Positional[str]
+    """A run folder, a model folder or a Hub id; or pictures somebody else's model made: a folder, zip or .npz."""
+    data: str
+    """The real pictures: a folder, zip, .npz, IDX file, hf:NAME or a standard name."""
+    metrics: str = "fid,kid,prdc"
+    """Which scores, separated by commas: fid, kid, prdc, is, swd."""
+    features: str = "auto"
+    """What to measure on: mnist-cnn, fashion-cnn (both offline), inception, dinov2, or auto, which takes the one that fits."""
+    weights: Path | None = None
+    """A file of weights for inception or dinov2, instead of a download."""
+    n: int = 10_000
+    """How many samples, against as many real pictures."""
+    seed: int = 0
+    """Chooses samples and real pictures."""
+    size: int = 0
+    """Bring all pictures to this size; 0 takes the model's, or the data's own."""
+    memorisation: Path | None = None
+    """Also write this picture: the samples most like a training picture, each beside the nearest ones; and give the share of such samples."""
+    json: bool = False
+    """Print plain JSON instead of a table."""
+    device: str = "auto"
+    """cuda, cuda:1, mps, cpu, or auto."""
+
+
+def main(argv: list[str]) -> int:
+    """Run ``gansmith evaluate``."""
+    options = parse(Options, argv, "evaluate", __doc__ or "")
+    from gansmith.bundle import load
+    from gansmith.devices import resolve
+    from gansmith.metrics.evaluate import MINIMUM, check_metrics, evaluate
+    from gansmith.metrics.real import cache_folder
+
+    metrics = list(dict.fromkeys(part.strip() for part in options.metrics.split(",") if part.strip()))
+    check_metrics(metrics)
+    if options.n < (least := max(MINIMUM[metric] for metric in metrics)):
+        raise GansmithError(f"--n {options.n} is too few: {options.metrics} needs at least {least} samples.")
+    device = resolve(options.device, "fp32").torch_device
+    model = None if _holds_pictures(Path(options.model)) else load(options.model, str(device))
+    if model is not None and not hasattr(model.game, "seeded_latents"):
+        return _measure_translation(model, options)
+    with _Progress() as progress:
+        samples, real = _open(options, progress) if model is None else _sample(model, options, progress)
+        report = evaluate(
+            samples,
+            real,
+            metrics=metrics,
+            features=options.features,
+            n=options.n,
+            seed=options.seed,
+            weights=options.weights,
+            cache=cache_folder(),
+            progress=progress,
+            device=device,
+        )
+        found = (
+            _memorised(options.memorisation, samples, real, options.seed, progress) if options.memorisation else None
+        )
+    if options.json:
+        extra = (
+            {}
+            if found is None
+            else {"memorisation": {"share": found.share, "threshold": found.threshold, "n": len(found.samples)}}
+        )
+        print(json.dumps({"model": options.model, "data": real.name, **report.as_dict(), **extra}, indent=2))
+    else:
+        _show(report, found, options)
+    return 0
+
+
+def _measure_translation(model: Model, options: Options) -> int:
+    """Models that change pictures instead of making them from noise are measured in other ways."""
+    raise GansmithError(
+        f"A {model.family} model changes pictures, it does not make them from noise. Let it make some with gansmith apply, "
+        f"and measure those: gansmith evaluate FOLDER --data {options.data}"
+    )
+
+
+def _open(options: Options, progress: Callable[[str, int, int], None]) -> tuple[Tensor, Pictures]:
+    """Samples that are pictures already, uint8 [N, C, H, W], and the real ones."""
+    import numpy as np
+    import torch
+
+    from gansmith.data import open_pictures
+    from gansmith.metrics.real import counter, fetched
+
+    real = open_pictures(options.data, size=options.size or None)
+    made = open_pictures(options.model, size=options.size or None, labels=False)
+    count = min(options.n, len(made))
+    step = counter(progress, "reading samples", count) or (lambda _: None)
+    parts = []
+    # Folders are read in the order of their names, often class by class: draw from all of it.
+    for part in fetched(made, np.random.default_rng(options.seed).permutation(len(made))[:count]):
+        parts.append(part)
+        step(len(part))
+    return torch.cat(parts), real
+
+
+def _sample(model: Model, options: Options, progress: Callable[[str, int, int], None]) -> tuple[Tensor, Pictures]:
+    """What ``model.sample(n, seed)`` gives, uint8 [N, C, H, W], made part by part, and real pictures of its size."""
+    import torch
+
+    from gansmith.data import open_pictures
+    from gansmith.data.batches import to_uint8
+
+    spec, n = model.spec, options.n
+    if options.size and (options.size, options.size) != (spec.height, spec.width):
+        raise GansmithError(
+            f"The model makes pictures of {spec.width}x{spec.height}; leave --size out, the data is brought to that size."
+        )
+    real = open_pictures(options.data, size=(spec.height, spec.width), channels=spec.channels)
+    latents, labels = model.latents(n, options.seed), model.labels(n)
+    parts = []
+    for start in range(0, n, 256):
+        rows = slice(start, start + 256)
+        parts.append(to_uint8(model.decode(latents[rows], None if labels is None else labels[rows])))
+        progress("sampling", min(start + 256, n), n)
+    return torch.cat(parts), real
+
+
+def _holds_pictures(path: Path) -> bool:
+    """Whether MODEL names pictures rather than a model: a file, or a folder without what model and run folders have."""
+    return path.is_file() or (
+        path.is_dir() and not any((path / name).exists() for name in ("model", "config.json", "config.yaml"))
+    )
+
+
+def _memorised(
+    path: Path, samples: Tensor, real: Pictures, seed: int, progress: Callable[[str, int, int], None]
+) -> Memorisation:
+    from gansmith.metrics.evaluate import match
+    from gansmith.metrics.memorisation import memorisation, save_sheet
+
+    found = memorisation(match(samples, real.spec, []), real, seed=seed, progress=progress)
+    save_sheet(found, real, path)
+    return found
+
+
+def _show(report: Report, found: Memorisation | None, options: Options) -> None:
+    from rich.markup import escape  # names like FD[mnist-cnn] would be read as styles
+
+    rows = [[escape(cell) for cell in _row(score)] for score in report.scores]
+    columns = ["score", "value", "samples", "real against real", "pictures", "better"]
+    show_table(escape(f"{options.model} against {options.data}"), columns, rows)
+    if found is not None:
+        print(
+            f"memorisation: {found.share:.1%} of {len(found.samples):,} samples are closer to a training picture than 95 % of "
+            f"training pictures are to each other (about 5 % where nothing is memorised). See {options.memorisation}"
+        )
+    for note in report.notes:
+        print(f"note: {note}")
+
+
+def _row(score: Score) -> tuple[str, ...]:
+    value = f"{score.value:.4g}" + ("" if not score.spread else f" ± {score.spread:.2g}")
+    return score.name, value, f"{score.n:,}", f"{score.floor:.4g}", f"{score.floor_n:,}", score.better
+
+
+class _Progress:
+    """What is being done and how long it will take: bars on a terminal, a line every few seconds elsewhere."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        console = Console(stderr=True)
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+        )
+        self._bars = Progress(*columns, console=console, disable=not console.is_terminal)
+        self._tasks: dict[str, Any] = {}
+        self._began: dict[str, float] = {}
+        self._printed = time.monotonic()
+
+    def __enter__(self) -> _Progress:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        if self._bars.disable:
+            self._print(what, done, total)
+            return
+        if what not in self._tasks:
+            self._tasks[what] = self._bars.add_task(what, total=total)
+        self._bars.update(self._tasks[what], completed=done, total=total)
+
+    def _print(self, what: str, done: int, total: int) -> None:
+        from gansmith.reporting import clock_text
+
+        now = time.monotonic()
+        began = self._began.setdefault(what, now)
+        if now - self._printed > 5:
+            self._printed = now
+            left = clock_text((now - began) * (total - done) / max(done, 1))
+            print(f"{what}: {done:,} of {total:,}, {left} left", file=sys.stderr, flush=True)

@@ -1,0 +1,115 @@
+"""Train a family on pictures, or go on with a run."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from gansmith import config as configs
+from gansmith.commands._parse import parse
+from gansmith.config import TrainSettings
+from gansmith.errors import GansmithError
+
+HELP = """usage: gansmith train FAMILY --data SPEC [options]
+       gansmith train FAMILY --help                 every option of a family
+       gansmith train FAMILY --config file.yaml     settings from a file (flags win)
+       gansmith train --resume --out RUN            go on with a run
+
+FAMILY is one of: {families}
+or the dotted path of your own module (my_pkg.my_gan)."""
+
+
+def main(argv: list[str]) -> int:
+    """Run ``gansmith train``."""
+    from gansmith import registry
+
+    if not argv or argv[0] in ("-h", "--help"):
+        print(HELP.format(families=", ".join(registry.families())))
+        return 0
+    family, argv = (None, argv) if argv[0].startswith("-") else (argv[0], argv[1:])
+    path, argv = take_option(argv, "--config")
+    if family is None and "--resume" not in argv and path is None:
+        raise GansmithError("Name a family first: gansmith train FAMILY --data SPEC. 'gansmith train --help' lists them.")
+    processes, argv = take_option(argv, "--processes")
+    if processes is not None:
+        return launch_processes(processes, [family] if family else [], argv, path)
+    family, run_settings, family_config = defaults(family, path, argv)
+    argv = [word for word in argv if word != "--resume"]  # already in run_settings
+    from gansmith.training import train
+
+    arguments = combined(run_settings, family_config)
+    chosen: Any = parse(type(arguments), argv, f"train {family}", registry.families().get(family, family), arguments)
+    finished = train(family, settings=chosen.run, family_config=chosen.family)
+    return 130 if finished.interrupted else 0
+
+
+def take_option(argv: list[str], name: str) -> tuple[str | None, list[str]]:
+    """Take ``--name value`` or ``--name=value`` out of the words."""
+    for i, word in enumerate(argv):
+        if word == name:
+            if i + 1 == len(argv):
+                raise GansmithError(f"{name} needs a value.")
+            return argv[i + 1], argv[:i] + argv[i + 2 :]
+        if word.startswith(name + "="):
+            return word.split("=", 1)[1], argv[:i] + argv[i + 1 :]
+    return None, argv
+
+
+def launch_processes(count: str, family: list[str], argv: list[str], config_file: str | None) -> int:
+    """Start ``count`` processes on this machine that train together."""
+    from gansmith.launch import launch
+
+    if not count.isdigit() or int(count) < 1:
+        raise GansmithError(f"--processes is a number of processes, 1 or more, not '{count}'.")
+    more = [] if config_file is None else ["--config", config_file]
+    return launch(int(count), ["train", *family, *argv, *more])
+
+
+def defaults(family: str | None, config_file: str | None, argv: list[str]) -> tuple[str, TrainSettings, Any]:
+    """The settings before flags: a saved run's when resuming, a file's, or the family's own."""
+    from gansmith import registry
+    from gansmith.training import saved_settings
+
+    if "--resume" in argv:
+        out, _ = take_option(argv, "--out")
+        if out is None:
+            raise GansmithError("--resume needs --out: the run folder to go on with. 'gansmith runs' lists them.")
+        saved_family, run_settings, family_config = saved_settings(Path(out))
+        if {"--images", "--steps", "--minutes"} & {word.split("=")[0] for word in argv}:
+            run_settings = dataclasses.replace(run_settings, images=0, steps=0, minutes=0.0)  # a new goal replaces the old
+        return family or saved_family, run_settings, family_config
+    run_plain: dict[str, Any] = {}
+    family_plain: dict[str, Any] = {}
+    if config_file is not None:
+        family, run_plain, family_plain = from_file(family, Path(config_file))
+    assert family is not None
+    kind = registry.family(family)
+    run_settings = configs.make(TrainSettings, run_plain, "train")
+    return family, run_settings, configs.make(kind.Config, family_plain, family)
+
+
+def from_file(family: str | None, path: Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """Settings from a yaml file: flat ``name: value`` lines, or a run's own config.yaml.
+
+    Returns:
+        The family, the run's settings and the family's settings, as plain values.
+    """
+    content = configs.read_yaml(path)
+    family = family or content.get("family")
+    if not isinstance(family, str):
+        raise GansmithError(f"{path} names no family. Add a line 'family: dcgan', or name it on the command line.")
+    if isinstance(content.get("settings"), dict) and isinstance(content.get("train"), dict):
+        run_plain, family_plain = content["train"], content["settings"]
+    else:
+        flat = {str(key).replace("-", "_"): value for key, value in content.items() if key != "family"}
+        names = {f.name for f in dataclasses.fields(TrainSettings)}
+        run_plain = {key: value for key, value in flat.items() if key in names}
+        family_plain = {key: value for key, value in flat.items() if key not in names}
+    return family, {k: v for k, v in run_plain.items() if k not in ("out", "resume")}, family_plain
+
+
+def combined(run_settings: TrainSettings, family_config: Any) -> Any:
+    """One dataclass with the run's and the family's settings side by side, for one set of flags."""
+    both = dataclasses.make_dataclass("Arguments", [("run", TrainSettings), ("family", type(family_config))])
+    return both(run_settings, family_config)

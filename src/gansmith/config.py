@@ -1,0 +1,173 @@
+"""Settings: dataclasses <-> flags <-> yaml, and the only place where they are validated."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+
+from gansmith.errors import GansmithError
+
+C = TypeVar("C")
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """Settings of a run, whatever its family."""
+
+    data: tuple[str, ...] = ("mnist10k",)
+    """What to train on: a folder, zip, .npz, IDX file, hf:NAME or a standard name; two of them where the family has two sides."""
+    out: Path | None = None
+    """The run folder; by default runs/FAMILY-DATA-NUMBER."""
+    images: int = 0
+    """Stop after this many real pictures seen."""
+    steps: int = 0
+    """Stop after this many batches."""
+    minutes: float = 0.0
+    """Stop after this many minutes of training."""
+    batch: int = 0
+    """Pictures per step, over all processes; 0 takes the family's usual number."""
+    seed: int = 0
+    """Everything random follows from this number."""
+    resume: bool = False
+    """Go on from the last checkpoint of --out."""
+    size: int = 0
+    """Resize and centre-crop to this many pixels; 0 keeps the pictures' own size."""
+    flip: bool = False
+    """Mirror pictures left to right at random."""
+    device: str = "auto"
+    """cuda, cuda:1, mps, cpu, or auto."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """bf16 computes losses in bfloat16 where it is safe; auto takes it where it is faster."""
+    accumulate: int = 1
+    """Split every batch into this many parts, to need less memory."""
+    clip_grad: float = 0.0
+    """Clip every player's gradient to this norm; 0 does not."""
+    snapshots: int = 20
+    """How many sample grids to keep, evenly over the run."""
+    save_minutes: float = 2.0
+    """Write a checkpoint this often, and at the end."""
+    log_images: int = 0
+    """Write a line to log.jsonl every so many images; 0 is about 500 lines per run."""
+    eval_every: int = 0
+    """Measure the samples every so many images and keep the best model too; 0 does not."""
+
+
+def validate(settings: TrainSettings, world: int = 1) -> None:
+    """Check what types cannot say.
+
+    Raises:
+        GansmithError: naming the setting and what it may be.
+    """
+    goals = [name for name in ("images", "steps", "minutes") if getattr(settings, name)]
+    if len(goals) > 1:
+        raise GansmithError(f"Give one of --images, --steps and --minutes, not {' and '.join('--' + g for g in goals)}.")
+    for name in ("images", "steps", "minutes", "batch", "size", "clip_grad", "snapshots", "log_images", "eval_every"):
+        if getattr(settings, name) < 0:
+            raise GansmithError(f"{flag(name)} cannot be negative: {getattr(settings, name)}.")
+    if settings.accumulate < 1:
+        raise GansmithError("--accumulate is how many parts a batch is split into: 1 or more.")
+    if settings.batch and settings.batch % (settings.accumulate * world):
+        raise GansmithError(
+            f"--batch {settings.batch} must be a multiple of --accumulate times the number of processes ({settings.accumulate} x {world})."
+        )
+    if settings.size and settings.size < 8:
+        raise GansmithError(f"--size {settings.size} is too small: pictures need at least 8 px a side.")
+
+
+def flag(name: str) -> str:
+    """A field's name as it is written on the command line."""
+    return "--" + name.replace("_", "-")
+
+
+def make(config: type[C], settings: Mapping[str, Any], what: str) -> C:
+    """Build a config dataclass from plain values (yaml, json, keyword arguments), checking names and types.
+
+    Args:
+        what: whose settings these are, for the error message.
+
+    Raises:
+        GansmithError: an unknown setting or a value of the wrong type.
+    """
+    hints = typing.get_type_hints(config)
+    names = [f.name for f in dataclasses.fields(config)]  # type: ignore[arg-type]
+    values = {}
+    for name, value in settings.items():
+        if name not in names:
+            close = difflib.get_close_matches(name, names, n=1)
+            hint = f" Did you mean '{close[0]}'?" if close else f" It has: {', '.join(names)}."
+            raise GansmithError(f"{what} has no setting '{name}'.{hint}")
+        values[name] = _convert(value, hints[name], f"{what}: '{name}'")
+    return config(**values)
+
+
+def _convert(value: Any, hint: Any, where: str) -> Any:
+    origin = typing.get_origin(hint)
+    if origin is Literal:
+        if value in typing.get_args(hint):
+            return value
+        raise GansmithError(f"{where} is one of {', '.join(map(str, typing.get_args(hint)))}, not {value!r}.")
+    if origin in (typing.Union, types.UnionType):
+        options = [option for option in typing.get_args(hint) if option is not type(None)]
+        return None if value is None else _convert(value, options[0], where)
+    if origin is tuple:
+        items = [value] if isinstance(value, (str, Path)) else value
+        if not isinstance(items, (list, tuple)):
+            raise GansmithError(f"{where} is a list, not {value!r}.")
+        return tuple(_convert(item, typing.get_args(hint)[0], where) for item in items)
+    if hint is Path and isinstance(value, (str, Path)):
+        return Path(value)
+    if hint is str and isinstance(value, Path):
+        return str(value)
+    if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
+        return value
+    if hint is float and isinstance(value, str):  # yaml 1.1 reads 1e-4 as text
+        try:
+            return float(value)
+        except ValueError:
+            pass
+    raise GansmithError(f"{where} is of type {getattr(hint, '__name__', hint)}, not {value!r}.")
+
+
+def to_plain(config: Any) -> dict[str, Any]:
+    """A config dataclass as plain yaml- and json-able values."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, (tuple, list)):
+            return [plain(item) for item in value]
+        return str(value) if isinstance(value, Path) else value
+
+    return {f.name: plain(getattr(config, f.name)) for f in dataclasses.fields(config)}
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A yaml file's mapping.
+
+    Raises:
+        GansmithError: it is missing, not yaml, or not a mapping.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise GansmithError(f"There is no file {path}.") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise GansmithError(f"{path} cannot be read as yaml: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise GansmithError(f"{path} must hold settings as 'name: value' lines.")
+    return content
+
+
+def to_yaml(tree: Mapping[str, Any]) -> str:
+    """Settings as yaml, in their own order."""
+    return yaml.safe_dump(dict(tree), sort_keys=False, allow_unicode=True)
+
+

@@ -1,0 +1,149 @@
+"""Batches as a function of (seed, position): nothing about the data's order has to be stored to resume a run.
+
+The n-th picture drawn is the (n mod N)-th of the epoch's own permutation. Each process takes its rows of the global
+batch, so any number of processes sees the same pictures in the same order.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gansmith import chance
+from gansmith.game import Batch
+
+
+class Order:
+    """An endless shuffled order of N items."""
+
+    def __init__(self, items: int, seed: int) -> None:
+        self.items, self.seed = items, seed
+        self._epochs: dict[int, np.ndarray] = {}
+
+    def __call__(self, start: int, count: int) -> np.ndarray:
+        """Item numbers at positions start to start + count."""
+        taken = []
+        while count:
+            epoch, offset = divmod(start, self.items)
+            part = self._permutation(epoch)[offset : offset + count]
+            taken.append(part)
+            start, count = start + len(part), count - len(part)
+        return np.concatenate(taken)
+
+    def _permutation(self, epoch: int) -> np.ndarray:
+        if epoch not in self._epochs:
+            for old in [e for e in self._epochs if abs(e - epoch) > 1]:
+                del self._epochs[old]
+            random = np.random.Generator(np.random.Philox(chance.derive(self.seed, "epoch", epoch)))
+            self._epochs[epoch] = random.permutation(self.items)
+        return self._epochs[epoch]
+
+
+def to_float(images: Tensor, device: torch.device | str = "cpu") -> Tensor:
+    """uint8 0..255 -> float32 in [-1, 1], on the device."""
+    return images.to(device, non_blocking=True).to(torch.float32).mul_(1 / 127.5).sub_(1)
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """Float in [-1, 1] -> uint8 0..255, rounded, values outside clamped."""
+    return images.float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+class Batches:
+    """Batches of single pictures (:class:`Pictures`) or of two sides (:class:`TwoSided`).
+
+    Args:
+        source: the data; two-sided data has ``a``, ``b`` and ``aligned``.
+        batch: pictures per step over all processes; must divide by their number.
+        crop: pictures were loaded larger than this (height, width): cut a random window of that size.
+        flip: mirror every second picture, at random.
+    """
+
+    def __init__(
+        self,
+        source: Any,
+        batch: int,
+        seed: int,
+        *,
+        device: torch.device | str = "cpu",
+        flip: bool = False,
+        crop: tuple[int, int] | None = None,
+        channels_last: bool = False,
+    ) -> None:
+        self.source, self.world_size, self.seed = source, batch, seed
+        self.device, self.flip, self.crop, self.channels_last = device, flip, crop, channels_last
+        self.sides = [source.a, source.b] if hasattr(source, "a") else [source]
+        aligned = getattr(source, "aligned", True)
+        self.orders = [
+            Order(len(side), seed if aligned else chance.derive(seed, "side", i)) for i, side in enumerate(self.sides)
+        ]
+        streams = any(getattr(side, "streams", False) for side in self.sides)
+        self._pool = ThreadPoolExecutor(1, "gansmith-batches") if streams else None
+        self._next: tuple[int, Future[Batch]] | None = None
+
+    def at(self, drawn: int) -> Batch:
+        """The batch that starts at the ``drawn``-th picture."""
+        if self._pool is None:
+            return self._load(drawn)
+        if self._next is not None and self._next[0] == drawn:
+            batch = self._next[1].result()
+        else:
+            batch = self._load(drawn)
+        following = drawn + self.world_size
+        self._next = following, self._pool.submit(self._load, following)
+        return batch
+
+    def _load(self, drawn: int) -> Batch:
+        rank, world = chance.process()
+        count = self.world_size // world
+        start = drawn + rank * count
+        random = np.random.Generator(np.random.Philox(chance.derive(self.seed, "batch", start)))
+        images, labels, other = None, None, None
+        aligned = getattr(self.source, "aligned", True)
+        for i, (side, order) in enumerate(zip(self.sides, self.orders, strict=True)):
+            pixels, side_labels = side.fetch(order(start, count))
+            if i == 0 or not aligned:  # aligned sides are cut and mirrored alike
+                choice = random.random((count, 3))
+            tensor = self._finish(pixels, choice)
+            if i == 0:
+                images, labels = tensor, side_labels
+            else:
+                other = tensor
+        assert images is not None
+        labels = None if labels is None else labels.to(self.device, non_blocking=True)
+        return Batch(images, labels, other, world_size=self.world_size)
+
+    def _finish(self, pixels: Tensor, choice: np.ndarray) -> Tensor:
+        if self.crop is not None and self.crop != tuple(pixels.shape[2:]):
+            height, width = self.crop
+            tops = (choice[:, 0] * (pixels.shape[2] - height + 1)).astype(int)
+            lefts = (choice[:, 1] * (pixels.shape[3] - width + 1)).astype(int)
+            pixels = torch.stack(
+                [p[:, t : t + height, x : x + width] for p, t, x in zip(pixels, tops, lefts, strict=True)]
+            )
+        if self.flip:
+            mirrored = torch.from_numpy(choice[:, 2] < 0.5)[:, None, None, None]
+            pixels = torch.where(mirrored, pixels.flip(3), pixels)
+        images = to_float(pixels, self.device)
+        return images.contiguous(memory_format=torch.channels_last) if self.channels_last else images
+
+
+class CropBatches(Batches):
+    """Batches of random square windows of photographs of any size (:class:`Photographs`)."""
+
+    def __init__(self, source: Any, batch: int, seed: int, size: int, **options: Any) -> None:
+        super().__init__(source, batch, seed, **options)
+        self.size = size
+
+    def _load(self, drawn: int) -> Batch:
+        rank, world = chance.process()
+        count = self.world_size // world
+        start = drawn + rank * count
+        random = np.random.Generator(np.random.Philox(chance.derive(self.seed, "batch", start)))
+        choice = random.random((count, 3))
+        pixels = self.source.crops(self.orders[0](start, count), self.size, choice[:, :2])
+        return Batch(self._finish(pixels, choice), world_size=self.world_size)

@@ -1,0 +1,124 @@
+"""Photographs of any size, to cut random windows from."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gansmith.data.decode import Progress, in_parallel, size_range
+from gansmith.data.files import Source
+from gansmith.data.planning import checked_size, content_hash, default_memory_limit, refuse_many_broken, survey
+from gansmith.data.sources import Standins
+from gansmith.data.specs import open_source
+from gansmith.errors import DataError
+from gansmith.game import ImageSpec
+
+
+class Photographs:
+    """Pictures in their own sizes, held in memory as uint8 where they fit, else decoded whenever they are asked for.
+
+    Attributes:
+        channels: 1, 3 or 4, of every picture.
+        hash, name, names, skipped, streams: as for :class:`Pictures`; pictures that were too small are in ``skipped``.
+    """
+
+    def __init__(
+        self, source: Source, channels: int, hash: str, *, held: list[Tensor] | None, broken: Standins
+    ) -> None:
+        self.channels, self.hash, self.skipped = channels, hash, broken.skipped
+        self.name, self.names, self.streams = source.name, source.names, held is None
+        self._source, self._held, self._standins = source, held, broken
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def spec_for(self, crop: int) -> ImageSpec:
+        """Facts about windows of this size."""
+        return ImageSpec(crop, crop, self.channels)
+
+    def picture(self, index: int) -> Tensor:
+        """A whole picture, uint8 [C, H, W]. Raises ``Broken`` if it is streamed and cannot be decoded."""
+        return self._held[index] if self._held is not None else _decode(self._source, index, self.channels)
+
+    def crops(self, indices: np.ndarray, size: int, corners: np.ndarray, flips: np.ndarray | None = None) -> Tensor:
+        """Square windows, uint8 [n, C, size, size].
+
+        Args:
+            indices: [n] which pictures; one may come several times.
+            corners: [n, 2] numbers in [0, 1): the window's place from top to bottom and from left to right.
+            flips: [n] booleans: mirror left and right.
+
+        Raises:
+            DataError: a picture is smaller than ``size``, or over 10 % turned out broken.
+        """
+        out = torch.empty(len(indices), self.channels, size, size, dtype=torch.uint8)
+
+        def cut(slot: int, row: int) -> None:
+            picture = self.picture(row)
+            height, width = picture.shape[1:]
+            if min(height, width) < size:
+                raise DataError(f"'{self.names[row]}' is {width}x{height}, smaller than the window of {size}.")
+            top, left = (int(c * (side - size + 1)) for c, side in zip(corners[slot], (height, width), strict=True))
+            window = picture[:, top : top + size, left : left + size]
+            out[slot] = window.flip(2) if flips is not None and flips[slot] else window
+
+        if self.streams:
+            self._standins.fill(indices, cut)
+        else:
+            for slot, row in enumerate(indices):
+                cut(slot, int(row))
+        return out
+
+
+def open_photographs(
+    spec: str,
+    *,
+    channels: int = 3,
+    min_size: int,
+    memory_limit: int | None = None,
+    progress: Progress | None = None,
+) -> Photographs:
+    """Open pictures to cut windows from; the spec is what :func:`open_pictures` takes.
+
+    Args:
+        channels: 1, 3 or 4.
+        min_size: pictures with a side shorter than this are left out.
+        memory_limit, progress: as for :func:`open_pictures`.
+
+    Raises:
+        DataError: nothing there, all too small, or over 10 % broken.
+    """
+    checked_size(min_size)
+    source = open_source(spec)
+    total = len(source)
+    headers, broken = survey(source, progress and (lambda done, n: progress(done, 2 * n)))
+    refuse_many_broken(source.name, broken, total)
+    keep = [i for i, h in headers.items() if min(h.width, h.height) >= min_size]
+    if not keep:
+        raise DataError(
+            f"All pictures in '{source.name}' ({size_range(list(headers.values()))}) are smaller than the window of "
+            f"{min_size}x{min_size} pixels to be cut from them. Give a smaller --size, or larger pictures."
+        )
+    small = headers.keys() - set(keep)
+    skipped = broken + [
+        (source.names[i], f"{headers[i].width}x{headers[i].height}, smaller than {min_size}") for i in sorted(small)
+    ]
+    source, good = source.select(np.array(keep)), [headers[i] for i in keep]
+    digest = content_hash(source, good, ImageSpec(0, 0, channels))
+    limit = default_memory_limit() if memory_limit is None else memory_limit
+    if sum(h.width * h.height for h in good) * channels > limit:
+        return Photographs(source, channels, digest, held=None, broken=Standins(source, broken, skipped, total))
+    found = in_parallel(
+        lambda i: _decode(source, i, channels), len(source), progress and (lambda done, n: progress(n + done, 2 * n))
+    )
+    held = {i: picture for i, picture in enumerate(found) if isinstance(picture, Tensor)}
+    late = [(source.names[i], str(found[i])) for i in range(len(found)) if i not in held]
+    refuse_many_broken(source.name, broken + late, total)
+    source = source.select(np.array(list(held))) if late else source
+    standins = Standins(source, broken + late, skipped + late, total)
+    return Photographs(source, channels, digest, held=list(held.values()), broken=standins)
+
+
+def _decode(source: Source, index: int, channels: int) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(source.pixels(index, channels, None).transpose(2, 0, 1)))

@@ -1,0 +1,133 @@
+"""Before pictures are loaded: read all headers, decide size and channels, refuse what cannot be trained on."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from gansmith.data.arrays import ArraySource
+from gansmith.data.decode import Broken, Header, Progress, in_parallel, size_range
+from gansmith.data.files import Source
+from gansmith.errors import DataError
+from gansmith.game import ImageSpec
+
+MIN_SIZE = 8
+"""Smallest side of a picture, in pixels."""
+MAX_BROKEN = 0.1
+"""Largest share of broken pictures that is skipped instead of refused."""
+
+
+def default_memory_limit() -> int:
+    """Half of the memory that is available now, in bytes, at most 8 GiB."""
+    import psutil
+
+    available = psutil.virtual_memory().available
+    try:  # a container's own limit
+        group = Path("/sys/fs/cgroup")
+        available = min(
+            available, int((group / "memory.max").read_text()) - int((group / "memory.current").read_text())
+        )
+    except (OSError, ValueError):
+        pass
+    return max(0, min(available // 2, 8 << 30))
+
+
+def checked_size(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
+    """(height, width) of a size option.
+
+    Raises:
+        DataError: under 8 pixels.
+    """
+    if size is None:
+        return None
+    height, width = (size, size) if isinstance(size, int) else size
+    if min(height, width) < MIN_SIZE:
+        raise DataError(f"Size {min(height, width)} is too small: pictures need at least {MIN_SIZE} pixels a side.")
+    return height, width
+
+
+def survey(source: Source, progress: Progress | None = None) -> tuple[dict[int, Header], list[tuple[str, str]]]:
+    """Read all headers: the good ones by index, and (name, reason) of the rest."""
+    if isinstance(source, ArraySource):
+        return dict.fromkeys(range(len(source)), source.header(0)), []
+    found = in_parallel(source.header, len(source), progress)
+    good = {i: header for i, header in enumerate(found) if isinstance(header, Header)}
+    return good, [(source.names[i], str(reason)) for i, reason in enumerate(found) if isinstance(reason, Broken)]
+
+
+def refuse_many_broken(name: str, broken: list[tuple[str, str]], total: int) -> None:
+    """Raise ``DataError`` if more than 10 % of ``total`` pictures are broken."""
+    if len(broken) > MAX_BROKEN * total:
+        some = "; ".join(f"{file}: {reason}" for file, reason in broken[:3])
+        more = f"; and {len(broken) - 3} more" if len(broken) > 3 else ""
+        raise DataError(
+            f"{len(broken)} of {total} pictures in '{name}' cannot be used, more than {MAX_BROKEN:.0%} ({some}{more}). "
+            "Repair or remove them; 'gansmith data check' lists them all."
+        )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be loaded: a source of readable headers, its spec and hash; ``total`` counts the broken ones too."""
+
+    source: Source
+    spec: ImageSpec
+    hash: str
+    skipped: list[tuple[str, str]]
+    total: int
+
+
+def make_plan(
+    source: Source,
+    headers: list[Header],
+    resize: tuple[int, int] | None,
+    channels: int | None,
+    *,
+    labels: bool = True,
+    skipped: list[tuple[str, str]],
+    total: int,
+) -> Plan:
+    """Decide size and channels from all headers.
+
+    Raises:
+        DataError: the sizes differ and none was asked for, they are under 8, or channels other than 1, 3, 4.
+    """
+    if channels not in (None, 1, 3, 4):
+        raise DataError(f"Pictures have 1 (grey), 3 (RGB) or 4 (RGBA) channels, not {channels}.")
+    sizes = {(h.height, h.width) for h in headers}
+    if resize is None and len(sizes) > 1:
+        raise DataError(
+            f"The pictures in '{source.name}' have {len(sizes)} different sizes, {size_range(headers)}. "
+            "Give a size to bring them to, for instance --size 64: it resizes and cuts out the middle."
+        )
+    if resize is None and min(next(iter(sizes))) < MIN_SIZE:
+        raise DataError(
+            f"The pictures in '{source.name}' are {size_range(headers)}, too small: at least {MIN_SIZE} pixels a side. "
+            "Give --size to enlarge them."
+        )
+    height, width = resize or next(iter(sizes))
+    if channels is None:
+        channels = 3 if any(h.colour for h in headers) else 1
+    names = source.class_names if labels and source.labels is not None else ()
+    spec = ImageSpec(height, width, channels, len(names), names)
+    return Plan(source, spec, content_hash(source, headers, spec), skipped, total)
+
+
+def content_hash(source: Source, headers: list[Header], spec: ImageSpec) -> str:
+    """32 hex digits from the pictures' bytes (for files: see :func:`fingerprint`), labels, size and channels, in order.
+
+    Names and dates do not count, nor whether the set is held in memory.
+    """
+    digest = hashlib.blake2b(repr(spec.shape).encode(), digest_size=16)
+    if isinstance(source, ArraySource):
+        digest.update(repr(source.x.shape).encode())
+        digest.update(np.ascontiguousarray(source.x).data)
+    else:
+        for header in headers:
+            digest.update(header.digest)
+    if spec.classes and source.labels is not None:
+        digest.update(source.labels.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,130 @@
+"""What ``--data`` takes, told apart by its look and its content."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from gansmith.data import standard
+from gansmith.data.arrays import ArraySource, idx_files, is_idx, open_idx, open_npz
+from gansmith.data.decode import EXTENSIONS
+from gansmith.data.files import Source, open_folder, open_single, open_zip
+from gansmith.errors import DataError
+
+_SLICE = re.compile(r"^(?P<rest>.+)\[(?P<start>-?\d*%?):(?P<stop>-?\d*%?)(?::(?P<step>\d*))?\]$", re.DOTALL)
+_KINDS = "a folder, a zip, an .npz file, IDX files, hf:NAME, or a standard set"
+
+
+def open_source(spec: str) -> Source:
+    """Find the pictures a spec string means, without decoding any.
+
+    ``SPEC[start:stop:step]`` takes a part, as Python slices do. ``SPEC[:90%]`` and ``SPEC[90%:]`` are two parts with
+    nothing in common, drawn at random but always the same, each class in proportion: for training and held out.
+    Standard names win over folders of the same name in the working directory; write ``./mnist`` for those.
+
+    Raises:
+        DataError: nothing there, or nothing that can be read; says what to do.
+        MissingExtra: ``hf:`` without the package ``datasets``.
+    """
+    part = None if Path(spec).exists() else _SLICE.match(spec)
+    source = _open(part["rest"] if part else spec)
+    if part is None:
+        return source
+    start, stop, step = part["start"], part["stop"], part["step"]
+    if "%" in (start + stop):
+        rows = _share(source, _percent(start, 0, spec), _percent(stop, 100, spec))
+    else:
+        if step and int(step) == 0:
+            raise DataError(f"The step of '{spec}' is 0; [start:stop:step] takes every step-th picture.")
+        rows = np.arange(len(source))[slice(*(int(n) if n else None for n in (start, stop, step)))]
+    if not len(rows):
+        raise DataError(f"'{spec}' leaves no picture: there are {len(source)}.")
+    chosen = source.select(rows)
+    chosen.name = source.name + spec[len(part["rest"]) :]
+    return chosen
+
+
+def _percent(text: str, default: int, spec: str) -> int:
+    number = text.removesuffix("%") or str(default)
+    if (text and not text.endswith("%")) or not number.isdecimal() or int(number) > 100:
+        raise DataError(f"'{spec}': both ends of a share are percentages from 0% to 100%, as in [:90%] or [90%:].")
+    return int(number)
+
+
+def _share(source: Source, start: int, stop: int) -> np.ndarray:
+    """Rows of a share of every class, by a shuffle that no version of anything changes."""
+    labels = np.zeros(len(source), np.int64) if source.labels is None else source.labels
+    shuffled = np.random.RandomState(0).permutation(len(source))  # RandomState's stream is frozen
+    shuffled = shuffled[np.argsort(labels[shuffled], kind="stable")]  # class after class
+    ends = np.searchsorted(labels[shuffled], np.unique(labels), side="right")
+    groups = np.split(shuffled, ends[:-1])
+    return np.sort(np.concatenate([g[len(g) * start // 100 : len(g) * stop // 100] for g in groups]))
+
+
+def _open(spec: str) -> Source:
+    if not spec.strip():
+        raise DataError(f"The name of the data is empty. Give {_KINDS}.")
+    if spec.startswith("hf:"):
+        from gansmith.data.hub import open_hub
+
+        return open_hub(spec.removeprefix("hf:"))
+    name, _, split = spec.partition(":")
+    if name in standard.NAMES:
+        return standard.open_standard(name, split)
+    path = Path(spec).expanduser()
+    if path.is_dir():
+        return _open_idx_folder(path, "") or open_folder(path)
+    if path.is_file():
+        return _open_file(path)
+    folder, colon, split = spec.rpartition(":")
+    if colon and Path(folder).expanduser().is_dir():
+        found = _open_idx_folder(Path(folder).expanduser(), split)
+        if found:
+            return found
+    raise DataError(_not_found(spec, path))
+
+
+def _open_file(path: Path) -> Source:
+    suffix = path.suffix.lower()
+    if suffix == ".npz":
+        return open_npz(path)
+    if suffix == ".zip" or zipfile.is_zipfile(path):
+        return open_zip(path)
+    if suffix in EXTENSIONS:
+        return open_single(path)
+    if is_idx(path):
+        return open_idx(path)
+    raise DataError(f"'{path}' is a file of an unknown type. Give {_KINDS}.")
+
+
+def _open_idx_folder(folder: Path, split: str) -> ArraySource | None:
+    """The IDX pictures of a folder: all there are, else those of a split, 'train' where none is named."""
+    files = idx_files(folder)
+    if not files:
+        return None
+    prefixes = ("t10k", "test") if split == "test" else (split or "train",)
+    chosen = files if len(files) == 1 and not split else [f for f in files if f.name.startswith(prefixes)]
+    if len(chosen) != 1:
+        listed = ", ".join(f.name for f in files)
+        raise DataError(f"'{folder}' has several sets of IDX pictures: {listed}. Give the path of the one to use.")
+    return open_idx(chosen[0], name=folder.resolve().name + (f":{split}" if split else ""))
+
+
+def _not_found(spec: str, path: Path) -> str:
+    close = difflib.get_close_matches(spec.partition(":")[0].lower().replace("_", "-"), standard.NAMES, n=2)
+    if path.parent.is_dir():
+        close += [str(path.parent / n) for n in difflib.get_close_matches(path.name, _siblings(path.parent), n=1)]
+    hint = f" Did you mean {' or '.join(repr(c) for c in close)}?" if close else ""
+    names = ", ".join(standard.NAMES)
+    return f"There are no pictures called '{spec}': no such file or folder.{hint} Give {_KINDS} ({names})."
+
+
+def _siblings(folder: Path) -> list[str]:
+    try:
+        return [f.name for f in folder.iterdir()]
+    except OSError:
+        return []

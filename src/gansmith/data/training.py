@@ -1,0 +1,133 @@
+"""Opens what a family trains on, by the kind of data it declares, and makes its batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from gansmith import chance
+from gansmith.config import TrainSettings
+from gansmith.data.batches import Batches, CropBatches
+from gansmith.errors import DataError
+from gansmith.game import Batch, Game, ImageSpec
+
+DEFAULT_CROP = 64
+"""Window, in pixels, cut from photographs when --size does not say."""
+
+
+@dataclass
+class TrainingData:
+    """Opened data.
+
+    Attributes:
+        source: ``Pictures``, ``TwoSided`` or ``Photographs``.
+        spec: the facts that flow into the networks.
+        crop: (height, width) cut at random from pictures that were loaded larger, or None.
+        flip: mirror at random.
+    """
+
+    source: Any
+    spec: ImageSpec
+    flip: bool
+    crop: tuple[int, int] | None = None
+    windows: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.source.name
+
+    @property
+    def hash(self) -> str:
+        return self.source.hash
+
+    @property
+    def skipped(self) -> list[tuple[str, str]]:
+        return self.source.skipped
+
+    def __len__(self) -> int:
+        return len(self.source.a) if hasattr(self.source, "a") else len(self.source)
+
+    def facts(self) -> dict[str, Any]:
+        """Name, hash and count, for config.yaml and the model."""
+        return {"name": self.name, "hash": self.hash, "pictures": len(self)}
+
+    def describe(self) -> str:
+        """One line for a person."""
+        spec = self.spec
+        colour = {1: "grey", 3: "RGB", 4: "RGBA"}.get(spec.channels, f"{spec.channels} channels")
+        classes = f", {spec.classes} classes" if spec.classes else ""
+        count = f"{len(self.source.a):,} + {len(self.source.b):,}" if hasattr(self.source, "b") else f"{len(self):,}"
+        return f"{self.name}: {count} pictures, {spec.width}x{spec.height}, {colour}{classes}"
+
+    def batches(self, batch: int, seed: int, device: torch.device, channels_last: bool) -> Batches:
+        """Shuffled, endless batches."""
+        if self.windows:
+            return CropBatches(
+                self.source, batch, seed, self.spec.height, device=device, flip=self.flip, channels_last=channels_last
+            )
+        return Batches(
+            self.source, batch, seed, device=device, flip=self.flip, crop=self.crop, channels_last=channels_last
+        )
+
+    def preview_batch(self, count: int, device: torch.device) -> Batch:
+        """Real pictures that stay the same over the run, for the sample grids. At most as many as there are."""
+        count = max(1, min(count, len(self)))
+        rank, world = chance.process()
+        chance.set_process(0, 1)
+        try:
+            batches = self.batches(count, chance.derive(0, "preview"), device, False)
+            batches.flip = False
+            return batches.at(0)
+        finally:
+            chance.set_process(rank, world)
+
+
+def open_training_data(
+    family: type[Game], settings: TrainSettings, config: Any, warn: Callable[[str], None]
+) -> TrainingData:
+    """Open ``settings.data`` as the family needs it.
+
+    Raises:
+        DataError: missing, broken or of another kind than the family trains on.
+    """
+    from gansmith import data
+
+    specs, size = settings.data, settings.size or None
+    expected = {"images": (1,), "crops": (1,), "unpaired": (2,), "paired": (1, 2)}[family.data]
+    if len(specs) not in expected:
+        need = {
+            "unpaired": "two folders: --data FOLDER_A FOLDER_B",
+            "paired": "one folder of side-by-side pictures, or two folders with the same file names",
+        }.get(family.data, "one data set")
+        raise DataError(f"This family trains on {need}; --data names {len(specs)}.")
+    scale = getattr(config, "load_scale", 1.0)
+    load_size = size and round(size * scale)
+    if family.data == "crops":
+        window = size or DEFAULT_CROP
+        photos = data.open_photographs(specs[0], min_size=window)
+        opened = TrainingData(photos, photos.spec_for(window), settings.flip, windows=True)
+    elif family.data == "images":
+        source = data.open_pictures(specs[0], size=load_size)
+        opened = TrainingData(source, source.spec, settings.flip)
+    elif family.data == "unpaired":
+        source = data.open_unpaired(*specs, size=load_size)
+        opened = TrainingData(source, source.spec, settings.flip)
+    else:
+        source = data.open_paired(specs[0], specs[1] if len(specs) > 1 else None, size=load_size)
+        opened = TrainingData(source, source.spec, settings.flip)
+    if size and load_size != size:
+        opened.crop = (size, size)
+        opened.spec = _resized(opened.spec, size)
+    if opened.skipped:
+        path, reason = opened.skipped[0]
+        warn(f"{len(opened.skipped)} broken file(s) left out, for example {path}: {reason}. The run folder lists them in skipped.tsv.")
+    return opened
+
+
+def _resized(spec: ImageSpec, size: int) -> ImageSpec:
+    from dataclasses import replace
+
+    return replace(spec, height=size, width=size)

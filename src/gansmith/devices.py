@@ -1,0 +1,108 @@
+"""Where and in which precision to compute, found out by looking and measuring."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import time
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import torch
+
+from gansmith import chance
+from gansmith.errors import GansmithError
+
+PRECISIONS = ("auto", "fp32", "bf16")
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device and the precision losses are computed in."""
+
+    torch_device: torch.device
+    precision: str = "fp32"
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """bfloat16 where the precision says so; penalties step out of it by themselves."""
+        if self.precision == "bf16":
+            return torch.autocast(self.torch_device.type, dtype=torch.bfloat16)
+        return contextlib.nullcontext()
+
+    def __str__(self) -> str:
+        name = torch.cuda.get_device_name(self.torch_device) if self.torch_device.type == "cuda" else str(self.torch_device)
+        return f"{name}, {self.precision}"
+
+
+def resolve(device: str = "auto", precision: str = "auto") -> Device:
+    """Choose the device (cuda, then mps, then cpu) and the precision, and join the other processes if there are any.
+
+    Raises:
+        GansmithError: the device does not exist or cannot compute in that precision.
+    """
+    if precision not in PRECISIONS:
+        raise GansmithError(f"--precision is one of {', '.join(PRECISIONS)}, not '{precision}'.")
+    join_processes(device)
+    chosen = _device(device)
+    if precision == "auto":
+        precision = "bf16" if _bf16_is_faster(chosen.type) else "fp32"
+    elif precision == "bf16" and chosen.type == "cuda" and not torch.cuda.is_bf16_supported():
+        raise GansmithError("This GPU does not compute in bf16. Use --precision fp32.")
+    if chosen.type == "cuda":
+        torch.backends.cuda.matmul.allow_tf32 = True
+        torch.backends.cudnn.allow_tf32 = True
+    return Device(chosen, precision)
+
+
+def join_processes(device: str = "auto") -> None:
+    """Find the other processes when started by ``accelerate launch`` or ``torchrun``; otherwise do nothing."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        from accelerate import PartialState
+
+        state = PartialState(cpu=device == "cpu")
+        if state.num_processes != int(os.environ["WORLD_SIZE"]):
+            raise GansmithError(
+                f"{os.environ['WORLD_SIZE']} processes were started but {state.num_processes} found each other. "
+                "Start them with torchrun --nproc-per-node N -m gansmith train ..."
+            )
+        chance.set_process(state.process_index, state.num_processes)
+
+
+def leave_processes() -> None:
+    """Say goodbye to the other processes: without it some backends abort at exit."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+        chance.set_process(0, 1)
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise GansmithError(f"The device '{name}' cannot be used here ({reason}). Leave --device out to choose by itself.") from None
+    return device
+
+
+@functools.cache
+def _bf16_is_faster(kind: str) -> bool:
+    """On a GPU: is it supported in hardware. On a CPU: measured, since emulated bf16 can be a hundred times slower."""
+    if kind == "cuda":
+        return torch.cuda.get_device_capability() >= (8, 0)
+    if kind != "cpu":
+        return False
+    times = {}
+    for dtype in (torch.bfloat16, torch.float32):
+        a = torch.ones(256, 256, dtype=dtype)
+        a @ a
+        start = time.perf_counter()
+        for _ in range(3):
+            a @ a
+        times[dtype] = time.perf_counter() - start
+    return times[torch.bfloat16] < 0.7 * times[torch.float32]

@@ -1,0 +1,28 @@
+"""Errors that a person can act on: the command line prints them as one paragraph and exits with code 2."""
+
+
+class GansmithError(Exception):
+    """Something the user can put right. The message says what is wrong and what to do about it."""
+
+
+class DataError(GansmithError):
+    """The pictures cannot be used as they are."""
+
+
+class RunError(GansmithError):
+    """A run folder cannot be started, resumed or read."""
+
+
+class ModelError(GansmithError):
+    """A model folder or a file of weights cannot be loaded."""
+
+
+class Diverged(GansmithError):
+    """A loss or a weight became NaN or infinite; the last good state is kept on disk."""
+
+
+class MissingExtra(GansmithError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(f"{purpose} needs the package '{package}'. Install it with: pip install 'gansmith[{extra}]'")

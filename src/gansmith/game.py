@@ -1,0 +1,206 @@
+"""THE CONTRACT: a GAN is a game played in turns, as data.
+
+A family (one file in ``gans/``) declares its players, its networks and a schedule of turns. The engine plays the turns
+and knows nothing else: it computes the loss of a turn, moves the weights of that turn's player only, and goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+T = TypeVar("T")
+
+Logs = dict[str, Tensor]
+"""What a loss wants to have plotted: scalars, detached, still on the device (read only when displayed)."""
+
+Loss = Callable[["Batch"], tuple[Tensor, Logs]]
+"""A loss looks at a batch and returns a scalar to minimise, and what to log."""
+
+DataKind = Literal["images", "unpaired", "paired", "crops"]
+"""What a family trains on: single pictures; two unaligned folders; pairs with the same file name; crops of photographs."""
+
+
+@dataclass(frozen=True)
+class ImageSpec:
+    """Facts about the pictures. They come from the data and flow into the networks; nobody configures them.
+
+    Attributes:
+        height, width: size in pixels.
+        channels: 1 (grey), 3 (RGB) or 4 (RGBA).
+        classes: number of classes, 0 where the pictures have no labels.
+        class_names: a name for each class.
+        other_channels: channels of the second side of two-sided data, 0 for one-sided data.
+    """
+
+    height: int
+    width: int
+    channels: int
+    classes: int = 0
+    class_names: tuple[str, ...] = ()
+    other_channels: int = 0
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """[C, H, W]"""
+        return self.channels, self.height, self.width
+
+
+@dataclass
+class Clock:
+    """How far a run is. Images seen is what every schedule reads, so a run means the same at any batch size."""
+
+    images: int = 0
+    """Real pictures seen, over all processes."""
+    step: int = 0
+    """Batches played, starting at 1 for the first."""
+    progress: float = 0.0
+    """Share of the whole run that is done, 0 to 1."""
+
+
+@dataclass
+class Batch:
+    """Real pictures for one step.
+
+    Attributes:
+        images: [N, C, H, W] in [-1, 1] (or points [N, D] in the toy worlds).
+        labels: [N] int64 class numbers, or None.
+        other: [N, C', H, W] in [-1, 1], the second side of two-sided data, or None.
+        clock: when this batch is played.
+        world_size: how many pictures all processes see together at this step.
+    """
+
+    images: Tensor
+    labels: Tensor | None = None
+    other: Tensor | None = None
+    clock: Clock = field(default_factory=Clock)
+    world_size: int = 0
+    _kept: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __post_init__(self) -> None:
+        self.world_size = self.world_size or len(self.images)
+
+    def keep(self, name: str, make: Callable[[], T]) -> T:
+        """Make something once per step and share it between turns (a generator's pass used by both players)."""
+        if name not in self._kept:
+            self._kept[name] = make()
+        return self._kept[name]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One player's turn.
+
+    Attributes:
+        player: whose weights move.
+        loss: what that player minimises.
+        every: played at every k-th step (lazy regularisation, several critic steps per generator step).
+        fresh: True draws a batch of real pictures for this turn alone instead of using the step's.
+        after: called with (batch, logs) once the weights have moved: clip them, adapt the augmentation, ...
+    """
+
+    player: str
+    loss: Loss
+    every: int = 1
+    fresh: bool = False
+    after: Callable[[Batch, Logs], None] | None = None
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """Which optimizer a player uses, and its settings at one moment of the run.
+
+    A game returns one of these for every step, so learning-rate schedules are plain functions of the clock. ``kind``
+    must not change during a run. ``betas`` are Adam's; for RMSprop they are its momentum and alpha.
+    """
+
+    lr: float
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    kind: Literal["adam", "rmsprop", "sgd"] = "adam"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Pictures to show: [N, C, H, W] in [-1, 1], laid out in rows of ``columns``; ``caption`` says what is what."""
+
+    images: Tensor
+    columns: int
+    caption: str = ""
+
+
+class Game(nn.Module):
+    """Base class of every family: networks, players, turns.
+
+    Subclasses set the class attributes, build their networks and write their losses; see ``gans/wgan_gp.py``.
+
+    Args:
+        config: the family's settings, an instance of ``Config``.
+        spec: facts about the pictures.
+        networks: networks to use instead of the family's own (toy worlds and tests play the same turns with tiny ones).
+
+    Raises:
+        GansmithError: the settings do not fit the pictures (too small a size, labels asked for where none are, ...).
+    """
+
+    Config: ClassVar[type]
+    """The dataclass of settings; every field has a docstring, shown as help by the command line and the studio."""
+    players: ClassVar[Mapping[str, tuple[str, ...]]]
+    """Player -> names of the networks whose weights it moves. One optimizer per player."""
+    exports: ClassVar[tuple[str, ...]]
+    """Names of the networks that make the model people load: averaged (EMA), saved, exported."""
+    data: ClassVar[DataKind] = "images"
+    """What it trains on."""
+    default_batch: ClassVar[int] = 64
+    """Pictures per step where nobody says otherwise."""
+    tiny: ClassVar[Mapping[str, Any]] = {}
+    """Settings that make its networks small enough to try every function in seconds, on 32 px pictures."""
+
+    def __init__(self, config: Any, spec: ImageSpec, networks: Mapping[str, nn.Module] | None = None) -> None:
+        super().__init__()
+        self.config = config
+        self.spec = spec
+        for name, network in (self.networks() if networks is None else networks).items():
+            self.add_module(name, network)
+
+    def networks(self) -> Mapping[str, nn.Module]:
+        """Build the networks, by name, from ``self.config`` and ``self.spec``."""
+        raise NotImplementedError
+
+    def turns(self) -> Sequence[Turn]:
+        """The schedule: which player plays which loss, and how often. Asked once per run."""
+        raise NotImplementedError
+
+    def optimizer(self, player: str, clock: Clock) -> Optimizer:
+        """The settings of a player's optimizer at this moment."""
+        raise NotImplementedError
+
+    def ema_beta(self, clock: Clock, batch: int) -> float:
+        """Decay of the weight average for one step of ``batch`` pictures; 0 copies the weights."""
+        return 0.0
+
+    def preview(self, real: Batch, seed: int) -> Grid:
+        """What the run folder's ``samples/`` shows; called on the averaged networks in eval mode."""
+        raise NotImplementedError
+
+    def metrics_images(self, real: Batch, seed: int) -> Tensor:
+        """Pictures to measure, as many as ``real`` has: [N, C, H, W] in [-1, 1], on the averaged networks."""
+        raise NotImplementedError
+
+    def calibrate(self, batch: int, seed: int) -> None:
+        """Refresh statistics that depend on averaged weights (batch norm); called on the averaged networks."""
+
+    def player_parameters(self, player: str) -> list[nn.Parameter]:
+        """The weights one player moves."""
+        return [p for name in self.players[player] for p in self.get_submodule(name).parameters()]
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device

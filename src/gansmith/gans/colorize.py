@@ -1,0 +1,83 @@
+"""colorize: grey pictures to colour. The network chooses the chroma only, so every pixel's luma stays what it was.
+
+pix2pix (arXiv:1611.07004) where the damage is the loss of colour; the output is the a and b of OKLab.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from gansmith.damage import luma
+from gansmith.game import ImageSpec
+from gansmith.nn.oklab import paint
+from gansmith.nn.patchgan import PatchDiscriminator
+from gansmith.nn.unet import UNet, unet_depth
+from gansmith.translation import Pair, Paired, PairedConfig
+
+REACH = 0.35
+"""The largest |a| and |b| of OKLab; sRGB's own colours reach .32."""
+
+
+@dataclass(frozen=True)
+class Config(PairedConfig):
+    """Settings of colorize."""
+
+    width: int = 32
+    """Channels of the U-Net's first layer."""
+    load_scale: float = 1.0
+    """Pictures are loaded larger than --size by this factor, and a random window is cut out of them."""
+
+
+class Colorize(Paired):
+    """Luma in, chroma out, painted over the luma."""
+
+    Config = Config
+    repair = "colour"
+    default_batch = 8
+
+    def __init__(self, config: Config, spec: ImageSpec, networks: Mapping[str, nn.Module] | None = None) -> None:
+        super().__init__(config, spec, networks)
+        self.require_colour("colorize")
+
+    def networks(self) -> dict[str, nn.Module]:
+        config, spec = self.config, self.spec
+        return {
+            "generator": UNet(1, 2, min(6, unet_depth(spec.height, spec.width)), config.width, dropout=False),
+            "discriminator": PatchDiscriminator(4, config.width_discriminator),
+        }
+
+    @property
+    def inputs(self) -> int:
+        return 1
+
+    @property
+    def alignment(self) -> int:  # type: ignore[override]
+        return getattr(self.generator, "multiple", 4)
+
+    def pair(self, images: Tensor, other: Tensor | None = None) -> Pair:
+        return Pair(luma(images), images)
+
+    def restore(self, pair: Pair) -> Tensor:
+        return paint(pair.given, self.chroma(pair.given))
+
+    def chroma(self, grey: Tensor) -> Tensor:
+        """OKLab's a and b for grey pictures [N, 1, H, W] in [-1, 1]: [N, 2, H, W]."""
+        return self.generator(grey).float() * REACH
+
+    @property
+    def overview_size(self) -> int:  # type: ignore[override]
+        return 2 * min(self.spec.height, self.spec.width)
+
+    def overview(self, images: Tensor) -> Tensor:
+        return self.chroma(luma(images))
+
+    def finish(self, images: Tensor, guide: Tensor) -> Tensor:
+        return paint(luma(images), guide)
+
+    def translate(self, images: Tensor, *, direction: str = "ab", mask: Tensor | None = None) -> Tensor:
+        self.check_direction(direction)
+        grey = luma(images)
+        return paint(grey, self.chroma(grey))

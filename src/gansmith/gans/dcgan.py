@@ -1,0 +1,43 @@
+"""DCGAN: convolutions all the way, with batch norm (Radford et al. 2015, arXiv:1511.06434).
+
+The networks are in ``nn/dcgan.py``: at 64 px the paper's to the last weight, at other sizes one stage more or less per
+factor of two.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from gansmith.errors import GansmithError
+from gansmith.generation import AdversarialConfig, Generation
+from gansmith.nn.dcgan import Discriminator, Generator
+
+
+@dataclass(frozen=True)
+class Config(AdversarialConfig):
+    """Settings of DCGAN."""
+
+    width: int = 64
+    """Channels of the layer next to the picture (ngf = ndf); they double with every stage, up to 8 times this."""
+
+
+class DCGAN(Generation):
+    """The GAN losses (``Generation.discriminator_loss`` and ``generator_loss``) on convolutional networks."""
+
+    Config = Config
+    tiny = {"width": 8, "latent_dim": 8}
+
+    def networks(self) -> dict[str, nn.Module]:
+        config, spec = self.config, self.spec
+        if not (16 <= min(spec.height, spec.width) and max(spec.height, spec.width) <= 256):
+            raise GansmithError(
+                f"dcgan makes pictures of 16 to 256 px, and these are {spec.width}x{spec.height}. Choose a size with --size."
+            )
+        # penalties and spectral norm act on one picture at a time, so they and batch norm exclude each other
+        batch_norm = not (config.spectral_norm or config.r1)
+        return {
+            "generator": Generator(config.latent_dim, config.width, spec, self.classes),
+            "discriminator": Discriminator(config.width, spec, self.classes, config.pack, batch_norm),
+        }

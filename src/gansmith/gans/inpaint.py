@@ -1,0 +1,95 @@
+"""inpaint: fill holes in pictures; what is known stays bit for bit (gated convolutions, arXiv:1806.03589).
+
+    L_G = |y - G(x)| in the hole + L_hinge + feature matching, with a patch discriminator that knows the hole
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from gansmith.damage import holes
+from gansmith.errors import GansmithError
+from gansmith.nn.inpainting import InpaintUNet
+from gansmith.nn.losses import AdversarialName
+from gansmith.nn.patchgan import PatchDiscriminator
+from gansmith.translation import Pair, Paired, PairedConfig
+
+
+@dataclass(frozen=True)
+class Config(PairedConfig):
+    """Settings of inpaint."""
+
+    width: int = 24
+    """Channels of the U-Net at full resolution."""
+    smallest_hole: float = 0.1
+    """The least share of a picture that is lost while learning."""
+    largest_hole: float = 0.4
+    """The largest share of a picture that is lost while learning."""
+    lr: float = 5e-4
+    """Learning rate."""
+    beta2: float = 0.99
+    """Adam's decay of the gradient's mean square."""
+    ema_images: int = 10_000
+    """Half-life, in images, of the weight average that the model is made of; 0 takes the last weights."""
+    loss: AdversarialName = "hinge"
+    """Which adversarial loss."""
+    pixels: float = 10.0
+    """Weight of the mean absolute difference to the true picture, in the hole."""
+    adversarial: float = 0.05
+    """Weight of the adversarial loss."""
+    perceptual: float = 0.5
+    """Weight of the difference in a classifier's features; in the discriminator's own where no such weights are at hand."""
+    pretrain: float = 0.5
+    """Share of the run that learns from the pixels alone, before the discriminator joins in."""
+    load_scale: float = 1.0
+    """Windows are cut from photographs at their own size."""
+
+
+class Inpaint(Paired):
+    """Picture and mask in, picture out."""
+
+    Config = Config
+    data = "crops"
+    repair = "inpaint"
+    repairs = True
+    takes_mask = True
+    overlap = 128
+    default_batch = 8
+
+    def networks(self) -> dict[str, nn.Module]:
+        config, spec = self.config, self.spec
+        if not 0 < config.smallest_hole <= config.largest_hole < 1:
+            raise GansmithError("The shares lost must be 0 < --smallest-hole <= --largest-hole < 1.")
+        return {
+            "generator": InpaintUNet(spec.channels, config.width),
+            "discriminator": PatchDiscriminator(spec.channels + 1, config.width_discriminator, norm="none", spectral=True),
+        }
+
+    def pair(self, images: Tensor, other: Tensor | None = None) -> Pair:
+        share = self.config.smallest_hole, self.config.largest_hole
+        mask = holes(len(images), images.shape[2], images.shape[3], share).to(images.device, images.dtype)
+        return Pair(torch.where(mask > 0.5, torch.zeros_like(images), images), images, mask)
+
+    def restore(self, pair: Pair) -> Tensor:
+        assert pair.mask is not None
+        filled = self.generator(pair.given, pair.mask)
+        return torch.where(pair.mask > 0.5, filled.to(pair.given.dtype), pair.given)
+
+    def judged(self, pair: Pair, picture: Tensor) -> Tensor:
+        assert pair.mask is not None
+        return torch.cat([pair.mask, picture], 1)
+
+    def pixel_loss(self, pair: Pair, output: Tensor) -> Tensor:
+        assert pair.mask is not None
+        lost = (output - pair.target).abs() * pair.mask
+        return lost.sum() / (pair.mask.sum() * output.shape[1]).clamp(min=1)
+
+    def translate(self, images: Tensor, *, direction: str = "ab", mask: Tensor | None = None) -> Tensor:
+        self.check_direction(direction)
+        if mask is None:
+            raise GansmithError("inpaint needs to know what to fill: a mask, white where to fill.")
+        hole = torch.where(mask > 0.5, torch.zeros_like(images), images)
+        return self.restore(Pair(hole, images, (mask > 0.5).to(images.dtype))).clamp(-1, 1)

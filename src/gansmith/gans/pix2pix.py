@@ -1,0 +1,73 @@
+"""pix2pix: translate pictures, learning from pairs (Isola et al. 2016, arXiv:1611.07004).
+
+    G* = arg min_G max_D E log D(x, y) + E log(1 - D(x, G(x))) + 100 |y - G(x)|
+
+Pairs are two folders with the same file names, or pictures of two halves side by side.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor, nn
+
+from gansmith.errors import GansmithError
+from gansmith.nn.patchgan import SMALLEST, PatchDiscriminator
+from gansmith.nn.resnet_generator import ResnetGenerator
+from gansmith.nn.unet import UNet, unet_depth
+from gansmith.translation import Pair, Paired, PairedConfig
+
+
+@dataclass(frozen=True)
+class Config(PairedConfig):
+    """Settings of pix2pix."""
+
+    generator: Literal["unet", "resnet"] = "unet"
+    """The paper's U-Net, or CycleGAN's residual network."""
+    width: int = 64
+    """Channels of the generator's first layer (ngf)."""
+    depth: int = 0
+    """Halvings of the U-Net; 0 goes down to one pixel: 8 at 256 px, 6 at 64."""
+    blocks: int = 9
+    """Residual blocks of the residual network."""
+    norm: Literal["batch", "instance"] = "batch"
+    """Norm layers of both networks."""
+    dropout: bool = True
+    """Drop half the features of the U-Net's deep levels while training."""
+
+
+class Pix2Pix(Paired):
+    """The shared paired game where both sides are given as data."""
+
+    Config = Config
+    data = "paired"
+
+    def networks(self) -> dict[str, nn.Module]:
+        config, spec = self.config, self.spec
+        if min(spec.height, spec.width) < SMALLEST:
+            raise GansmithError(f"pix2pix needs pictures of at least {SMALLEST} px, and these are {spec.width}x{spec.height}.")
+        outputs = spec.other_channels or spec.channels
+        if config.generator == "unet":
+            depth = config.depth or unet_depth(spec.height, spec.width)
+            generator: nn.Module = UNet(spec.channels, outputs, depth, config.width, config.norm, config.dropout)
+        else:
+            generator = ResnetGenerator(spec.channels, outputs, config.width, config.blocks, config.norm, config.dropout)
+        discriminator = PatchDiscriminator(spec.channels + outputs, config.width_discriminator, norm=config.norm)
+        return {"generator": generator, "discriminator": discriminator}
+
+    @property
+    def alignment(self) -> int:  # type: ignore[override]
+        return getattr(self.generator, "multiple", 4)
+
+    def pair(self, images: Tensor, other: Tensor | None = None) -> Pair:
+        if other is None:
+            raise GansmithError("pix2pix learns from pairs: give two folders with the same file names, or side-by-side pictures.")
+        return Pair(images, other)
+
+    def restore(self, pair: Pair) -> Tensor:
+        return self.generator(pair.given)
+
+    def translate(self, images: Tensor, *, direction: str = "ab", mask: Tensor | None = None) -> Tensor:
+        self.check_direction(direction)
+        return self.generator(images)

@@ -1,0 +1,256 @@
+"""R3GAN: a relativistic loss with R1 and R2 on plain residual networks (Huang et al. 2024, arXiv:2501.05441).
+
+    L_D = E softplus(-(D(x) - D(G(z)))) + gamma / 2 (E |grad D(x)|^2 + E |grad D(G(z))|^2)
+    L_G = E softplus(-(D(G(z)) - D(x)))
+
+Real and fake pictures are compared pair by pair, which leaves no reason to drop a mode; the two penalties make the game
+converge. One ``--width`` sizes the networks. The paper's CIFAR-10 model is ``--width 768 --taper 1 --blocks 2
+--penalty-every 1 --gamma .05 --burn-in 20000000 --ema-images 5000000 --augment ada --augment-p .55`` at 32 px.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import leaky_relu
+
+from gansmith.errors import GansmithError
+from gansmith.game import Batch, Clock, ImageSpec, Logs, Optimizer, Turn
+from gansmith.generation import Generation, GenerationConfig, judgement_logs
+from gansmith.nn.losses import ADVERSARIAL
+from gansmith.nn.penalties import squared_gradient_norm
+from gansmith.nn.resample import downsample, upsample
+from gansmith.nn.stages import base_for, crop_to, stages_for
+
+SLOPE = 0.2
+"""Of LeakyReLU below zero."""
+
+
+@dataclass(frozen=True)
+class Config(GenerationConfig):
+    """Settings of R3GAN. ``A -> B`` means: a cosine from A at the start to B at the end of the burn-in."""
+
+    latent_dim: int = 64
+    """Length of the noise vector z ~ N(0, I)."""
+    width: int = 128
+    """Channels at the lowest resolution (4 to 7 px)."""
+    taper: float = 0.5
+    """Channels shrink by this factor with every doubling of the size; the paper's small models have 1."""
+    blocks: int = 1
+    """Residual blocks at each resolution; the paper has 2."""
+    expansion: int = 2
+    """Channels inside a block, as a multiple of those between blocks."""
+    group_width: int = 16
+    """Channels per group of the 3x3 convolutions: a cardinality of width * expansion / group_width."""
+    gamma: float = 0.05
+    """Weight of R1 and R2 at the start."""
+    gamma_end: float = 0.005
+    """gamma -> gamma_end."""
+    penalty_every: int = 1
+    """Compute R1 and R2 at every k-th step only, k times as strong."""
+    lr: float = 2e-4
+    """Learning rate at the start."""
+    lr_end: float = 5e-5
+    """lr -> lr_end."""
+    beta1: float = 0.0
+    """Adam's decay of the gradient's mean."""
+    beta2: float = 0.9
+    """Adam's decay of the gradient's mean square at the start."""
+    beta2_end: float = 0.99
+    """beta2 -> beta2_end."""
+    augment_p: float = 0.0
+    """With --augment ada: its probability, 0 -> augment_p; 0 adapts it instead."""
+    burn_in: int = 0
+    """Length of the schedules in images; 0 is the whole run."""
+
+
+def cosine(start: float, end: float, progress: float) -> float:
+    """Half a cosine from ``start`` to ``end``."""
+    return end + (start - end) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+
+
+def _init(layer: nn.Conv2d | nn.Linear, gain: float) -> None:
+    """Weights N(0, gain^2 / fan_in), no bias at first."""
+    nn.init.normal_(layer.weight, 0.0, gain / math.sqrt(layer.weight[0].numel()))
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+
+
+def _conv(inputs: int, outputs: int, kernel: int = 1, *, groups: int = 1, bias: bool = False, gain: float = 1.0) -> nn.Conv2d:
+    layer = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, groups=groups, bias=bias)
+    _init(layer, gain)
+    return layer
+
+
+class Block(nn.Module):
+    """x + 1x1(act(3x3 grouped(act(1x1 x)))), act being bias and LeakyReLU; starts as the identity.
+
+    Args:
+        depth: L, blocks in the whole network. The weights start L^(-1/4) smaller, so that no norm is needed.
+    """
+
+    def __init__(self, channels: int, config: Config, depth: int) -> None:
+        super().__init__()
+        hidden = channels * config.expansion
+        gain = math.sqrt(2 / (1 + SLOPE**2)) * depth ** (-1 / 4)
+        self.expand = _conv(channels, hidden, bias=True, gain=gain)
+        self.mix = _conv(hidden, hidden, 3, groups=max(1, hidden // config.group_width), bias=True, gain=gain)
+        self.project = _conv(hidden, channels, gain=0.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = leaky_relu(self.expand(x), SLOPE)
+        return x + self.project(leaky_relu(self.mix(h), SLOPE))
+
+
+def _widths(config: Config, stages: int) -> list[int]:
+    """Channels at every resolution from the lowest, ``stages + 1`` multiples of the group width."""
+    unit = config.group_width
+    return [max(unit, round(config.width * config.taper**stage / unit) * unit) for stage in range(stages + 1)]
+
+
+class _Up(nn.Module):
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.match = _conv(inputs, outputs) if inputs != outputs else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return upsample(self.match(x))
+
+
+class _Down(nn.Module):
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.match = _conv(inputs, outputs) if inputs != outputs else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.match(downsample(x))
+
+
+class Generator(nn.Module):
+    """z [N, latent_dim] -> [N, C, H, W], unbounded; sizes that are not base * 2^k are made larger and cropped."""
+
+    def __init__(self, config: Config, spec: ImageSpec, classes: int) -> None:
+        super().__init__()
+        self.spec = spec
+        stages = stages_for(spec)
+        widths, depth = _widths(config, stages), config.blocks * (stages + 1)
+        self.embed = nn.Embedding(classes, config.latent_dim) if classes else None
+        self.basis = nn.Parameter(torch.randn(widths[0], *base_for(spec, stages)))
+        self.weigh = nn.Linear(config.latent_dim * (2 if classes else 1), widths[0], bias=False)
+        _init(self.weigh, 1.0)
+        layers: list[nn.Module] = []
+        for stage, channels in enumerate(widths):
+            layers += [_Up(widths[stage - 1], channels)] if stage else []
+            layers += [Block(channels, config, depth) for _ in range(config.blocks)]
+        self.layers = nn.Sequential(*layers)
+        self.to_image = _conv(widths[-1], spec.channels)
+
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        if self.embed is not None:
+            z = torch.cat([z, self.embed(labels)], 1)
+        h = self.weigh(z)[:, :, None, None] * self.basis  # [N, C0, h, w]
+        return crop_to(self.to_image(self.layers(h)), self.spec)
+
+
+class Discriminator(nn.Module):
+    """[N, C, H, W] -> logits [N, 1]; conditional ones compare a vector with the label's embedding."""
+
+    def __init__(self, config: Config, spec: ImageSpec, classes: int) -> None:
+        super().__init__()
+        stages = stages_for(spec)
+        widths, depth = _widths(config, stages)[::-1], config.blocks * (stages + 1)
+        layers: list[nn.Module] = [_conv(spec.channels * config.pack, widths[0])]
+        for stage, channels in enumerate(widths):
+            layers += [_Down(widths[stage - 1], channels)] if stage else []
+            layers += [Block(channels, config, depth) for _ in range(config.blocks)]
+        self.layers = nn.Sequential(*layers)
+        self.basis = nn.Conv2d(widths[-1], widths[-1], (spec.height >> stages, spec.width >> stages), groups=widths[-1], bias=False)
+        _init(self.basis, 1.0)
+        self.embed = nn.Embedding(classes, config.latent_dim) if classes else None
+        self.logit = nn.Linear(widths[-1], config.latent_dim if classes else 1, bias=False)
+        _init(self.logit, 1.0)
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        logit = self.logit(self.basis(self.layers(images)).flatten(1))
+        if self.embed is not None:  # Miyato & Koyama 2018 (arXiv:1802.05637)
+            logit = (logit * self.embed(labels)).sum(1, keepdim=True) / math.sqrt(logit.shape[1])
+        return logit
+
+
+class R3GAN(Generation):
+    """Alternating turns of the losses above, each on real pictures of its own."""
+
+    Config = Config
+
+    def networks(self) -> dict[str, nn.Module]:
+        config, spec = self.config, self.spec
+        if not (16 <= min(spec.height, spec.width) and max(spec.height, spec.width) <= 256):
+            raise GansmithError(
+                f"r3gan makes pictures of 16 to 256 px, and these are {spec.width}x{spec.height}. Choose a size with --size."
+            )
+        if config.width % config.group_width:
+            raise GansmithError(f"--width {config.width} must be a multiple of --group-width, {config.group_width}.")
+        return {
+            "generator": Generator(config, spec, self.classes),
+            "discriminator": Discriminator(config, spec, self.classes),
+        }
+
+    def turns(self) -> Sequence[Turn]:
+        return (
+            Turn("discriminator", self.discriminator_loss, after=self.adapt_augment),
+            Turn("generator", self.generator_loss, fresh=True),
+        )
+
+    def discriminator_loss(self, batch: Batch) -> tuple[Tensor, Logs]:
+        """Eq. 3: the relativistic loss, R1 and R2, the penalties from one pass over real and fake pictures together."""
+        config, labels = self.config, self.labels_of(batch)
+        self.schedule_augment(batch.clock)
+        penalised = config.gamma > 0 and batch.clock.step % config.penalty_every == 0
+        with torch.no_grad():
+            fake = self.generate(batch)
+        pictures = torch.cat([batch.images, fake.to(batch.images.dtype)]).detach().requires_grad_(penalised)
+        logits = self.judge(pictures, None if labels is None else labels.repeat(2))
+        real_logits, fake_logits = logits.chunk(2)
+        loss = ADVERSARIAL["relativistic"].discriminator(real_logits, fake_logits)
+        logs = judgement_logs(real_logits, fake_logits, relative=True)
+        if penalised:
+            r1, r2 = squared_gradient_norm(logits, pictures).chunk(2)
+            gamma = cosine(config.gamma, config.gamma_end, self.burnt(batch.clock)) * config.penalty_every
+            loss = loss + 0.5 * gamma * (r1.mean() + r2.mean())
+            logs |= {"r1": r1.detach().mean(), "r2": r2.detach().mean()}
+        return loss, logs
+
+    def generator_loss(self, batch: Batch) -> tuple[Tensor, Logs]:
+        """Eq. 2 with the players exchanged."""
+        labels = self.labels_of(batch)
+        fake_logits = self.judge(self.generate(batch), labels)
+        with torch.no_grad():
+            real_logits = self.judge(batch.images, labels)
+        return ADVERSARIAL["relativistic"].generator(fake_logits, real_logits), {}
+
+    # --- schedules ------------------------------------------------------------------------------------------------
+
+    def burnt(self, clock: Clock) -> float:
+        """Share of the burn-in that is over, 0 to 1."""
+        return min(clock.images / self.config.burn_in, 1.0) if self.config.burn_in else clock.progress
+
+    def optimizer(self, player: str, clock: Clock) -> Optimizer:
+        config, progress = self.config, self.burnt(clock)
+        scale = (config.lr_discriminator or config.lr) / config.lr if player == "discriminator" else 1.0
+        lr = scale * cosine(config.lr, config.lr_end, progress)
+        return Optimizer(lr, (config.beta1, cosine(config.beta2, config.beta2_end, progress)))
+
+    def ema_beta(self, clock: Clock, batch: int) -> float:
+        half_life = min(cosine(0.0, self.config.ema_images, self.burnt(clock)), 0.25 * clock.images)
+        return 0.5 ** (batch / half_life) if half_life > 0 else 0.0
+
+    def schedule_augment(self, clock: Clock) -> None:
+        """The probability of ADA's pipeline as a function of the clock, where the settings say so."""
+        if self.config.augment == "ada" and self.config.augment_p:
+            assert self.augment is not None
+            self.augment.fixed = True
+            self.augment.set_p(cosine(0.0, self.config.augment_p, self.burnt(clock)))

@@ -1,0 +1,68 @@
+"""sketch: drawings to pictures, learned from any folder of pictures, whose edges a classical detector draws.
+
+pix2pix (arXiv:1611.07004, section 4: edges to photo) where the damage is that only the edges are left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from gansmith.damage import EdgeName, edges, luma
+from gansmith.game import ImageSpec
+from gansmith.nn.patchgan import PatchDiscriminator
+from gansmith.nn.unet import UNet, unet_depth
+from gansmith.translation import Pair, Paired, PairedConfig
+
+
+@dataclass(frozen=True)
+class Config(PairedConfig):
+    """Settings of sketch."""
+
+    edges: EdgeName = "mixed"
+    """What a drawing is: thin canny lines, shaded sobel lines, or some of each so that many hands are understood."""
+    width: int = 32
+    """Channels of the U-Net's first layer."""
+    perceptual: float = 10.0
+    """Weight of the difference in a classifier's features; in the discriminator's own where no such weights are at hand."""
+    load_scale: float = 1.0
+    """Pictures are loaded larger than --size by this factor, and a random window is cut out of them."""
+
+
+class Sketch(Paired):
+    """Edges in, picture out."""
+
+    Config = Config
+    default_batch = 8
+
+    def __init__(self, config: Config, spec: ImageSpec, networks: Mapping[str, nn.Module] | None = None) -> None:
+        super().__init__(config, spec, networks)
+        self.require_colour("sketch")
+
+    def networks(self) -> dict[str, nn.Module]:
+        config, spec = self.config, self.spec
+        return {
+            "generator": UNet(1, 3, min(6, unet_depth(spec.height, spec.width)), config.width),
+            "discriminator": PatchDiscriminator(4, config.width_discriminator),
+        }
+
+    @property
+    def inputs(self) -> int:
+        return 1
+
+    @property
+    def alignment(self) -> int:  # type: ignore[override]
+        return getattr(self.generator, "multiple", 4)
+
+    def pair(self, images: Tensor, other: Tensor | None = None) -> Pair:
+        return Pair(edges(images, self.config.edges), images)
+
+    def restore(self, pair: Pair) -> Tensor:
+        return self.generator(pair.given)
+
+    def translate(self, images: Tensor, *, direction: str = "ab", mask: Tensor | None = None) -> Tensor:
+        """Dark lines on white in, [N, 1 or 3, H, W]; see :func:`gansmith.damage.edges` for drawing those of a photograph."""
+        self.check_direction(direction)
+        return self.generator(luma(images))

@@ -1,0 +1,442 @@
+"""StyleGAN2-ADA: styles modulate convolutions, the classic of quality on few pictures (Karras et al. 2020).
+
+Networks and losses are those of "Analyzing and Improving the Image Quality of StyleGAN" (arXiv:1912.04958), the
+augmentation (``--augment ada``) that of "Training Generative Adversarial Networks with Limited Data" (arXiv:2006.06676).
+
+    L_D = E softplus(D(G(z))) + E softplus(-D(x))        + gamma / 2 E |grad D(x)|^2       every 16th step, 16 times
+    L_G = E softplus(-D(G(z)))                           + 2 E (|J_w^T y|_2 - a)^2         every 4th step, 4 times
+
+Weights are drawn from N(0, 1) and scaled at run time by 1 / sqrt(fan-in) (equalised learning rate). Sizes may be any
+h x w that halves evenly down to 4 to 15 pixels; the generator starts from a learned constant of that base size.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gansmith import chance
+from gansmith.errors import GansmithError
+from gansmith.game import Batch, Clock, ImageSpec, Logs, Optimizer, Turn
+from gansmith.generation import Generation, GenerationConfig, judgement_logs
+from gansmith.nn.equalized import Conv, Dense, activate, normalize
+from gansmith.nn.penalties import squared_gradient_norm
+from gansmith.nn.resample import upfirdn, upsample
+
+NoiseMode = Literal["random", "const", "none"]
+"""Per-pixel noise of the synthesis: new every time, the trained model's own, or none."""
+
+
+@dataclass(frozen=True)
+class Config(GenerationConfig):
+    """Settings of StyleGAN2. Where -1 stands for the paper's choice, it depends on the pictures or the batch."""
+
+    latent_dim: int = 512
+    """Length of the noise vector z ~ N(0, I)."""
+    style_dim: int = 512
+    """Length of the style vector w."""
+    preset: Literal["small", "full"] = "small"
+    """small: 2 mapping layers and half the channels; full: 8 layers, all channels from 512 px."""
+    width: float = 1.0
+    """Multiplies the channels of every layer: 0.125 or 0.25 make networks for a CPU."""
+    mapping_layers: int = -1
+    """Layers of the mapping network; -1 takes the preset's."""
+    channel_base: int = -1
+    """Channels times resolution; -1 takes the preset's: 16384 (small), 32768 (full, from 512 px)."""
+    channel_max: int = 512
+    """Most channels of any layer."""
+    clamp: float = 256.0
+    """Activations are kept within this, which makes half precision safe; 0 does not clamp."""
+    lr: float = -1.0
+    """Learning rate; -1 takes the paper's: 0.0025, and 0.002 from 1024 px."""
+    beta1: float = 0.0
+    """Adam's decay of the gradient's mean."""
+    beta2: float = 0.99
+    """Adam's decay of the gradient's mean square."""
+    ema_images: int = -1
+    """Half-life, in images, of the weight average; -1 takes the paper's 312.5 batches, 0 switches it off."""
+    r1: float = -1.0
+    """Weight gamma of R1; -1 takes the paper's 0.0002 * pixels / batch, 0 switches it off."""
+    r1_every: int = 16
+    """Steps between R1 turns (lazy regularisation); the penalty is multiplied by it."""
+    path_weight: float = 2.0
+    """Weight of path length regularisation; 0 switches it off."""
+    path_every: int = 4
+    """Steps between path length turns; the penalty is multiplied by it."""
+    style_mixing: float = 0.9
+    """Probability of training pictures with two styles, one for the coarse layers and one for the fine ones."""
+
+
+def levels(height: int, width: int) -> list[tuple[int, int]]:
+    """Sizes (h, w) from the base, whose shorter side is 4 to 15, to the picture's, doubling.
+
+    Raises:
+        GansmithError: the size is out of range or does not halve evenly.
+    """
+    short, halvings = min(height, width), 0
+    while short >> (halvings + 1) >= 4 and height % (2 << halvings) == 0 and width % (2 << halvings) == 0:
+        halvings += 1
+    if not 8 <= short <= 2048 or short >> halvings > 15:
+        unit = 2 ** max(int(math.log2(short / 4)), 1)
+        near = max(round(short / unit) * unit, 16)
+        raise GansmithError(
+            f"stylegan2 makes pictures of 8 to 2048 px whose sides halve evenly down to 4 to 15 px, and these are "
+            f"{width}x{height}. Choose another size, for instance --size {near}."
+        )
+    return [(height >> k, width >> k) for k in range(halvings, -1, -1)]
+
+
+def channels_of(config: Config, sizes: list[tuple[int, int]]) -> list[int]:
+    """Channels of every level: min(base / resolution, most), times ``config.width``."""
+    base = config.channel_base
+    if base < 0:
+        base = 32768 if config.preset == "full" and max(sizes[-1]) >= 512 else 16384
+    return [max(round(min(base // max(size), config.channel_max) * config.width), 4) for size in sizes]
+
+
+# --- layers -----------------------------------------------------------------------------------------------------------
+
+
+def modulated_conv(x: Tensor, weight: Tensor, style: Tensor, *, up: bool = False, demodulate: bool = True) -> Tensor:
+    """Convolution whose weights each picture scales by its own style (section 2.2 of the paper, Eq. 1 to 3).
+
+    Scaling the activations before and after is the same as scaling the weights, and one convolution serves the batch.
+
+    Args:
+        x: [N, I, H, W].
+        weight: [O, I, k, k], scaled here by 1 / sqrt(fan-in).
+        style: [N, I].
+        up: double the size, filtered (a transposed convolution, then the filter).
+
+    Returns:
+        [N, O, H, W], twice the size where ``up``.
+    """
+    scale = 1 / math.sqrt(weight[0].numel())
+    style = style.float() * scale
+    x = x * style[:, :, None, None].to(x.dtype)
+    if up:
+        x = upfirdn(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2), padding=(1, 1, 1, 1), gain=4)
+    else:
+        x = F.conv2d(x, weight, padding=weight.shape[-1] // 2)
+    if demodulate:
+        energy = style.square() @ weight.float().square().sum((2, 3)).t()
+        x = x * (energy + 1e-8 * scale**2).rsqrt()[:, :, None, None].to(x.dtype)
+    return x
+
+
+class StyledConv(nn.Module):
+    """Modulated convolution, noise, activation: [N, I, h, w] -> [N, O, H, W]."""
+
+    noise_const: Tensor
+
+    def __init__(
+        self, inputs: int, outputs: int, style_dim: int, size: tuple[int, int], up: bool, clamp: float
+    ) -> None:
+        super().__init__()
+        self.affine = Dense(style_dim, inputs, bias=1.0)
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, 3, 3))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+        self.noise_strength = nn.Parameter(torch.zeros(()))
+        self.register_buffer("noise_const", torch.randn(size))
+        self.size, self.up, self.clamp = size, up, clamp
+
+    def forward(self, x: Tensor, w: Tensor, noise: NoiseMode = "random") -> Tensor:
+        x = modulated_conv(x, self.weight, self.affine(w), up=self.up)
+        if noise == "random":
+            x = x + (chance.normal(len(x), 1, *self.size, device=x.device) * self.noise_strength).to(x.dtype)
+        elif noise == "const":
+            x = x + (self.noise_const * self.noise_strength).to(x.dtype)
+        return activate(x, self.bias, clamp=self.clamp)
+
+
+class ToImage(nn.Module):
+    """Features to colours by a modulated 1x1 convolution: [N, I, H, W] -> [N, C, H, W]."""
+
+    def __init__(self, inputs: int, channels: int, style_dim: int, clamp: float) -> None:
+        super().__init__()
+        self.affine = Dense(style_dim, inputs, bias=1.0)
+        self.weight = nn.Parameter(torch.randn(channels, inputs, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.clamp = clamp
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        x = modulated_conv(x, self.weight, self.affine(w), demodulate=False) + self.bias[:, None, None]
+        return x.clamp(-self.clamp, self.clamp) if self.clamp else x
+
+
+# --- networks ---------------------------------------------------------------------------------------------------------
+
+
+class Mapping(nn.Module):
+    """(z [N, latent_dim] or None, labels) -> w [N, outputs], by a few dense layers that learn 100 times slower.
+
+    Labels are class numbers [N], or weights of classes [N, classes]. With ``track`` it keeps the average of w,
+    towards which truncation moves styles.
+    """
+
+    w_avg: Tensor
+
+    def __init__(self, latent_dim: int, classes: int, outputs: int, layers: int, track: bool = True) -> None:
+        super().__init__()
+        self.classes = classes
+        self.embed = Dense(classes, outputs) if classes else None
+        widths = [latent_dim + (outputs if classes else 0)] + [outputs] * layers
+        self.layers = nn.Sequential(*[Dense(before, after, lr=0.01, active=True) for before, after in pairwise(widths)])
+        if track:
+            self.register_buffer("w_avg", torch.zeros(outputs))
+
+    def forward(self, z: Tensor | None, labels: Tensor | None = None) -> Tensor:
+        device = next(self.parameters()).device.type
+        with torch.autocast(device, enabled=False):  # styles need full precision
+            parts = [] if z is None else [normalize(z.float())]
+            if self.embed is not None:
+                if labels is None:
+                    raise GansmithError("This model makes pictures of a class: say of which one, with labels.")
+                if not labels.is_floating_point():
+                    labels = F.one_hot(labels, self.classes)
+                parts.append(normalize(self.embed(labels.float())))
+            return self.layers(torch.cat(parts, 1))
+
+    @torch.no_grad()
+    def track(self, w: Tensor, decay: float = 0.995) -> None:
+        """Move the average of w by one batch [N, outputs], over all processes."""
+        mean, (_, world) = w.float().mean(0), chance.process()
+        if world > 1:
+            torch.distributed.all_reduce(mean)
+            mean /= world
+        self.w_avg.lerp_(mean, 1 - decay)
+
+
+class Synthesis(nn.Module):
+    """Styles [N, L, style_dim] -> pictures [N, C, H, W]; every level adds its colours to those of the one before."""
+
+    def __init__(self, config: Config, spec: ImageSpec) -> None:
+        super().__init__()
+        sizes = levels(spec.height, spec.width)
+        channels, style, clamp = channels_of(config, sizes), config.style_dim, config.clamp
+        self.const = nn.Parameter(torch.randn(channels[0], *sizes[0]))
+        self.layers = nn.ModuleList([StyledConv(channels[0], channels[0], style, sizes[0], False, clamp)])
+        self.to_image = nn.ModuleList([ToImage(channels[0], spec.channels, style, clamp)])
+        for before, after, size in zip(channels, channels[1:], sizes[1:], strict=False):
+            self.layers.append(StyledConv(before, after, style, size, True, clamp))
+            self.layers.append(StyledConv(after, after, style, size, False, clamp))
+            self.to_image.append(ToImage(after, spec.channels, style, clamp))
+        self.styles = len(self.layers) + 1
+        """How many styles L a picture takes: one per convolution, and one for the last colours."""
+
+    def forward(self, styles: Tensor, noise: NoiseMode = "random") -> Tensor:
+        w = styles.unbind(1)
+        x = self.layers[0](self.const.expand(len(styles), *self.const.shape), w[0], noise)
+        image = self.to_image[0](x, w[1])
+        for level in range(1, len(self.to_image)):
+            first = 2 * level - 1
+            x = self.layers[first](x, w[first], noise)
+            x = self.layers[first + 1](x, w[first + 1], noise)
+            image = upsample(image) + self.to_image[level](x, w[first + 2])
+        return image.float()
+
+
+class Generator(nn.Module):
+    """z [N, latent_dim], labels -> pictures [N, C, H, W], about [-1, 1]."""
+
+    def __init__(self, config: Config, spec: ImageSpec, classes: int) -> None:
+        super().__init__()
+        depth = config.mapping_layers if config.mapping_layers >= 0 else {"small": 2, "full": 8}[config.preset]
+        self.mapping = Mapping(config.latent_dim, classes, config.style_dim, depth)
+        self.synthesis = Synthesis(config, spec)
+
+    def styles(self, z: Tensor, labels: Tensor | None = None, truncation: float = 1.0) -> Tensor:
+        """z [N, latent_dim] -> styles [N, L, style_dim], moved towards the average style: 1 stays, 0 is the average."""
+        w = self.mapping(z, labels)
+        if truncation != 1:
+            w = self.mapping.w_avg.lerp(w, truncation)
+        return w[:, None].expand(-1, self.synthesis.styles, -1)
+
+    def forward(
+        self, z: Tensor, labels: Tensor | None = None, truncation: float = 1.0, noise: NoiseMode = "random"
+    ) -> Tensor:
+        return self.synthesis(self.styles(z, labels, truncation), noise)
+
+
+class Block(nn.Module):
+    """Residual block of the discriminator: [N, I, H, W] -> [N, O, H / 2, W / 2]."""
+
+    def __init__(self, inputs: int, outputs: int, clamp: float) -> None:
+        super().__init__()
+        self.conv0 = Conv(inputs, inputs, 3, clamp=clamp)
+        self.conv1 = Conv(inputs, outputs, 3, down=True, clamp=clamp, gain=math.sqrt(0.5))
+        self.skip = Conv(inputs, outputs, 1, down=True, active=False, gain=math.sqrt(0.5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.skip(x) + self.conv1(self.conv0(x))
+
+
+def minibatch_stddev(x: Tensor, group: int = 4) -> Tensor:
+    """Append one channel: how much the pictures of a group of (up to) four differ, [N, C, H, W] -> [N, C + 1, H, W]."""
+    n, _, height, width = x.shape
+    group = next(g for g in range(min(group, n), 0, -1) if n % g == 0)
+    grouped = x.float().unflatten(0, (group, n // group))
+    deviation = ((grouped - grouped.mean(0)).square().mean(0) + 1e-8).sqrt().mean((1, 2, 3))  # [N / group]
+    return torch.cat([x, deviation.to(x.dtype).repeat(group)[:, None, None, None].expand(n, 1, height, width)], 1)
+
+
+class Discriminator(nn.Module):
+    """Pictures [N, C, H, W], labels -> logits [N, 1]. Looks across its batch, in groups of four."""
+
+    mixes_samples = True
+
+    def __init__(self, config: Config, spec: ImageSpec, classes: int) -> None:
+        super().__init__()
+        sizes = levels(spec.height, spec.width)[::-1]
+        channels, clamp = channels_of(config, sizes[::-1])[::-1], config.clamp
+        base, (height, width) = channels[-1], sizes[-1]
+        self.from_image = Conv(spec.channels * config.pack, channels[0], 1, clamp=clamp)
+        self.blocks = nn.Sequential(*[Block(i, o, clamp) for i, o in pairwise(channels)])
+        self.conv = Conv(base + 1, base, 3, clamp=clamp)
+        self.dense = Dense(base * height * width, base, active=True)
+        self.logit = Dense(base, base if classes else 1)
+        self.mapping = Mapping(0, classes, base, 8, track=False) if classes else None
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        x = self.conv(minibatch_stddev(self.blocks(self.from_image(images))))
+        logits = self.logit(self.dense(x.flatten(1))).float()
+        if self.mapping is not None:  # a projection onto the class
+            logits = (logits * self.mapping(None, labels)).sum(1, keepdim=True) / math.sqrt(logits.shape[1])
+        return logits
+
+
+# --- the game ---------------------------------------------------------------------------------------------------------
+
+
+def path_lengths(images: Tensor, styles: Tensor, directions: Tensor) -> Tensor:
+    """|J_w^T y|_2 of each picture, averaged over its styles (Eq. 4 of the paper), with a graph: [N].
+
+    Args:
+        images: [N, C, H, W], made of ``styles`` [N, L, D].
+        directions: y ~ N(0, I) like images; scaled here so that lengths do not depend on the picture's size.
+    """
+    y = directions / math.sqrt(images.shape[2] * images.shape[3])
+    with torch.autocast(images.device.type, enabled=False):
+        (gradient,) = torch.autograd.grad((images.float() * y).sum(), styles, create_graph=True)
+    return gradient.float().square().sum(2).mean(1).sqrt()
+
+
+class StyleGAN2(Generation):
+    """Four turns: each player's loss at every step, and lazily its regulariser."""
+
+    Config = Config
+    default_batch = 32
+    tiny = {"latent_dim": 8, "style_dim": 8, "width": 1 / 32}
+    path_mean: Tensor
+
+    def __init__(self, config: Config, spec: ImageSpec, networks: dict[str, nn.Module] | None = None) -> None:
+        super().__init__(config, spec, networks)
+        self.register_buffer("path_mean", torch.zeros(()))
+        """Moving average a of path lengths."""
+
+    def networks(self) -> dict[str, nn.Module]:
+        if self.config.spectral_norm:
+            raise GansmithError("stylegan2 keeps its discriminator smooth by R1 (--r1), so leave out --spectral-norm.")
+        return {
+            "generator": Generator(self.config, self.spec, self.classes),
+            "discriminator": Discriminator(self.config, self.spec, self.classes),
+        }
+
+    def turns(self) -> tuple[Turn, ...]:
+        config = self.config
+        turns = [Turn("discriminator", self.discriminator_loss, after=self.adapt_augment)]
+        if config.r1:
+            turns.append(Turn("discriminator", self.r1_penalty, every=config.r1_every))
+        turns.append(Turn("generator", self.generator_loss))
+        if self.regularises_paths:
+            turns.append(Turn("generator", self.path_penalty, every=config.path_every))
+        return tuple(turns)
+
+    @property
+    def regularises_paths(self) -> bool:
+        return self.config.path_weight > 0 and isinstance(self.generator, Generator)
+
+    @property
+    def styled(self) -> Generator:
+        """The generator, known to be of this family (toy worlds bring their own, without styles)."""
+        assert isinstance(self.generator, Generator)
+        return self.generator
+
+    def discriminator_loss(self, batch: Batch) -> tuple[Tensor, Logs]:
+        labels = self.labels_of(batch)
+        fake, real = self.judge(self.fakes(batch).detach(), labels), self.judge(batch.images, labels)
+        return F.softplus(fake).mean() + F.softplus(-real).mean(), judgement_logs(real, fake)
+
+    def r1_penalty(self, batch: Batch) -> tuple[Tensor, Logs]:
+        real = batch.images.detach().requires_grad_()
+        r1 = squared_gradient_norm(self.judge(real, self.labels_of(batch)), real).mean()
+        gamma = self.config.r1
+        if gamma < 0:
+            gamma = 0.0002 * self.spec.height * self.spec.width / batch.world_size
+        return 0.5 * gamma * self.config.r1_every * r1, {"r1": r1.detach()}
+
+    def generator_loss(self, batch: Batch) -> tuple[Tensor, Logs]:
+        return F.softplus(-self.judge(self.fakes(batch), self.labels_of(batch))).mean(), {}
+
+    def path_penalty(self, batch: Batch) -> tuple[Tensor, Logs]:
+        half, labels = max(len(batch) // 2, 1), self.labels_of(batch)
+        styles = self.mixed_styles(half, None if labels is None else labels[:half])
+        images = self.styled.synthesis(styles)
+        lengths = path_lengths(images, styles, chance.normal(half, *images.shape[1:], device=images.device))
+        mean, (_, world) = lengths.mean(), chance.process()
+        if world > 1:  # the same average everywhere; gradients flow through this process's part
+            everywhere = mean.detach().clone()
+            torch.distributed.all_reduce(everywhere)
+            mean = mean + (everywhere / world - mean.detach())
+        average = self.path_mean.lerp(mean, 0.01)
+        self.path_mean.copy_(average.detach())
+        penalty = (lengths - average).square().mean()
+        logs = {"path_length": lengths.detach().mean(), "path_penalty": penalty.detach()}
+        return self.config.path_weight * self.config.path_every * penalty, logs
+
+    def generate(self, batch: Batch) -> Tensor:
+        if not isinstance(self.generator, Generator):  # a toy world's
+            return super().generate(batch)
+        return self.styled.synthesis(self.mixed_styles(len(batch), self.labels_of(batch), track=True))
+
+    def mixed_styles(self, n: int, labels: Tensor | None, track: bool = False) -> Tensor:
+        """Styles [n, L, style_dim] of new latents, mostly of two each, crossing over at a random layer."""
+        mapping, count = self.styled.mapping, self.styled.synthesis.styles
+        w = mapping(self.latents(n), labels)
+        if track:
+            mapping.track(w)
+        styles = w[:, None].expand(-1, count, -1)
+        if self.config.style_mixing > 0:
+            other = mapping(self.latents(n), labels)
+            mixes = torch.rand((), device=w.device) < self.config.style_mixing
+            crossover = torch.where(mixes, torch.randint(1, count, (), device=w.device), count)
+            first = torch.arange(count, device=w.device) < crossover
+            styles = torch.where(first[None, :, None], styles, other[:, None])
+        return styles
+
+    def sample(self, z: Tensor, labels: Tensor | None = None, truncation: float = 1.0) -> Tensor:
+        if not isinstance(self.generator, Generator):
+            return super().sample(z, labels, truncation)
+        return self.generator(z, labels, truncation, noise="const")
+
+    def optimizer(self, player: str, clock: Clock) -> Optimizer:
+        """Adam, slowed down by k / (k + 1) for the regulariser's extra step after every k (appendix B)."""
+        config = self.config
+        lr = config.lr if config.lr >= 0 else 0.002 if max(self.spec.height, self.spec.width) >= 1024 else 0.0025
+        if player == "discriminator":
+            lr, lazy, every = config.lr_discriminator or lr, bool(config.r1), config.r1_every
+        else:
+            lazy, every = self.regularises_paths, config.path_every
+        share = every / (every + 1) if lazy else 1.0
+        return Optimizer(lr * share, (float(config.beta1) ** share, float(config.beta2) ** share))
+
+    def ema_beta(self, clock: Clock, batch: int) -> float:
+        half_life = self.config.ema_images if self.config.ema_images >= 0 else batch * 10_000 / 32
+        half_life = min(half_life, 0.05 * clock.images)
+        return 0.5 ** (batch / half_life) if half_life > 0 else 0.0

@@ -1,0 +1,125 @@
+"""upscale: make pictures 2, 3 or 4 times larger with the detail that belongs there (ESRGAN, arXiv:1809.00219).
+
+First the network learns the best guess of every pixel, then the discriminator asks for texture:
+
+    L_G = .01 |y - G(x)| + 1 |F(y) - F(G(x))| + .005 L_relativistic
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from gansmith import damage
+from gansmith.errors import GansmithError
+from gansmith.game import Clock, ImageSpec, Optimizer
+from gansmith.nn.losses import AdversarialName
+from gansmith.nn.patchgan import SMALLEST, PatchDiscriminator
+from gansmith.nn.rrdb import RRDBNet
+from gansmith.translation import Pair, Paired, PairedConfig
+
+_LIGHT = {"width": 32, "blocks": 3, "growth": 16, "tail": "shuffle"}
+_FULL = {"width": 64, "blocks": 23, "growth": 32, "tail": "nearest"}
+
+
+@dataclass(frozen=True)
+class Config(PairedConfig):
+    """Settings of upscale."""
+
+    scale: Literal[2, 3, 4] = 4
+    """How many times larger."""
+    network: Literal["light", "full"] = "light"
+    """A light network that trains on a CPU, or ESRGAN's of 16.7 million weights."""
+    damage: Literal["bicubic", "wild"] = "bicubic"
+    """How small pictures came to be: by bicubic resizing, or by blur, noise, JPEG and resizing, twice, as on the web."""
+    lr: float = 0.0
+    """Learning rate; 0 takes 5e-4 for the light network and 2e-4 for the full one. Halved once the discriminator joins in."""
+    beta1: float = 0.9
+    """Adam's decay of the gradient's mean."""
+    beta2: float = 0.99
+    """Adam's decay of the gradient's mean square."""
+    decay_from: float = 0.8
+    """Share of the run with a constant learning rate; from there it falls linearly to 0. 1 keeps it constant."""
+    ema_images: int = 10_000
+    """Half-life, in images, of the weight average that the model is made of; 0 takes the last weights."""
+    loss: AdversarialName = "relativistic"
+    """Which adversarial loss."""
+    pixels: float = 0.01
+    """Weight of the mean absolute difference to the true picture."""
+    pixels_unaided: float = 0.1
+    """The same where no classifier's weights are at hand, and the discriminator's own features stand in for them."""
+    adversarial: float = 0.005
+    """Weight of the adversarial loss."""
+    perceptual: float = 1.0
+    """Weight of the difference in a classifier's features; in the discriminator's own where no such weights are at hand."""
+    pretrain: float = 0.5
+    """Share of the run that learns from the pixels alone, before the discriminator joins in; 1 makes the sharpest PSNR."""
+    load_scale: float = 1.0
+    """Windows are cut from photographs at their own size."""
+
+
+class Upscale(Paired):
+    """Small picture in, large picture out; the discriminator sees the large one alone."""
+
+    Config = Config
+    data = "crops"
+    repair = "upscale"
+    repairs = True
+    overlap = 32
+    alignment = 2  # the full x2 network folds 2x2 pixels into channels
+    default_batch = 8
+
+    def __init__(self, config: Config, spec: ImageSpec, networks: Mapping[str, nn.Module] | None = None) -> None:
+        if spec.height % config.scale or spec.width % config.scale or min(spec.height, spec.width) < SMALLEST:
+            raise GansmithError(
+                f"upscale learns from windows of at least {SMALLEST} px whose size is a multiple of the scale, {config.scale}; these are "
+                f"{spec.width}x{spec.height}. Choose another --size."
+            )
+        super().__init__(config, spec, networks)
+
+    def networks(self) -> dict[str, nn.Module]:
+        config = self.config
+        sizes = _LIGHT if config.network == "light" else _FULL
+        return {
+            "generator": RRDBNet(self.spec.channels, config.scale, **sizes),
+            "discriminator": PatchDiscriminator(self.spec.channels, config.width_discriminator, norm="none", spectral=True),
+        }
+
+    @property
+    def scale(self) -> int:  # type: ignore[override]
+        return self.config.scale
+
+    def optimizer(self, player: str, clock: Clock) -> Optimizer:
+        base = super().optimizer(player, clock)
+        lr = self.config.lr or (5e-4 if self.config.network == "light" else 2e-4)
+        left = base.lr / self.config.lr if self.config.lr else min(1.0, (1 - clock.progress) / max(1e-9, 1 - self.config.decay_from))
+        stage = 1.0 if clock.progress < self.config.pretrain else 0.5
+        return Optimizer(lr * max(0.0, left) * stage, base.betas)
+
+    def pair(self, images: Tensor, other: Tensor | None = None) -> Pair:
+        smaller = damage.downscale if self.config.damage == "bicubic" else damage.degrade
+        return Pair(smaller(images, self.config.scale), images)
+
+    def restore(self, pair: Pair) -> Tensor:
+        return self.generator((pair.given + 1) / 2).float() * 2 - 1  # the network speaks [0, 1], like the weights people have
+
+    def judged(self, pair: Pair, picture: Tensor) -> Tensor:
+        return picture
+
+    def pixel_weight(self) -> float:
+        config = self.config
+        return config.pixels if config.perceptual == 0 or self.perceptual is not None else config.pixels_unaided
+
+    def shown(self, pair: Pair) -> Tensor:
+        return interpolate(pair.given, scale_factor=self.scale, mode="nearest")
+
+    def translate(self, images: Tensor, *, direction: str = "ab", mask: Tensor | None = None) -> Tensor:
+        self.check_direction(direction)
+        return self.restore(Pair(images, images)).clamp(-1, 1)
+
+    def metrics_images(self, real, seed):  # noqa: ANN001, ANN201
+        return super().metrics_images(real, seed).clamp(-1, 1)

@@ -1,0 +1,136 @@
+"""WGAN-GP: a critic kept near 1-Lipschitz by a gradient penalty (Gulrajani et al. 2017, arXiv:1704.00028).
+
+    L_D = E D(G(z)) - E D(x) + lambda E (|grad D(x^)|_2 - 1)^2        x^ between a real picture and a fake
+    L_G = -E D(G(z))                                                   at every 5th step
+
+No batch norm in the critic, since the penalty is about one picture at a time. ``--arch`` chooses the networks: ``cnn``
+(DCGAN's, fit for a laptop), or the paper's residual networks for 32 px and for 64 px; each makes 16 to 128 px.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from gansmith.errors import GansmithError
+from gansmith.game import Batch, Clock, Logs, Optimizer, Turn
+from gansmith.generation import Generation, GenerationConfig, judgement_logs
+from gansmith.nn.dcgan import Discriminator as ConvCritic
+from gansmith.nn.dcgan import Generator as ConvGenerator
+from gansmith.nn.losses import ADVERSARIAL
+from gansmith.nn.penalties import gradient_penalty
+from gansmith.nn.wgan_resnet import Critic, Generator, Shape
+
+
+@dataclass(frozen=True)
+class Config(GenerationConfig):
+    """Settings of WGAN-GP. Settings at 0 take what the paper has for the architecture."""
+
+    arch: Literal["cnn", "resnet32", "resnet64"] = "cnn"
+    """Networks: DCGAN's, or the paper's residual ones for 32 px or 64 px; all make any size from 16 to 128 px."""
+    width: int = 0
+    """Channels of the layer next to the picture; 0 is 64 (cnn, resnet64) or 128 (resnet32)."""
+    latent_dim: int = 128
+    """Length of the noise vector z ~ N(0, I)."""
+    penalty: float = 10.0
+    """Weight of the gradient penalty: lambda in Eq. 3."""
+    critic_steps: int = 5
+    """Critic turns per generator turn: n_critic in Algorithm 1."""
+    lr: float = 0.0
+    """Learning rate; 0 is 2e-4, and 1e-4 for resnet64."""
+    lr_decay: Literal["auto", "linear", "none"] = "auto"
+    """Let the learning rate fall to 0 over the run; auto does, but for resnet64."""
+    beta1: float = 0.0
+    """Adam's decay of the gradient's mean."""
+    beta2: float = 0.9
+    """Adam's decay of the gradient's mean square."""
+
+
+@dataclass(frozen=True)
+class Arch:
+    """What goes with an architecture."""
+
+    width: int
+    lr: float
+    decay: bool
+    shape: Shape | None = None
+    """Shape of the residual networks."""
+    generator_batch: int = 1
+    """Fakes the generator learns from per real picture of the batch."""
+
+
+ARCHS = {
+    "cnn": Arch(64, 2e-4, decay=True),
+    "resnet32": Arch(128, 2e-4, decay=True, shape="level", generator_batch=2),
+    "resnet64": Arch(64, 1e-4, decay=False, shape="pyramid"),
+}
+
+
+class WGANGP(Generation):
+    """A critic's turn at every step, the generator's at every 5th."""
+
+    Config = Config
+
+    @property
+    def arch(self) -> Arch:
+        """What goes with ``config.arch``."""
+        return ARCHS[self.config.arch]
+
+    def networks(self) -> dict[str, nn.Module]:
+        config, spec, arch = self.config, self.spec, self.arch
+        if not (16 <= min(spec.height, spec.width) and max(spec.height, spec.width) <= 128):
+            raise GansmithError(
+                f"wgan-gp makes pictures of 16 to 128 px, and these are {spec.width}x{spec.height}. Choose a size with --size."
+            )
+        width = config.width or arch.width
+        if arch.shape is None:
+            critic = ConvCritic(width, spec, self.classes, config.pack, batch_norm=False)
+            return {
+                "generator": ConvGenerator(config.latent_dim, width, spec, self.classes),
+                "discriminator": critic.apply(init_he),
+            }
+        return {
+            "generator": Generator(config.latent_dim, arch.shape, width, spec, self.classes),
+            "discriminator": Critic(arch.shape, width, spec, self.classes, config.pack),
+        }
+
+    def turns(self) -> Sequence[Turn]:
+        return (
+            Turn("discriminator", self.critic_loss, after=self.adapt_augment),
+            Turn("generator", self.generator_loss, every=self.config.critic_steps),
+        )
+
+    def critic_loss(self, batch: Batch) -> tuple[Tensor, Logs]:
+        """Eq. 3, on fresh pictures at every critic step."""
+        labels = self.labels_of(batch)
+        with torch.no_grad():
+            fake = self.generate(batch)
+        real_scores, fake_scores = self.judge_both(batch.images, fake, labels)
+        wasserstein = ADVERSARIAL["wasserstein"].discriminator(real_scores, fake_scores)
+        penalty = gradient_penalty(lambda images: self.judge(images, labels), batch.images, fake)
+        logs = judgement_logs(real_scores, fake_scores, relative=True)
+        logs |= {"distance": -wasserstein.detach(), "penalty": penalty.detach()}
+        return wasserstein + self.config.penalty * penalty, logs
+
+    def generator_loss(self, batch: Batch) -> tuple[Tensor, Logs]:
+        """L_G = -E D(G(z))."""
+        labels, times = self.labels_of(batch), self.arch.generator_batch
+        labels = None if labels is None else labels.repeat(times)
+        fake = self.generator(self.latents(times * len(batch)), labels)
+        return -self.judge(fake, labels).mean(), {}
+
+    def optimizer(self, player: str, clock: Clock) -> Optimizer:
+        config, arch = self.config, self.arch
+        lr = (config.lr_discriminator if player == "discriminator" else 0.0) or config.lr or arch.lr
+        decay = arch.decay if config.lr_decay == "auto" else config.lr_decay == "linear"
+        return replace(super().optimizer(player, clock), lr=lr * (1 - clock.progress) if decay else lr)
+
+
+def init_he(module: nn.Module) -> None:
+    """Weights of the size that keeps activations' size without a norm."""
+    if isinstance(module, nn.Conv2d):
+        nn.init.kaiming_normal_(module.weight, 0.2, nonlinearity="leaky_relu")

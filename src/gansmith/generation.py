@@ -1,0 +1,256 @@
+"""Games that turn noise into pictures: what their families share.
+
+A family adds its networks (``generator(z, labels)`` and ``discriminator(images, labels)``) and, where its paper has
+others, its own losses and turns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from gansmith import chance
+from gansmith.errors import GansmithError
+from gansmith.game import Batch, Clock, Game, Grid, ImageSpec, Logs, Optimizer, Turn
+from gansmith.nn.losses import ADVERSARIAL, AdversarialName
+from gansmith.nn.penalties import squared_gradient_norm
+
+
+@dataclass(frozen=True)
+class GenerationConfig:
+    """Settings of every family that turns noise into pictures."""
+
+    latent_dim: int = 100
+    """Length of the noise vector z ~ N(0, I)."""
+    conditional: bool = False
+    """Learn one distribution per class; needs labelled data."""
+    lr: float = 2e-4
+    """Learning rate."""
+    lr_discriminator: float = 0.0
+    """Learning rate of the discriminator, where it differs (TTUR, arXiv:1706.08500); 0 takes lr."""
+    beta1: float = 0.5
+    """Adam's decay of the gradient's mean."""
+    beta2: float = 0.999
+    """Adam's decay of the gradient's mean square."""
+    ema_images: int = 10_000
+    """Half-life, in images, of the weight average that samples are drawn from; 0 switches it off."""
+    spectral_norm: bool = False
+    """Spectral normalisation of every layer of the discriminator (arXiv:1802.05957)."""
+    augment: Literal["none", "diffaugment", "ada"] = "none"
+    """Augment what the discriminator sees: always (DiffAugment, arXiv:2006.10738) or as much as needed (ADA, arXiv:2006.06676)."""
+    augment_target: float = 0.6
+    """ADA aims at this mean sign of D on real pictures."""
+    augment_images: int = 500_000
+    """ADA's speed: images for its probability to go from 0 to 1."""
+    pack: int = 1
+    """How many pictures the discriminator judges together, against mode collapse (PacGAN, arXiv:1712.04086)."""
+
+
+@dataclass(frozen=True)
+class AdversarialConfig(GenerationConfig):
+    """Settings of families whose paper leaves the choice of loss open."""
+
+    loss: AdversarialName = "nonsaturating"
+    """Which adversarial loss."""
+    r1: float = 0.0
+    """Weight gamma of the R1 penalty, gamma / 2 E |grad D(x)|^2 on real pictures (arXiv:1801.04406)."""
+    penalty_every: int = 1
+    """Compute the penalty at every k-th step only, k times as strong."""
+
+
+class Generation(Game):
+    """Noise to pictures, in alternating turns.
+
+    Attributes:
+        generator: (z [N, latent_dim], labels [N] | None) -> [N, C, H, W].
+        discriminator: (images [N, C * pack, H, W], labels [N] | None) -> logits [N] or [N, 1].
+    """
+
+    players = {"discriminator": ("discriminator",), "generator": ("generator",)}
+    exports = ("generator",)
+    generator: nn.Module
+    discriminator: nn.Module
+
+    def __init__(
+        self, config: GenerationConfig, spec: ImageSpec, networks: Mapping[str, nn.Module] | None = None
+    ) -> None:
+        if config.conditional and spec.classes < 2:
+            raise GansmithError(
+                "--conditional needs labelled pictures, and this data has no labels. Give a folder with one sub-folder "
+                "per class, an .npz with 'y', or leave --conditional out."
+            )
+        if config.pack < 1:
+            raise GansmithError(f"--pack is how many pictures are judged together: 1 or more, not {config.pack}.")
+        if config.pack > 1 and config.conditional:
+            raise GansmithError("--pack judges pictures of any class together, so it cannot go with --conditional.")
+        super().__init__(config, spec, networks)
+        self.augment = make_augment(config)
+        if config.spectral_norm and hasattr(self, "discriminator"):
+            add_spectral_norm(self.discriminator)
+
+    @property
+    def classes(self) -> int:
+        """Classes the networks are conditioned on: 0 when unconditional."""
+        return self.spec.classes if self.config.conditional else 0
+
+    def turns(self) -> Sequence[Turn]:
+        return (
+            Turn("discriminator", self.discriminator_loss, after=self.adapt_augment),
+            Turn("generator", self.generator_loss),
+        )
+
+    # --- the losses -----------------------------------------------------------------------------------------------
+
+    def discriminator_loss(self, batch: Batch) -> tuple[Tensor, Logs]:
+        """L_D = -E log D(x) - E log(1 - D(G(z))), or the loss that ``config.loss`` names; plus R1 where asked for."""
+        config = self.config
+        penalised = config.r1 > 0 and batch.clock.step % config.penalty_every == 0
+        real = batch.images.detach().requires_grad_(penalised)
+        real_logits, fake_logits = self.judge_both(real, self.fakes(batch).detach(), self.labels_of(batch))
+        adversarial = ADVERSARIAL[config.loss]
+        loss = adversarial.discriminator(real_logits, fake_logits)
+        logs = judgement_logs(real_logits, fake_logits, relative=adversarial.relative)
+        if penalised:
+            r1 = squared_gradient_norm(real_logits, real).mean()
+            loss = loss + 0.5 * config.r1 * config.penalty_every * r1
+            logs["r1"] = r1.detach()
+        return loss, logs
+
+    def generator_loss(self, batch: Batch) -> tuple[Tensor, Logs]:
+        """L_G = -E log D(G(z)), or the loss that ``config.loss`` names."""
+        adversarial = ADVERSARIAL[self.config.loss]
+        fake_logits = self.judge(self.fakes(batch), self.labels_of(batch))
+        real_logits = self.judge(batch.images, self.labels_of(batch)) if adversarial.paired else fake_logits
+        return adversarial.generator(fake_logits, real_logits), {}
+
+    # --- what losses are made of ----------------------------------------------------------------------------------
+
+    def latents(self, n: int) -> Tensor:
+        """z ~ N(0, I), [n, latent_dim]."""
+        return chance.normal(n, self.config.latent_dim, device=self.device)
+
+    def labels_of(self, batch: Batch) -> Tensor | None:
+        """The batch's labels where the game is conditional. Fakes take the labels of the real pictures beside them."""
+        return batch.labels if self.classes else None
+
+    def generate(self, batch: Batch) -> Tensor:
+        """New fakes for a batch, [N, C, H, W]."""
+        return self.generator(self.latents(len(batch)), self.labels_of(batch))
+
+    def fakes(self, batch: Batch) -> Tensor:
+        """The step's fakes: one pass of the generator serves both players, as its weights move last."""
+        return batch.keep("fakes", lambda: self.generate(batch))
+
+    def judge(self, images: Tensor, labels: Tensor | None) -> Tensor:
+        """Logits [N / pack] of pictures as the discriminator sees them: augmented, and packed."""
+        if self.augment is not None:
+            images = self.augment(images)
+        if self.config.pack > 1:
+            n, channels, *rest = images.shape
+            images = images[: n - n % self.config.pack].reshape(-1, channels * self.config.pack, *rest)
+        return self.discriminator(images, labels).flatten()
+
+    def judge_both(self, real: Tensor, fake: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Logits of real and of fake pictures: in one pass, unless the discriminator looks across its batch."""
+        if any(isinstance(m, _BatchNorm) or getattr(m, "mixes_samples", False) for m in self.discriminator.modules()):
+            return self.judge(real, labels), self.judge(fake, labels)
+        both = self.judge(torch.cat([real, fake.to(real.dtype)]), None if labels is None else labels.repeat(2))
+        real_logits, fake_logits = both.chunk(2)
+        return real_logits, fake_logits
+
+    def adapt_augment(self, batch: Batch, logs: Logs) -> None:
+        """ADA: look at how sure D is of real pictures, and augment more or less from now on."""
+        if self.augment is not None and hasattr(self.augment, "update"):
+            self.augment.update(logs["sign_real"], batch.world_size)
+            logs["augment_p"] = self.augment.p.clone()
+
+    # --- schedules ------------------------------------------------------------------------------------------------
+
+    def optimizer(self, player: str, clock: Clock) -> Optimizer:
+        config = self.config
+        lr = config.lr_discriminator or config.lr if player == "discriminator" else config.lr
+        return Optimizer(lr, (config.beta1, config.beta2))
+
+    def ema_beta(self, clock: Clock, batch: int) -> float:
+        # ramp-up of Karras et al. 2020: never average over more than a twentieth of what has been seen
+        half_life = min(self.config.ema_images, 0.05 * clock.images)
+        return 0.5 ** (batch / half_life) if half_life > 0 else 0.0
+
+    # --- the model ------------------------------------------------------------------------------------------------
+
+    def sample(self, z: Tensor, labels: Tensor | None = None, truncation: float = 1.0) -> Tensor:
+        """Pictures [N, C, H, W] in [-1, 1] for latents [N, latent_dim]; truncation < 1 trades variety for quality."""
+        return self.generator(z * truncation, labels)
+
+    def seeded_latents(self, n: int, seed: int) -> Tensor:
+        """The latents that belong to a seed, [n, latent_dim]; the first k are the same for every n >= k."""
+        z = torch.randn(n, self.config.latent_dim, generator=torch.Generator().manual_seed(seed))
+        return z.to(self.device)
+
+    def preview(self, real: Batch, seed: int) -> Grid:
+        """64 fixed latents; when conditional, a row per class."""
+        columns, rows = 8, 8
+        labels = None
+        if self.classes:
+            columns, rows = 10, min(self.classes, 10)
+            labels = torch.arange(rows, device=self.device).repeat_interleave(columns)
+        return Grid(self.sample(self.seeded_latents(rows * columns, seed), labels), columns)
+
+    def metrics_images(self, real: Batch, seed: int) -> Tensor:
+        return self.sample(self.seeded_latents(len(real), seed), self.labels_of(real))
+
+    def calibrate(self, batch: int, seed: int) -> None:
+        """Batch norm remembers the statistics of other weights than the averaged ones: measure them anew."""
+        norms = [m for m in self.generator.modules() if isinstance(m, _BatchNorm)]
+        if not norms:
+            return
+        momenta = [norm.momentum for norm in norms]
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # a plain average over the passes below
+        self.generator.train()
+        generator = torch.Generator().manual_seed(seed)
+        for _ in range(16):
+            z = torch.randn(batch, self.config.latent_dim, generator=generator).to(self.device)
+            labels = torch.randint(self.classes, (batch,), generator=generator) if self.classes else None
+            self.generator(z, None if labels is None else labels.to(self.device))
+        self.generator.eval()
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+
+
+def judgement_logs(real_logits: Tensor, fake_logits: Tensor, *, relative: bool = False) -> Logs:
+    """What the coach, the curves and ADA want to know of a discriminator's logits.
+
+    Args:
+        relative: only differences of logits mean anything (wasserstein and relativistic losses): signs are counted from
+            halfway between the two means instead of from 0.
+    """
+    real, fake = real_logits.detach().float(), fake_logits.detach().float()
+    mean_real, mean_fake = real.mean(), fake.mean()
+    zero = (mean_real + mean_fake) / 2 if relative else torch.zeros_like(mean_real)
+    signs = {"sign_real": (real - zero).sign().mean(), "sign_fake": (fake - zero).sign().mean()}
+    return {"real": mean_real, "fake": mean_fake, **signs}
+
+
+def make_augment(config: GenerationConfig) -> nn.Module | None:
+    """The augmentation that ``config.augment`` names, or None."""
+    if config.augment == "none":
+        return None
+    from gansmith.nn.augment import AdaptiveAugment, DiffAugment
+
+    if config.augment == "diffaugment":
+        return DiffAugment()
+    return AdaptiveAugment(target=config.augment_target, images_per_unit=config.augment_images)
+
+
+def add_spectral_norm(network: nn.Module) -> None:
+    """Divide every weight matrix of a network by its largest singular value, found by power iteration."""
+    for module in list(network.modules()):
+        if isinstance(module, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d, nn.Embedding)):
+            nn.utils.parametrizations.spectral_norm(module)

@@ -1,0 +1,317 @@
+"""Scores of pictures against real ones, each named with what it was measured on and beside the score of real pictures.
+
+Which pictures are compared: the first ``n`` samples with ``n`` real pictures, drawn by a seed (all of them where there
+are fewer). The floor is the same score between two disjoint sets of ``n`` real pictures each, or two halves of them
+where there are fewer than ``2 n``; its count stands beside it, because the Frechet distance falls as pictures are added.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gansmith.errors import GansmithError
+from gansmith.game import ImageSpec
+from gansmith.metrics import features as extractors
+from gansmith.metrics import scores
+from gansmith.metrics.classifier import to_grey
+from gansmith.metrics.features import Extractor, Progress
+from gansmith.metrics.real import RealFeatures, counter, drawn, fetched
+
+if TYPE_CHECKING:
+    from gansmith.data import Pictures
+
+METRICS = {
+    "fid": "Frechet distance of features; named FID on Inception features only",
+    "kid": "kernel distance of features: unbiased, so it can be trusted for few pictures too",
+    "prdc": "precision and density (how real samples look), recall and coverage (how much of the data they cover)",
+    "is": "classifier score: confident classes of single samples, many classes over all",
+    "swd": "sliced Wasserstein distance of patches, times 1000; needs no network, fits any pictures",
+}
+"""What can be measured, and what it tells."""
+
+MINIMUM = {"fid": 100, "kid": 50, "prdc": 20, "is": 100, "swd": 20}
+"""Fewest samples, and fewest real pictures in each half of the floor, that a metric makes sense for."""
+
+_MOST = {"prdc": 10_000, "swd": 2048}  # memory grows with N^2; patches are many
+
+Better = Literal["lower", "higher"]
+
+
+@dataclass(frozen=True)
+class Score:
+    """One score.
+
+    Attributes:
+        name: with its extractor, e.g. ``FD[mnist-cnn]``.
+        value: of the samples.
+        n: how many samples it was measured on, against as many real pictures (or all there are).
+        floor: the same between real pictures and real pictures: what a perfect model would get. For ``is``, that of
+            real pictures alone.
+        floor_n: how many real pictures on each side of that.
+        spread: standard deviation over random parts, where the score is a mean over them.
+        better: ``lower`` or ``higher``.
+    """
+
+    name: str
+    value: float
+    n: int
+    floor: float
+    floor_n: int
+    better: Better
+    spread: float | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was measured, in the order asked for, and what to know about it."""
+
+    scores: tuple[Score, ...]
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    def __getitem__(self, name: str) -> Score:
+        """A score by its full name, or by the part before the bracket."""
+        for score in self.scores:
+            if name in (score.name, score.name.partition("[")[0]):
+                return score
+        raise KeyError(name)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for json."""
+        return dataclasses.asdict(self)
+
+
+@dataclass
+class _Context:
+    """What the metrics share while one report is made."""
+
+    samples: Tensor
+    real: Pictures
+    seed: int
+    n: int
+    n_real: int
+    half: int
+    progress: Progress | None
+    extractor: Extractor | None = None
+    fake_features: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
+    real_features: RealFeatures | None = None
+
+    def label(self, name: str) -> str:
+        """A score's full name; the plain one belongs to Inception features."""
+        assert self.extractor is not None
+        if self.extractor.label == "inception":
+            return {"FD": "FID"}.get(name, name)
+        return f"{name}[{self.extractor.label}]"
+
+    def features(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Samples, real pictures as many, and two disjoint halves of real pictures."""
+        assert self.real_features is not None
+        x = self.real_features.features
+        return self.fake_features, x[: self.n_real], x[: self.half], x[self.half : 2 * self.half]
+
+    def floor(self, name: str, compute: Callable[[], Any]) -> Any:
+        assert self.real_features is not None
+        return self.real_features.floor(name, compute)
+
+
+def evaluate(
+    pictures: Tensor,
+    real: Pictures,
+    *,
+    metrics: Sequence[str] = ("fid", "kid", "prdc"),
+    features: str = "auto",
+    n: int = 10_000,
+    seed: int = 0,
+    weights: Path | None = None,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+    device: torch.device | str = "cpu",
+) -> Report:
+    """Measure pictures against real ones.
+
+    Args:
+        pictures: uint8 [N, C, H, W], of the real pictures' size; other channels are converted, and a note says so.
+        real: real pictures.
+        metrics: names from ``METRICS``.
+        features: an extractor of ``gansmith.metrics.features``, or ``auto``.
+        n: compare this many at most.
+        seed: chooses real pictures and random parts.
+        weights: a file of weights for the extractor.
+        cache: where features of real pictures are kept; None keeps none.
+        progress: told (what, done, total).
+        device: where features are computed.
+
+    Raises:
+        GansmithError: an unknown metric or extractor, pictures of another size, too few pictures, weights that cannot be had.
+    """
+    began = time.monotonic()
+    check_metrics(metrics)
+    if pictures.ndim != 4 or pictures.dtype != torch.uint8:
+        raise GansmithError(
+            f"Pictures to measure are uint8 [N, C, H, W], not {pictures.dtype} {tuple(pictures.shape)}."
+        )
+    notes: list[str] = []
+    samples = match(pictures[:n], real.spec, notes)
+    half = min(n, len(real) // 2)
+    context = _Context(samples, real, seed, len(samples), min(n, len(real)), half, progress)
+    check_counts(metrics, context.n, half)
+    if len(samples) < n:
+        notes.append(f"there are {len(samples):,} samples, not {n:,}")
+    if half < len(samples):
+        notes.append(
+            f"{len(real):,} real pictures make a floor of {half:,} against {half:,}, which is a little pessimistic"
+        )
+    if any(metric != "swd" for metric in metrics):
+        _add_features(context, features, weights, cache, device, notes)
+    results = [score for metric in metrics for score in _MEASURES[metric](context)]
+    return Report(tuple(results), tuple(notes), round(time.monotonic() - began, 2))
+
+
+def check_metrics(metrics: Sequence[str]) -> None:
+    """Raise GansmithError unless all are names of metrics, and there is one."""
+    unknown = [metric for metric in metrics if metric not in METRICS]
+    if unknown or not metrics:
+        what = f"There is no metric '{unknown[0]}'." if unknown else "No metric was named."
+        raise GansmithError(f"{what} Choose from {', '.join(METRICS)}.")
+
+
+def check_counts(metrics: Sequence[str], samples: int, half: int) -> None:
+    """Raise GansmithError where a metric has too few samples, or too few real pictures in each half."""
+    for metric in metrics:
+        if samples < MINIMUM[metric]:
+            raise GansmithError(
+                f"{metric} needs at least {MINIMUM[metric]} samples, and there are {samples}. Make more (--n)."
+            )
+        if half < MINIMUM[metric]:
+            raise GansmithError(
+                f"{metric} needs at least {2 * MINIMUM[metric]} real pictures, to compare two halves of them too, and only "
+                f"{2 * half} can be used. Use more data, or a metric for fewer pictures (prdc, swd)."
+            )
+
+
+def match(pictures: Tensor, spec: ImageSpec, notes: list[str]) -> Tensor:
+    """Samples with the channels of the real pictures; adds a note where they had others.
+
+    Raises:
+        GansmithError: their size differs, which no score should hide.
+    """
+    size = tuple(pictures.shape[2:])
+    if size != (spec.height, spec.width):
+        raise GansmithError(
+            f"The samples are {size[0]}x{size[1]} and the real pictures {spec.height}x{spec.width}. Scores between sizes mean "
+            "little: bring both to one size (--size)."
+        )
+    channels, wanted = pictures.shape[1], spec.channels
+    if channels == wanted:
+        return pictures
+    if wanted == 1:
+        notes.append("samples in colour were made grey, like the real pictures")
+        return to_grey(pictures).round().clamp(0, 255).to(torch.uint8)
+    if wanted == 3:
+        notes.append(
+            "grey samples were repeated to RGB, like the real pictures"
+            if channels < 3
+            else "alpha of samples was dropped"
+        )
+        return pictures[:, :1].repeat(1, 3, 1, 1) if channels < 3 else pictures[:, :3]
+    raise GansmithError(
+        f"The real pictures have {wanted} channels and the samples {channels}: give pictures of the same kind."
+    )
+
+
+def _add_features(
+    context: _Context, name: str, weights: Path | None, cache: Path | None, device: torch.device | str, notes: list[str]
+) -> None:
+    if name == "auto":
+        # A file of weights can only be Inception's: that of the other extractors has to be named.
+        name = "inception" if weights else extractors.choose(context.real.spec, context.real.name)
+    context.extractor = extractor = extractors.build(name, device, weights)
+    if note := extractor.note(context.real.spec):
+        notes.append(note)
+    count = max(context.n_real, 2 * context.half)
+    context.real_features = RealFeatures(context.real, extractor, count, context.seed, cache, context.progress)
+    step = counter(context.progress, f"samples, {extractor.label}", context.n)
+    context.fake_features = extractors.extract(extractor, context.samples.split(250), step)
+    if context.n < context.fake_features.shape[1]:
+        notes.append(
+            f"{context.n:,} samples are fewer than the {context.fake_features.shape[1]:,} features: a Frechet distance this "
+            "biased only compares with others of the same count; prefer kid"
+        )
+
+
+def _fid(context: _Context) -> list[Score]:
+    fake, real, one, other = context.features()
+    _tell(context, "fid")
+    value = scores.frechet_distance(scores.moments(real), scores.moments(fake))
+    floor = context.floor(
+        f"fid-{context.half}", lambda: scores.frechet_distance(scores.moments(one), scores.moments(other))
+    )
+    return [Score(context.label("FD"), value, context.n, floor, context.half, "lower")]
+
+
+def _kid(context: _Context) -> list[Score]:
+    fake, real, one, other = context.features()
+    _tell(context, "kid")
+    value, spread = scores.kernel_distance(real, fake, seed=context.seed)
+    name = f"kid-{context.half}-{context.seed}"
+    floor = context.floor(name, lambda: scores.kernel_distance(one, other, seed=context.seed)[0])
+    return [Score(context.label("KID"), value, context.n, floor, context.half, "lower", spread)]
+
+
+def _prdc(context: _Context) -> list[Score]:
+    most = _MOST["prdc"]
+    fake, real, one, other = (part[:most] for part in context.features())
+    _tell(context, "prdc")
+    values = scores.manifold_scores(real, fake)
+    floors = context.floor(f"prdc-{len(one)}", lambda: scores.manifold_scores(one, other))
+    return [
+        Score(context.label(name), value, len(fake), floors[name], len(one), "higher") for name, value in values.items()
+    ]
+
+
+def _is(context: _Context) -> list[Score]:
+    assert context.extractor is not None
+    fake, real, *_ = context.features()
+    _tell(context, "is")
+    logits, real_logits = context.extractor.logits(fake), context.extractor.logits(real)
+    if logits is None or real_logits is None:
+        raise GansmithError(
+            f"is needs the classes of a classifier, and {context.extractor.name} is none: choose --features inception, "
+            "mnist-cnn or fashion-cnn."
+        )
+    value, spread = scores.classifier_score(logits)
+    floor = context.floor(f"is-{context.n_real}", lambda: scores.classifier_score(real_logits)[0])
+    return [Score(context.label("IS"), value, context.n, floor, context.n_real, "higher", spread)]
+
+
+def _swd(context: _Context) -> list[Score]:
+    half = min(context.half, _MOST["swd"])
+    count = min(context.n, context.n_real, _MOST["swd"])
+    _tell(context, "swd")
+    real = torch.cat(list(fetched(context.real, drawn(context.real, max(count, 2 * half), context.seed))))
+    value = scores.sliced_wasserstein(real[:count], context.samples[:count], seed=context.seed)["mean"]
+    floor = scores.sliced_wasserstein(real[:half], real[half : 2 * half], seed=context.seed)["mean"]
+    return [Score("SWD", value, count, floor, half, "lower")]
+
+
+def _tell(context: _Context, what: str) -> None:
+    if context.progress:
+        context.progress(f"computing {what}", 1, 1)
+
+
+_MEASURES: dict[str, Callable[[_Context], list[Score]]] = {
+    "fid": _fid,
+    "kid": _kid,
+    "prdc": _prdc,
+    "is": _is,
+    "swd": _swd,
+}

@@ -1,0 +1,181 @@
+"""How well a picture was restored: PSNR, SSIM and LPIPS against the truth, beside what classical methods reach.
+
+Pictures are [N, C, H, W] in [-1, 1]; scores are means over pictures, computed in float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from gansmith.data.batches import to_uint8
+from gansmith.errors import GansmithError
+from gansmith.game import Batch
+from gansmith.translation import Pair, Paired
+
+Scores = dict[str, float]
+
+
+def psnr(made: Tensor, true: Tensor, border: int = 0) -> Tensor:
+    """Peak signal-to-noise ratio in dB, [N], on 8-bit values; infinite for equal pictures.
+
+    Args:
+        border: pixels left out at every edge (4 is usual for x4 upscaling).
+    """
+    a, b = _bytes(made, border), _bytes(true, border)
+    error = (a - b).square().mean((1, 2, 3))
+    return 10 * torch.log10(255**2 / error)
+
+
+def ssim(made: Tensor, true: Tensor, border: int = 0) -> Tensor:
+    """Structural similarity, [N], with the 11x11 Gaussian window of Wang et al. 2004, on 8-bit values, averaged over channels."""
+    from skimage.metrics import structural_similarity
+
+    a, b = _bytes(made, border).numpy(), _bytes(true, border).numpy()
+    if min(a.shape[2:]) < 11:
+        raise GansmithError(f"SSIM looks through an 11x11 window, and these pictures are {a.shape[3]}x{a.shape[2]}.")
+    options = {"channel_axis": 0, "data_range": 255, "gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    return torch.tensor([structural_similarity(x, y, **options) for x, y in zip(a, b, strict=True)], dtype=torch.float64)
+
+
+def lpips_weights() -> Path | None:
+    """AlexNet's weights, which LPIPS needs, where they are already on this machine; nothing is downloaded."""
+    from torchvision.models import AlexNet_Weights
+
+    file = Path(torch.hub.get_dir()) / "checkpoints" / AlexNet_Weights.IMAGENET1K_V1.url.rsplit("/", 1)[1]
+    return file if file.is_file() else None
+
+
+def lpips(made: Tensor, true: Tensor) -> Tensor | None:
+    """LPIPS (AlexNet), [N]; None where its weights are not on this machine."""
+    if lpips_weights() is None:
+        return None
+    from torchmetrics.functional.image import learned_perceptual_image_patch_similarity as distance
+
+    pairs = zip(_rgb(made).float().clamp(-1, 1), _rgb(true).float().clamp(-1, 1), strict=True)
+    return torch.stack([distance(a[None], b[None], net_type="alex") for a, b in pairs]).double().cpu()
+
+
+def _bytes(images: Tensor, border: int) -> Tensor:
+    images = to_uint8(images.detach()).cpu().double()
+    return images[:, :, border : images.shape[2] - border, border : images.shape[3] - border] if border else images
+
+
+def _rgb(images: Tensor) -> Tensor:
+    return images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images[:, :3]
+
+
+# --- the classical floors -----------------------------------------------------------------------------------------
+
+
+def bicubic(pair: Pair) -> Tensor:
+    """Enlarged by bicubic interpolation."""
+    return interpolate(pair.given, size=pair.target.shape[2:], mode="bicubic").clamp(-1, 1)
+
+
+def lanczos(pair: Pair) -> Tensor:
+    """Enlarged by Pillow's Lanczos filter."""
+    from PIL import Image
+
+    size = pair.target.shape[3], pair.target.shape[2]
+    planes = to_uint8(pair.given).cpu().numpy()
+    made = [[np.asarray(Image.fromarray(c).resize(size, Image.Resampling.LANCZOS)) for c in image] for image in planes]
+    return torch.from_numpy(np.array(made)).float() / 127.5 - 1
+
+
+def telea(pair: Pair) -> Tensor:
+    """Filled by Telea's fast marching, OpenCV's classic.
+
+    Raises:
+        ImportError: OpenCV is not installed.
+    """
+    import cv2
+
+    assert pair.mask is not None
+    made = []
+    for image, mask in zip(to_uint8(pair.given).cpu().numpy(), pair.mask.cpu().numpy(), strict=True):
+        hole = (mask[0] > 0.5).astype(np.uint8)
+        pixels = np.ascontiguousarray(image.transpose(1, 2, 0))
+        channels = [cv2.inpaint(np.ascontiguousarray(pixels[..., c]), hole, 3, cv2.INPAINT_TELEA) for c in range(3, pixels.shape[2])]
+        first = cv2.inpaint(pixels[..., :3] if pixels.shape[2] >= 3 else pixels[..., 0], hole, 3, cv2.INPAINT_TELEA)
+        made.append(np.concatenate([first.reshape(*hole.shape, -1), *[c[..., None] for c in channels]], 2).transpose(2, 0, 1))
+    return torch.from_numpy(np.stack(made)).float() / 127.5 - 1
+
+
+def biharmonic(pair: Pair) -> Tensor:
+    """Filled by biharmonic functions, scikit-image's classic."""
+    from skimage.restoration import inpaint_biharmonic
+
+    assert pair.mask is not None
+    made = []
+    for image, mask in zip(pair.given.cpu().double().numpy(), pair.mask.cpu().numpy(), strict=True):
+        made.append(inpaint_biharmonic(image, mask[0] > 0.5, channel_axis=0))
+    return torch.from_numpy(np.stack(made)).float().clamp(-1, 1)
+
+
+def unchanged(pair: Pair) -> Tensor:
+    """What was given, as it is: grey for colouring, the other side for translation."""
+    given = pair.given
+    if given.shape[1] == 1 < pair.target.shape[1]:
+        return given.expand(-1, pair.target.shape[1], -1, -1)
+    return given[:, : pair.target.shape[1]]
+
+
+FLOORS: dict[str, dict[str, Callable[[Pair], Tensor]]] = {
+    "upscale": {"bicubic": bicubic, "lanczos": lanczos},
+    "inpaint": {"telea": telea, "biharmonic": biharmonic},
+    "colour": {"grey": unchanged},
+    "translate": {"unchanged": unchanged},
+}
+"""What a kind of repair is measured against."""
+
+
+def score(made: Tensor, true: Tensor, mask: Tensor | None = None, border: int = 0) -> Scores:
+    """All scores of restored pictures; ``l1`` is on the scale 0 to 1 and, with a mask, over the hole only."""
+    made, true = made.detach().cpu().float().clamp(-1, 1), true.detach().cpu().float()
+    difference = (made.double() - true.double()).abs() / 2
+    if mask is None:
+        l1 = difference.mean()
+    else:
+        hole = mask.cpu().double().expand_as(difference)
+        l1 = (difference * hole).sum() / hole.sum().clamp(min=1)
+    scores = {"psnr": psnr(made, true, border).mean().item(), "ssim": ssim(made, true, border).mean().item(), "l1": l1.item()}
+    perceived = lpips(made, true)
+    return scores if perceived is None else scores | {"lpips": perceived.mean().item()}
+
+
+@torch.no_grad()
+def evaluate_repair(game: Paired, images: Tensor, other: Tensor | None = None, seed: int = 0, batch: int = 16) -> dict[str, Scores]:
+    """A table of a model and of its floors on the same damaged pictures.
+
+    Args:
+        game: a paired model in eval mode.
+        images: true pictures (side A of pairs), [N, C, H, W] in [-1, 1].
+        other: side B of pairs.
+        seed: which damage.
+
+    Returns:
+        method -> scores; ``model`` first. Methods whose package is not installed are left out.
+    """
+    made: dict[str, list[Tensor]] = {}
+    pairs: list[Pair] = []
+    for start in range(0, len(images), batch):
+        part = Batch(images[start : start + batch].to(game.device), other=None if other is None else other[start : start + batch].to(game.device))
+        pair = game.seeded_pair(part, seed + start)
+        pairs.append(pair)
+        made.setdefault("model", []).append(game.restore(pair).cpu())
+        for name, method in FLOORS[game.repair].items():
+            try:
+                made.setdefault(name, []).append(method(pair).cpu())
+            except ImportError:
+                made.pop(name, None)
+    true = torch.cat([pair.target.cpu() for pair in pairs])
+    masks = [pair.mask.cpu() for pair in pairs if pair.mask is not None]
+    mask = torch.cat(masks) if masks else None
+    border = 4 if game.repair == "upscale" else 0
+    return {name: score(torch.cat(parts), true, mask, border) for name, parts in made.items()}

@@ -1,0 +1,1 @@
+"""Layers, losses and penalties that two or more families use."""

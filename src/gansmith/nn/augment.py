@@ -1,0 +1,348 @@
+"""Augmentation of what the discriminator sees: DiffAugment, and ADA's pipeline with its adaptive probability.
+
+Both act on real and generated pictures alike and are differentiable, twice: the generator learns through them and
+gradient penalties are taken through them. Every picture draws its own parameters.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gansmith import chance
+from gansmith.nn.resample import upfirdn
+
+# ----------------------------------------------------------------------------------------------------------------------
+# DiffAugment
+
+
+class DiffAugment(nn.Module):
+    """Colour, translation and cutout on every picture (Zhao et al. 2020, arXiv:2006.10738).
+
+    [N, C, H, W] -> same. An alpha channel, the fourth, moves with the picture but keeps its colour.
+
+    Args:
+        policy: which of "color", "translation" and "cutout" to apply, separated by commas, in this order.
+    """
+
+    def __init__(self, policy: str = "color,translation,cutout") -> None:
+        super().__init__()
+        self.policy = tuple(policy.split(","))
+
+    def forward(self, images: Tensor) -> Tensor:
+        n, device = len(images), images.device
+        if "color" in self.policy:
+            images = _jitter(images, chance.uniform(n, 3, 1, 1, 1, device=device).to(images.dtype))
+        if "translation" in self.policy:
+            images = _translate(images, chance.uniform(n, 2, device=device))
+        if "cutout" in self.policy:
+            images = _cut_out(images, chance.uniform(n, 2, device=device))
+        return images
+
+
+def _jitter(images: Tensor, amounts: Tensor) -> Tensor:
+    """Brightness +-.5, saturation x0 to 2, contrast x.5 to 1.5; amounts [N, 3, 1, 1, 1] in [0, 1)."""
+    colour, alpha = images[:, :3], images[:, 3:]
+    brightness, saturation, contrast = amounts.unbind(1)
+    colour = colour + (brightness - 0.5)
+    if colour.shape[1] == 3:
+        grey = colour.mean(1, keepdim=True)
+        colour = grey + (colour - grey) * (2 * saturation)
+    mean = colour.mean((1, 2, 3), keepdim=True)
+    colour = mean + (colour - mean) * (contrast + 0.5)
+    return torch.cat([colour, alpha], 1) if alpha.shape[1] else colour
+
+
+def _translate(images: Tensor, amounts: Tensor, reach: float = 0.125) -> Tensor:
+    """Shift by whole pixels, up to ``reach`` of the size, zeros coming in; amounts [N, 2] in [0, 1)."""
+    n, _, height, width = images.shape
+    sides = torch.tensor([height, width], device=images.device)
+    most = (sides * reach + 0.5).long()
+    shift = (amounts * (2 * most + 1)).long() - most
+    y = torch.arange(height, device=images.device) - shift[:, :1]  # [N, H]
+    x = torch.arange(width, device=images.device) - shift[:, 1:]  # [N, W]
+    inside = ((y >= 0) & (y < height))[:, :, None] & ((x >= 0) & (x < width))[:, None, :]
+    index = torch.arange(n, device=images.device)[:, None, None]
+    rows, columns = y.clamp(0, height - 1)[:, :, None], x.clamp(0, width - 1)[:, None, :]
+    moved = images.permute(0, 2, 3, 1)[index, rows, columns].permute(0, 3, 1, 2)
+    return moved * inside[:, None]
+
+
+def _cut_out(images: Tensor, amounts: Tensor, share: float = 0.5) -> Tensor:
+    """Zero a window of ``share`` of each side, centred anywhere; amounts [N, 2] in [0, 1)."""
+    _, _, height, width = images.shape
+    kept = []
+    for axis, size in enumerate((height, width)):
+        window = int(size * share + 0.5)
+        start = (amounts[:, axis : axis + 1] * (size + 1 - window % 2)).long() - window // 2
+        place = torch.arange(size, device=images.device)
+        kept.append((place < start) | (place >= start + window))  # [N, size]
+    return images * (kept[0][:, None, :, None] | kept[1][:, None, None, :])
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# ADA's pipeline (Karras et al. 2020, arXiv:2006.06676, appendix B)
+
+SYM6 = (
+    0.015404109327027373, 0.0034907120842174702, -0.11799011114819057, -0.048311742585633, 0.4910559419267466,
+    0.787641141030194, 0.3379294217276218, -0.07263752278646252, -0.021060292512300564, 0.04472490177066578,
+    0.0017677118642428036, -0.007800708325034148,
+)  # fmt: skip
+"""Low-pass filter of the sym6 wavelet: up and down by two with it and its mirror image is exactly nothing."""
+
+_EDGE = len(SYM6) // 4  # pixels at either side that the two filters reach, at the picture's own resolution
+
+
+class _Sample(torch.autograd.Function):
+    """Bilinear sampling, linear in the picture: its derivative is a scatter, whose derivative is sampling again.
+
+    torch's own grid_sample has no second derivative, and gradient penalties need one. Grids get no gradient.
+    """
+
+    @staticmethod
+    def forward(ctx, images: Tensor, grid: Tensor) -> Tensor:  # type: ignore[override]
+        ctx.save_for_backward(grid)
+        ctx.shape = images.shape
+        return F.grid_sample(images, grid, align_corners=False)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor):  # type: ignore[override]
+        (grid,) = ctx.saved_tensors
+        return _Scatter.apply(gradient, grid, ctx.shape), None
+
+
+class _Scatter(torch.autograd.Function):
+    """The transpose of bilinear sampling."""
+
+    @staticmethod
+    def forward(ctx, values: Tensor, grid: Tensor, shape: torch.Size) -> Tensor:  # type: ignore[override]
+        ctx.save_for_backward(grid)
+        with torch.enable_grad():
+            images = values.new_zeros(shape, requires_grad=True)
+            sampled = F.grid_sample(images, grid, align_corners=False)
+        return torch.autograd.grad(sampled, images, values)[0]
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor):  # type: ignore[override]
+        (grid,) = ctx.saved_tensors
+        return _Sample.apply(gradient, grid), None, None
+
+
+def sample(images: Tensor, grid: Tensor) -> Tensor:
+    """``grid_sample`` (bilinear, zeros outside, corners not aligned), differentiable any number of times in images.
+
+    Args:
+        images: [N, C, H, W].
+        grid: [N, H', W', 2], x and y in [-1, 1]; gets no gradient.
+    """
+    return _Sample.apply(images, grid.to(images.dtype))
+
+
+def _matrix(*rows: tuple[Tensor | float, ...], like: Tensor) -> Tensor:
+    """[N, R, C] from rows of numbers and [N] tensors."""
+    numbers = [
+        [torch.as_tensor(x, dtype=like.dtype, device=like.device).expand(len(like)) for x in row] for row in rows
+    ]
+    return torch.stack([torch.stack(row, -1) for row in numbers], -2)
+
+
+def _shift(x: Tensor, y: Tensor) -> Tensor:
+    return _matrix((1.0, 0.0, x), (0.0, 1.0, y), (0.0, 0.0, 1.0), like=x)
+
+
+def _scale(x: Tensor, y: Tensor) -> Tensor:
+    return _matrix((x, 0.0, 0.0), (0.0, y, 0.0), (0.0, 0.0, 1.0), like=x)
+
+
+def _rotate(angle: Tensor) -> Tensor:
+    cos, sin = angle.cos(), angle.sin()
+    return _matrix((cos, -sin, 0.0), (sin, cos, 0.0), (0.0, 0.0, 1.0), like=angle)
+
+
+class Dice:
+    """Per-picture random numbers for one pass: a transform happens with probability p, else its neutral value."""
+
+    def __init__(self, n: int, p: Tensor | float, device: torch.device) -> None:
+        self.n, self.p, self.device = n, p, device
+
+    def uniform(self) -> Tensor:
+        return chance.uniform(self.n, device=self.device)
+
+    def normal(self) -> Tensor:
+        return chance.normal(self.n, device=self.device)
+
+    def sometimes(self, value: Tensor, neutral: float, p: Tensor | float | None = None) -> Tensor:
+        """``value`` [N] with probability p (the pipeline's), else ``neutral``."""
+        return torch.where(self.uniform() < (self.p if p is None else p), value, neutral)
+
+
+def random_geometry(dice: Dice, height: int, width: int) -> Tensor:
+    """Pixel blitting and general geometry: the map from output to input pixels about the centre, [N, 3, 3].
+
+    Flips, quarter turns, whole-pixel shifts up to 1/8; then scale, rotation, anisotropic scale, rotation and
+    fractional shifts (Algorithm 1 of the paper, lines 5 to 39).
+    """
+    one = torch.ones(dice.n, device=dice.device)
+    flip = dice.sometimes(1 - 2 * (dice.uniform() * 2).floor(), 1.0)
+    turn = dice.sometimes((dice.uniform() * 4).floor(), 0.0) * (math.pi / 2)
+    happens = dice.sometimes(one, 0.0)
+    whole = [((dice.uniform() * 2 - 1) * (0.125 * size)).round() * happens for size in (width, height)]
+    blit = _scale(flip, one) @ _rotate(turn) @ _shift(whole[0], whole[1])
+
+    scale = dice.sometimes((dice.normal() * 0.2).exp2(), 1.0)
+    # two rotations, before and after the anisotropic scale: together they happen with probability p
+    p_rotate = 1 - (1 - torch.as_tensor(dice.p)).clamp(0, 1).sqrt()
+    before, after = (dice.sometimes((dice.uniform() * 2 - 1) * math.pi, 0.0, p_rotate) for _ in range(2))
+    stretch = dice.sometimes((dice.normal() * 0.2).exp2(), 1.0)
+    happens = dice.sometimes(one, 0.0)
+    part = [dice.normal() * (0.125 * size) * happens for size in (width, height)]
+    general = _scale(scale * stretch, scale / stretch)
+    return blit @ _rotate(before) @ general @ _rotate(after) @ _shift(part[0], part[1])
+
+
+def _reflect(place: Tensor, size: int, pad: int) -> Tensor:
+    """Fold positions in pixels from the centre that lie outside the padded picture back into it, as mirror images."""
+    reach = float(size - 1)
+    folded = (torch.remainder(place + 1.5 * reach, 2 * reach) - reach).abs() - reach / 2
+    return torch.where(place.abs() <= reach / 2 + max(pad - _EDGE, 0), place, folded)
+
+
+def warp(images: Tensor, inverse: Tensor) -> Tensor:
+    """Resample pictures through affine maps without aliasing: twice the pixels, bilinear sampling, and back.
+
+    Args:
+        images: [N, C, H, W]; they go on in mirror images where the map looks beyond the border.
+        inverse: [N, 3, 3], from output to input pixels, both counted from the centre.
+    """
+    _, _, height, width = images.shape
+    # room for both filters and the largest whole-pixel shift, so that pixel blitting stays exact up to the border
+    pad = min(3 * _EDGE + max(height, width) // 8, height - 1, width - 1)
+    images = F.pad(images, (pad, pad, pad, pad), mode="reflect")
+    near, far = len(SYM6) // 2, len(SYM6) // 2 - 1
+    images = upfirdn(images, SYM6, up=2, padding=(near, far, near, far), gain=4)
+    # What is sampled: the output and what the second filter reaches around it, at twice the resolution. The filter is
+    # of even length, so pixel u (from the centre) went to 2u - 1/2 there, and comes back from there.
+    rows, columns = 2 * (height + 2 * _EDGE), 2 * (width + 2 * _EDGE)
+    y, x = (
+        (torch.arange(size, dtype=inverse.dtype, device=inverse.device) - (size - 1) / 2 + 0.5) / 2
+        for size in (rows, columns)
+    )
+    grid = torch.stack(  # [N, 2H', 2W', 2]
+        [
+            (_reflect(row[:, 0] * x + row[:, 1] * y[:, None] + row[:, 2], size, pad) - 0.25) * (2 / (size + 2 * pad))
+            for row, size in ((inverse[:, 0, :, None, None], width), (inverse[:, 1, :, None, None], height))
+        ],
+        -1,
+    )
+    images = sample(images, grid)
+    crop = near - 1 - 2 * _EDGE
+    return upfirdn(images, SYM6, down=2, padding=(crop, crop, crop, crop), flip=True)
+
+
+def random_colour(dice: Dice, channels: int) -> tuple[Tensor, Tensor]:
+    """Brightness, contrast, luma flip, hue and saturation as x -> matrix @ x + offset (Algorithm 1, lines 40 to 56).
+
+    Returns:
+        matrix [N, 3, 3] ([N, 1, 1] for grey) and offset [N, 1, 1, 1].
+    """
+    brightness = dice.sometimes(dice.normal() * 0.2, 0.0)
+    contrast = dice.sometimes((dice.normal() * 0.5).exp2(), 1.0)
+    flip = dice.sometimes(1 - 2 * (dice.uniform() * 2).floor(), 1.0)
+    luma = (contrast * flip)[:, None, None]
+    offset = brightness[:, None, None] * luma
+    if channels == 1:
+        return luma, offset[..., None]
+    hue = dice.sometimes((dice.uniform() * 2 - 1) * math.pi, 0.0)
+    saturation = dice.sometimes(dice.normal().exp2(), 1.0)
+    # colours are a part along the grey axis (1, 1, 1) and a part across it, which hue turns and saturation scales
+    grey = luma.new_full((3, 3), 1 / 3)
+    across = torch.eye(3, device=luma.device) - grey
+    quarter_turn = luma.new_tensor([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / math.sqrt(3)
+    turned = hue.cos()[:, None, None] * across + hue.sin()[:, None, None] * quarter_turn
+    return luma * grey + (contrast * saturation)[:, None, None] * turned, offset[..., None]
+
+
+def augment(images: Tensor, p: Tensor | float) -> Tensor:
+    """ADA's pipeline "bgc": blitting, geometry and colour, each transform with probability p for each picture.
+
+    Args:
+        images: [N, C, H, W] in [-1, 1]. The colour of a fourth channel (alpha) stays as it is.
+        p: probability of each transform, in [0, 1].
+    """
+    n, channels, height, width = images.shape
+    dice = Dice(n, p, images.device)
+    inverse = random_geometry(dice, height, width)
+    moved = (inverse - torch.eye(3, device=images.device)).abs().amax((1, 2)) > 1e-6
+    (rows,) = moved.nonzero(as_tuple=True)
+    if len(rows):  # the others would come back unchanged, for the same work
+        images = images.index_copy(0, rows, warp(images[rows], inverse[rows]))
+    if channels not in (1, 3, 4):
+        return images
+    matrix, offset = random_colour(dice, channels)
+    colour, alpha = images[:, :3], images[:, 3:]
+    columns = matrix.to(images.dtype)[..., None, None].unbind(2)  # spelled out: batched 3x3 products are slow on CPUs
+    colour = sum((c * x for c, x in zip(columns, colour.split(1, 1), strict=True)), offset.to(images.dtype))
+    return torch.cat([colour, alpha], 1) if channels == 4 else colour
+
+
+class AdaptiveAugment(nn.Module):
+    """ADA: the pipeline at a probability p that follows how much the discriminator overfits (arXiv:2006.06676, Eq. 1).
+
+    Args:
+        target: p rises while the mean sign of D on real pictures is above this, and falls below it.
+        images_per_unit: images it takes p to go from 0 to 1 (500,000; 100,000 when fine-tuning).
+        every: batches between adjustments.
+        fixed: True leaves p alone; set it with ``set_p``.
+
+    Attributes:
+        p: probability of each transform, a scalar buffer in [0, 1].
+    """
+
+    p: Tensor
+    _signs: Tensor
+    _images: Tensor
+    _batches: Tensor
+
+    def __init__(
+        self, target: float = 0.6, images_per_unit: float = 500_000, every: int = 4, fixed: bool = False, p: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.target, self.images_per_unit, self.every, self.fixed = target, images_per_unit, every, fixed
+        self.register_buffer("p", torch.tensor(p))
+        for name in ("_signs", "_images", "_batches"):
+            self.register_buffer(name, torch.zeros(()))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """[N, C, H, W] in [-1, 1] -> augmented, same shape."""
+        return augment(images, self.p) if self.p > 0 else images
+
+    def set_p(self, p: float) -> None:
+        """Set the probability, for schedules that are a function of the clock."""
+        self.p.fill_(min(max(p, 0.0), 1.0))
+
+    @torch.no_grad()
+    def update(self, signs: Tensor, images: int) -> None:
+        """Look at one batch; every few batches move p a little towards where D overfits as much as the target says.
+
+        Args:
+            signs: signs of D's logits on this process's real pictures, or their mean.
+            images: real pictures in the batch, over all processes.
+        """
+        self._signs += signs.float().mean()
+        self._images += images
+        self._batches += 1
+        if self._batches < self.every:
+            return
+        mean = self._signs / self._batches
+        _, world = chance.process()
+        if world > 1:
+            torch.distributed.all_reduce(mean)
+            mean /= world
+        if not self.fixed:
+            step = (mean - self.target).sign() * self._images / self.images_per_unit
+            self.p.copy_((self.p + step).clamp(0, 1))
+        for accumulator in (self._signs, self._images, self._batches):
+            accumulator.zero_()

@@ -1,0 +1,71 @@
+"""The convolutional networks of DCGAN (Radford et al. 2015, arXiv:1511.06434), which other families train too.
+
+The generator grows a small map of features by stride-2 transposed convolutions; the discriminator mirrors it. At 64 px
+this is the paper's network to the last weight; other sizes take one stage more or less per factor of two.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from gansmith.game import ImageSpec
+from gansmith.nn.norms import init_normal
+from gansmith.nn.stages import base_for, crop_to, stages_for
+
+
+def stage_channels(width: int, stages: int) -> list[int]:
+    """Channels of each stage from the picture inwards: width, 2 width, 4 width, 8 width, 8 width, ..."""
+    return [width * min(2**stage, 8) for stage in range(stages)]
+
+
+class Generator(nn.Module):
+    """z [N, latent_dim] -> [N, C, H, W]. Sizes that are not 4 * 2^k are made a little larger and cropped."""
+
+    def __init__(self, latent_dim: int, width: int, spec: ImageSpec, classes: int) -> None:
+        super().__init__()
+        self.spec = spec
+        stages = stages_for(spec)
+        channels = stage_channels(width, stages)[::-1]
+        self.embed = nn.Embedding(classes, latent_dim) if classes else None
+        inputs = latent_dim * (2 if classes else 1)
+        layers: list[nn.Module] = [
+            nn.ConvTranspose2d(inputs, channels[0], base_for(spec, stages), bias=False),
+            nn.BatchNorm2d(channels[0]),
+            nn.ReLU(),
+        ]
+        for before, after in zip(channels, channels[1:], strict=False):
+            layers += [nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
+        layers += [nn.ConvTranspose2d(channels[-1], spec.channels, 4, 2, 1, bias=False), nn.Tanh()]
+        self.layers = nn.Sequential(*layers)
+        self.apply(init_normal)
+
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        if self.embed is not None:
+            z = torch.cat([z, self.embed(labels)], 1)
+        return crop_to(self.layers(z[:, :, None, None]), self.spec)
+
+
+class Discriminator(nn.Module):
+    """[N, C, H, W] -> logits [N, 1]; conditional ones add a projection of the label's embedding."""
+
+    def __init__(self, width: int, spec: ImageSpec, classes: int, pack: int, batch_norm: bool) -> None:
+        super().__init__()
+        stages = stages_for(spec)
+        channels = stage_channels(width, stages)
+        layers: list[nn.Module] = [nn.Conv2d(spec.channels * pack, width, 4, 2, 1, bias=False), nn.LeakyReLU(0.2)]
+        for before, after in zip(channels, channels[1:], strict=False):
+            layers.append(nn.Conv2d(before, after, 4, 2, 1, bias=False))
+            layers += [nn.BatchNorm2d(after)] if batch_norm else []
+            layers.append(nn.LeakyReLU(0.2))
+        self.features = nn.Sequential(*layers)
+        self.logit = nn.Conv2d(channels[-1], 1, (spec.height >> stages, spec.width >> stages), bias=False)
+        self.embed = nn.Embedding(classes, channels[-1]) if classes else None
+        self.apply(init_normal)
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        features = self.features(images)
+        logit = self.logit(features).flatten(1)
+        if self.embed is not None:  # Miyato & Koyama 2018 (arXiv:1802.05637), Eq. 3
+            logit = logit + (self.embed(labels) * features.sum((2, 3))).sum(1, keepdim=True)
+        return logit

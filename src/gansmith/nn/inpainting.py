@@ -1,0 +1,86 @@
+"""Filling holes: a smooth classical fill first, then a gated U-Net that draws what is missing (arXiv:1806.03589)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, interpolate, leaky_relu
+
+from gansmith.nn.fit import at_any_size
+
+
+def smooth_fill(images: Tensor, mask: Tensor) -> Tensor:
+    """Fill holes with the averages of what lies around, near things first (push-pull on a pyramid, Gortler et al. 1996).
+
+    Args:
+        images: [N, C, H, W]; what is under the mask is not looked at.
+        mask: [N, 1, H, W], 1 where lost.
+
+    Returns:
+        [N, C, H, W], the known pixels unchanged.
+    """
+    known = 1 - mask
+    levels = [(images * known, known)]  # sums and weights
+    while max(levels[-1][0].shape[2:]) > 1 and bool((levels[-1][1] < 1e-3).any()):
+        sums, weights = levels[-1]
+        levels.append(tuple(avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False) for x in (sums, weights)))  # type: ignore[arg-type]
+    sums, weights = levels[-1]
+    filled = sums / weights.clamp(min=1e-6)
+    for sums, weights in reversed(levels[:-1]):
+        coarse = interpolate(filled, size=sums.shape[2:], mode="bilinear")
+        trust = (4 * weights).clamp(max=1)  # a quarter known is enough for an average of its own
+        filled = trust * (sums / weights.clamp(min=1e-6)) + (1 - trust) * coarse
+    return torch.where(mask > 0.5, filled, images)
+
+
+class GatedConv(nn.Module):
+    """A convolution that learns where to listen: lrelu(f(x)) * sigmoid(g(x)) (arXiv:1806.03589, Eq. 3)."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1, dilation: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, 2 * outputs, kernel, stride, dilation * (kernel // 2), dilation)
+        nn.init.kaiming_normal_(self.conv.weight, 0.2)
+        nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        features, gate = self.conv(x).chunk(2, 1)
+        return leaky_relu(features, 0.2) * (2 * torch.sigmoid(gate))
+
+
+class InpaintUNet(nn.Module):
+    """(images [N, C, H, W], mask [N, 1, H, W]) -> [N, C, H, W], what the holes should hold; any H and W.
+
+    Dilated convolutions at a quarter of the resolution see about 130 pixels around (Iizuka et al. 2017).
+
+    Args:
+        channels: of the pictures.
+        width: channels at full resolution; twice and four times as many below.
+    """
+
+    def __init__(self, channels: int, width: int = 24) -> None:
+        super().__init__()
+        self.first = GatedConv(channels + 1, width, 5)
+        self.half = nn.Sequential(GatedConv(width, 2 * width, 3, 2), GatedConv(2 * width, 2 * width))
+        self.quarter = GatedConv(2 * width, 4 * width, 3, 2)
+        self.middle = nn.ModuleList([GatedConv(4 * width, 4 * width, dilation=d) for d in (1, 2, 4, 8, 2, 1)])
+        self.to_half = GatedConv(6 * width, 2 * width)
+        self.to_full = GatedConv(3 * width, width)
+        self.last = nn.Conv2d(width, channels, 3, 1, 1)
+        self.last.weight.data.mul_(0.1)  # begins near the smooth fill
+
+    def forward(self, images: Tensor, mask: Tensor) -> Tensor:
+        filled = smooth_fill(images.float(), mask.float())
+        return at_any_size(self._residual, torch.cat([filled, mask.float()], 1), 4) + filled
+
+    def _residual(self, x: Tensor) -> Tensor:
+        first = self.first(x)
+        half = self.half(first)
+        middle = self.quarter(half)
+        for layer in self.middle:
+            middle = middle + layer(middle)
+        up = self.to_half(torch.cat([_twice(middle), half], 1))
+        return self.last(self.to_full(torch.cat([_twice(up), first], 1)))
+
+
+def _twice(x: Tensor) -> Tensor:
+    return interpolate(x, scale_factor=2, mode="nearest")

@@ -1,0 +1,57 @@
+"""A history of fakes: the discriminator also sees older ones, so that it does not forget (Shrivastava et al. 2016)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from gansmith import chance
+
+
+class ImagePool(nn.Module):
+    """Keeps ``size`` fakes and hands out either new ones or older ones (arXiv:1612.07828, section 2.3; CycleGAN, section 4).
+
+    Until it is full it keeps every fake and gives it back. From then on every second fake is swapped for a kept one,
+    at random. Its contents are buffers, so checkpoints hold them; every process keeps the same ones.
+    """
+
+    pictures: Tensor
+    filled: Tensor
+
+    def __init__(self, size: int, shape: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.register_buffer("pictures", torch.zeros(size, *shape))
+        self.register_buffer("filled", torch.zeros((), dtype=torch.int64))
+
+    @torch.no_grad()
+    def query(self, fakes: Tensor) -> Tensor:
+        """Fakes [N, C, H, W] in, as many out; those kept instead stay inside."""
+        if len(self.pictures) == 0:
+            return fakes
+        swaps = _from_all(chance.uniform(len(fakes)).to(fakes.device)).tolist()
+        places = _from_all(chance.integers(len(self.pictures), len(fakes)).to(fakes.device)).tolist()
+        given = []
+        filled = int(self.filled)
+        for fake, swap, place in zip(_from_all(fakes.detach()), swaps, places, strict=True):
+            if filled < len(self.pictures):
+                self.pictures[filled] = fake
+                filled += 1
+                given.append(fake)
+            elif swap < 0.5:
+                given.append(self.pictures[place].to(fake.dtype, copy=True))
+                self.pictures[place] = fake
+            else:
+                given.append(fake)
+        self.filled.fill_(filled)
+        rank = chance.process()[0]
+        return torch.stack(given[rank * len(fakes) : (rank + 1) * len(fakes)])
+
+
+def _from_all(rows: Tensor) -> Tensor:
+    """Every process's rows, in the order of the processes."""
+    world = chance.process()[1]
+    if world == 1:
+        return rows
+    gathered = [torch.empty_like(rows, memory_format=torch.contiguous_format) for _ in range(world)]
+    torch.distributed.all_gather(gathered, rows.contiguous())
+    return torch.cat(gathered)

@@ -1,0 +1,126 @@
+"""Filtered resampling in pure PyTorch: upfirdn as depthwise (transposed) convolutions.
+
+``upfirdn`` is the operation of StyleGAN2 (Karras et al. 2020, arXiv:1912.04958, appendix B): insert zeros between
+pixels, pad, filter, keep every k-th pixel. No zeros are ever inserted here: a transposed convolution skips them and a
+strided one computes only the pixels that are kept. Everything is differentiable any number of times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+Padding = tuple[int, int, int, int]
+"""Left, right, top, bottom; negative numbers crop."""
+
+BINOMIAL = (1.0, 3.0, 3.0, 1.0)
+"""The filter of StyleGAN2."""
+
+_OUTER_PRODUCT_UP_TO = 6  # longer filters are cheaper as two passes, one per axis
+
+
+@lru_cache(maxsize=64)
+def _kernel(taps: tuple[float, ...], gain: float, flip: bool, axis: str) -> list[list[float]]:
+    line = [tap / sum(taps) for tap in (reversed(taps) if flip else taps)]
+    rows, columns = (line if axis != "x" else [1.0]), (line if axis != "y" else [1.0])
+    return [[gain * row * column for column in columns] for row in rows]
+
+
+def _weights(images: Tensor, taps: tuple[float, ...], gain: float, flip: bool, axis: str) -> Tensor:
+    # numbers are cached, tensors are not: a tensor made while a model is traced or exported must not outlive that
+    kernel = torch.tensor(_kernel(taps, gain, flip, axis), dtype=images.dtype, device=images.device)
+    return kernel.expand(images.shape[1], 1, *kernel.shape)
+
+
+def _pad_or_crop(images: Tensor, padding: Padding) -> Tensor:
+    return F.pad(images, padding) if any(padding) else images
+
+
+def _crop(up: int, taps: int, before: int, after: int) -> tuple[int, int]:
+    """How much of a transposed convolution's full output lies outside what is asked for, on either side."""
+    return taps - 1 - before, taps - up - after
+
+
+def _up(images: Tensor, weights: Tensor, up: tuple[int, int], crop: Padding) -> Tensor:
+    left, right, top, bottom = crop
+    rows, columns = max(min(top, bottom), 0), max(min(left, right), 0)
+    # an output padding adds computed rows at the far end, so (crop, crop - 1) needs no slicing either
+    extra = tuple(
+        1 if far == near - 1 and far >= 0 and up[axis] > 1 else 0
+        for axis, (near, far) in enumerate(((top, bottom), (left, right)))
+    )
+    rows, columns = rows + extra[0], columns + extra[1]
+    images = F.conv_transpose2d(
+        images, weights, stride=up, padding=(rows, columns), output_padding=extra, groups=images.shape[1]
+    )
+    rest = (columns - left, columns - right - extra[1], rows - top, rows - bottom - extra[0])
+    return _pad_or_crop(images, rest)
+
+
+def _down(images: Tensor, weights: Tensor, down: tuple[int, int], padding: Padding) -> Tensor:
+    left, right, top, bottom = padding
+    rows, columns = max(min(top, bottom), 0), max(min(left, right), 0)
+    images = _pad_or_crop(images, (left - columns, right - columns, top - rows, bottom - rows))
+    return F.conv2d(images, weights, stride=down, padding=(rows, columns), groups=images.shape[1])
+
+
+def upfirdn(
+    images: Tensor,
+    taps: Sequence[float] = BINOMIAL,
+    *,
+    up: int = 1,
+    down: int = 1,
+    padding: Padding = (0, 0, 0, 0),
+    gain: float = 1.0,
+    flip: bool = False,
+) -> Tensor:
+    """Upsample by zero insertion, pad, filter with a separable filter, downsample.
+
+    Args:
+        images: [N, C, H, W].
+        taps: the filter along one axis, scaled here to sum 1.
+        up: every pixel is followed by ``up - 1`` zeros.
+        down: every ``down``-th pixel of the filtered picture is kept.
+        padding: zeros around the upsampled picture.
+        gain: multiplies the result; ``up**2`` keeps the brightness.
+        flip: correlate instead of convolve (a difference for asymmetric filters only).
+
+    Returns:
+        [N, C, (H up + top + bottom - len(taps)) // down + 1, likewise W].
+    """
+    taps = tuple(float(tap) for tap in taps)
+    n, (left, right, top, bottom) = len(taps), padding
+    if up > 1 and down > 1:
+        images = upfirdn(images, taps, up=up, padding=padding, gain=gain, flip=flip)
+        return images[:, :, ::down, ::down]
+    if up > 1:
+        x = _crop(up, n, left, right)
+        y = _crop(up, n, top, bottom)
+        # conv_transpose2d scatters, which convolves; its filter is flipped only for a correlation
+        if n <= _OUTER_PRODUCT_UP_TO:
+            return _up(images, _weights(images, taps, gain, flip, "both"), (up, up), (*x, *y))
+        images = _up(images, _weights(images, taps, gain, flip, "y"), (up, 1), (0, 0, *y))
+        return _up(images, _weights(images, taps, 1.0, flip, "x"), (1, up), (*x, 0, 0))
+    # conv2d correlates
+    if n <= _OUTER_PRODUCT_UP_TO:
+        return _down(images, _weights(images, taps, gain, not flip, "both"), (down, down), padding)
+    images = _down(images, _weights(images, taps, gain, not flip, "x"), (1, down), (left, right, 0, 0))
+    return _down(images, _weights(images, taps, 1.0, not flip, "y"), (down, 1), (0, 0, top, bottom))
+
+
+def upsample(images: Tensor, taps: Sequence[float] = BINOMIAL, *, factor: int = 2) -> Tensor:
+    """[N, C, H, W] -> [N, C, factor H, factor W], filtered, brightness and alignment kept."""
+    n = len(taps)
+    near, far = (n + factor - 1) // 2, (n - factor) // 2
+    return upfirdn(images, taps, up=factor, padding=(near, far, near, far), gain=factor**2)
+
+
+def downsample(images: Tensor, taps: Sequence[float] = BINOMIAL, *, factor: int = 2) -> Tensor:
+    """[N, C, H, W] -> [N, C, H / factor, W / factor], filtered, brightness and alignment kept."""
+    n = len(taps)
+    near, far = (n - factor + 1) // 2, (n - factor) // 2
+    return upfirdn(images, taps, down=factor, padding=(near, far, near, far))

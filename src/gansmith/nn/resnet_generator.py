@@ -1,0 +1,60 @@
+"""The residual picture-to-picture generator of Johnson et al. 2016 (arXiv:1603.08155) as CycleGAN uses it.
+
+Layers are numbered as in the weights people have: ``model.N.*``, residual blocks hold ``conv_block.M.*``.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from gansmith.nn.fit import at_any_size
+from gansmith.nn.norms import NormName, init_normal, make_norm
+from gansmith.nn.winograd import Conv3x3
+
+
+class ResidualBlock(nn.Module):
+    """x + f(x), f two mirrored-edge 3x3 convolutions with norms, ReLU between them."""
+
+    def __init__(self, channels: int, norm: NormName, dropout: bool) -> None:
+        super().__init__()
+        bias = norm != "batch"  # batch norm has a shift of its own
+        first = [nn.ReflectionPad2d(1), Conv3x3(channels, channels, bias), make_norm(norm, channels), nn.ReLU()]
+        second = [nn.ReflectionPad2d(1), Conv3x3(channels, channels, bias), make_norm(norm, channels)]
+        self.conv_block = nn.Sequential(*first, *([nn.Dropout(0.5)] if dropout else []), *second)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv_block(x)
+
+
+class ResnetGenerator(nn.Module):
+    """[N, inputs, H, W] -> [N, outputs, H, W] in [-1, 1]; any H and W of at least 8.
+
+    Args:
+        inputs, outputs: channels.
+        width: channels at full resolution.
+        blocks: residual blocks at a quarter of the resolution; 9 for 256 px, 6 for 128 px.
+        norm: ``instance`` or ``batch``.
+        dropout: drop half of each block's features while training.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, width: int = 64, blocks: int = 9, norm: NormName = "instance", dropout: bool = False
+    ) -> None:
+        super().__init__()
+        bias = norm != "batch"
+        layers: list[nn.Module] = [nn.ReflectionPad2d(3), nn.Conv2d(inputs, width, 7, bias=bias), make_norm(norm, width), nn.ReLU()]
+        for channels in (width, 2 * width):
+            layers += [nn.Conv2d(channels, 2 * channels, 3, 2, 1, bias=bias), make_norm(norm, 2 * channels), nn.ReLU()]
+        layers += [ResidualBlock(4 * width, norm, dropout) for _ in range(blocks)]
+        for channels in (4 * width, 2 * width):
+            layers += [
+                nn.ConvTranspose2d(channels, channels // 2, 3, 2, 1, output_padding=1, bias=bias),
+                make_norm(norm, channels // 2),
+                nn.ReLU(),
+            ]
+        layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, outputs, 7), nn.Tanh()]
+        self.model = nn.Sequential(*layers)
+        self.apply(init_normal)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return at_any_size(self.model, images, 4)

@@ -1,0 +1,90 @@
+"""Pictures as files: grids, folders, film strips and videos."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from gansmith.data.batches import to_uint8
+from gansmith.errors import GansmithError
+from gansmith.trees import write_atomically
+
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+VIDEO_SUFFIXES = (".mp4", ".gif", ".webm")
+
+
+def grid(images: Tensor, columns: int, *, scale: int = 0) -> np.ndarray:
+    """One picture of many.
+
+    Args:
+        images: [N, C, H, W] in [-1, 1].
+        columns: pictures per row.
+        scale: enlarge by this whole factor; 0 enlarges small pictures to about 56 px.
+
+    Returns:
+        uint8 [H', W'] (grey) or [H', W', C].
+    """
+    from torchvision.utils import make_grid
+
+    scale = scale or max(1, round(56 / images.shape[2]))
+    tiled = make_grid(to_uint8(images.detach().cpu()), nrow=columns, padding=2, pad_value=255)
+    if images.shape[1] == 1:
+        tiled = tiled[:1]
+    array = tiled.permute(1, 2, 0).numpy()
+    array = array.repeat(scale, 0).repeat(scale, 1) if scale > 1 else array
+    return array[..., 0] if array.shape[2] == 1 else array
+
+
+def save(path: Path, array: np.ndarray) -> None:
+    """Write a uint8 picture [H, W] or [H, W, 1|3|4]; the suffix names the format. Atomic."""
+    from PIL import Image
+
+    if path.suffix.lower() not in PICTURE_SUFFIXES:
+        raise GansmithError(f"'{path.name}': pictures are written as {', '.join(PICTURE_SUFFIXES)}.")
+    array = array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
+    image = Image.fromarray(np.ascontiguousarray(array))
+    if path.suffix.lower() in (".jpg", ".jpeg", ".bmp") and image.mode == "RGBA":
+        image = image.convert("RGB")
+    buffer = io.BytesIO()
+    image.save(buffer, Image.registered_extensions()[path.suffix.lower()])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, buffer.getvalue())
+
+
+def save_video(path: Path, frames: Iterable[np.ndarray], fps: float = 30.0) -> None:
+    """Write uint8 frames [H, W] or [H, W, 3], all of one size, as an mp4, webm or a looping gif."""
+    import imageio.v3 as iio
+
+    suffix = path.suffix.lower()
+    if suffix not in VIDEO_SUFFIXES:
+        raise GansmithError(f"'{path.name}': videos are written as {', '.join(VIDEO_SUFFIXES)}.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.tmp{suffix}")
+    colour = (np.stack([f] * 3, -1) if f.ndim == 2 else np.repeat(f, 3, 2) if f.shape[2] == 1 else f[..., :3] for f in frames)
+    try:
+        if suffix == ".gif":
+            iio.imwrite(temporary, list(colour), duration=1000 / fps, loop=0)
+        else:
+            codec = {"codec": "libx264", "output_params": ["-crf", "18"]} if suffix == ".mp4" else {"codec": "libvpx-vp9"}
+            even = (np.pad(f, ((0, f.shape[0] % 2), (0, f.shape[1] % 2), (0, 0)), mode="edge") for f in colour)
+            with iio.imopen(temporary, "w", plugin="FFMPEG") as file:
+                file.write(list(even), fps=fps, macro_block_size=1, **codec)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def to_arrays(images: Tensor) -> np.ndarray:
+    """[N, C, H, W] in [-1, 1] -> uint8 [N, H, W, C]."""
+    return to_uint8(images.detach().cpu()).permute(0, 2, 3, 1).contiguous().numpy()
+
+
+def film_strip(grids: Sequence[np.ndarray], most: int = 8) -> np.ndarray:
+    """The same corner of up to ``most`` grids side by side: how the samples changed as training went."""
+    chosen = [grids[i] for i in np.unique(np.linspace(0, len(grids) - 1, min(most, len(grids))).round().astype(int))]
+    side = min(chosen[0].shape[0], max(1, chosen[0].shape[1] // 4))
+    return np.concatenate([g[:, :side] for g in chosen], 1)

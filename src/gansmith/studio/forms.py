@@ -1,0 +1,91 @@
+"""Forms from typed configs: every field with its type, default, choices and the docstring below it as help."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import functools
+import inspect
+import textwrap
+import types
+import typing
+from pathlib import Path
+from typing import Any, Literal
+
+from gansmith import config as configs
+
+
+@functools.cache
+def helps(cls: type) -> dict[str, str]:
+    """Field name -> the string literal below it, of this class alone."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(cls)))
+    except (OSError, TypeError, SyntaxError):
+        return {}
+    body = tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else []
+    found = {}
+    for field, text in zip(body, body[1:], strict=False):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(text, ast.Expr):
+            if isinstance(text.value, ast.Constant) and isinstance(text.value.value, str):
+                found[field.target.id] = " ".join(text.value.value.split())
+    return found
+
+
+def fields(cls: type, leave_out: tuple[str, ...] = ()) -> list[dict[str, Any]]:
+    """A dataclass as a form.
+
+    Args:
+        cls: the dataclass; every field has a default.
+        leave_out: fields that the page asks for in another way.
+
+    Returns:
+        One dict per field: name, kind (integer, number, switch, choice, list, text), default, choices, help, and own:
+        whether this class declares it itself (the family's own settings come first on the page).
+    """
+    hints = typing.get_type_hints(cls)
+    default = configs.to_plain(cls())
+    rows = []
+    for field in dataclasses.fields(cls):
+        if field.name in leave_out:
+            continue
+        owner = next(base for base in cls.__mro__ if field.name in vars(base).get("__annotations__", {}))
+        kind, choices = _kind(hints[field.name])
+        rows.append(
+            {
+                "name": field.name,
+                "kind": kind,
+                "choices": choices,
+                "default": default[field.name],
+                "help": helps(owner).get(field.name, ""),
+                "own": owner is cls,
+            }
+        )
+    return sorted(rows, key=lambda row: not row["own"])
+
+
+def _kind(hint: Any) -> tuple[str, list[Any]]:
+    origin = typing.get_origin(hint)
+    if origin is Literal:
+        return "choice", list(typing.get_args(hint))
+    if origin in (typing.Union, types.UnionType):
+        return _kind(next(option for option in typing.get_args(hint) if option is not type(None)))
+    if origin is tuple:
+        return "list", []
+    return {bool: "switch", int: "integer", float: "number"}.get(hint, "text"), []
+
+
+def changed(cls: type, given: dict[str, Any], what: str) -> dict[str, Any]:
+    """The settings that differ from the defaults, checked.
+
+    Raises:
+        GansmithError: an unknown setting or a value of the wrong type.
+    """
+    made = configs.to_plain(configs.make(cls, given, what))
+    default = configs.to_plain(cls())
+    return {name: value for name, value in made.items() if value != default[name]}
+
+
+def path_fields(cls: type) -> list[str]:
+    """Names of the fields that are paths: they are confined to the workspace."""
+    hints = typing.get_type_hints(cls)
+    return [f.name for f in dataclasses.fields(cls) if Path in (hints[f.name], *typing.get_args(hints[f.name]))]

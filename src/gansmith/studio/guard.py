@@ -1,0 +1,215 @@
+"""What stands between the network and the studio: hosts, origins, sessions, sizes, headers.
+
+The studio starts processes and writes files, so a page from elsewhere must never talk to it:
+
+* ``Host`` must be one this server was started for, which stops DNS rebinding;
+* every request that changes something must carry a header that other sites cannot send without asking, and an
+  ``Origin`` (where the browser sends one) that is this server, which stops cross-site requests;
+* beyond loopback a password opens a session in a strict, http-only cookie.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import json
+import secrets
+import socket
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+SMALL_BODY = 8 << 20
+"""Most bytes of a request that is no upload (a painted mask is the largest)."""
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; "
+    "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+_HEADERS = (
+    (b"content-security-policy", POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), microphone=(), geolocation=()"),
+)
+_OPEN = ("/login", "/api/login", "/static/")
+_SESSION_SECONDS = 7 * 24 * 3600
+_TRIES, _WINDOW = 8, 60.0
+
+
+class TooLarge(Exception):
+    """A body went on past its limit."""
+
+
+def is_loopback(host: str) -> bool:
+    """Is this address reachable from this machine only?"""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class Guard:
+    """ASGI middleware; see the module's text.
+
+    Args:
+        app: what is guarded.
+        host: the address the server is bound to.
+        port: its port.
+        password: None asks for none.
+        upload_limit: most bytes of one uploaded file.
+    """
+
+    def __init__(self, app: App, *, host: str, port: int, password: str | None, upload_limit: int) -> None:
+        self.app, self.host, self.port, self.upload_limit = app, host.strip("[]").lower(), port, upload_limit
+        self._password = None if password is None else hashlib.sha256(password.encode()).digest()
+        self._sessions: dict[str, float] = {}
+        self._failures: list[float] = []
+        self.cookie = f"gansmith-{port}"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            return await self.app(scope, receive, send)
+        if scope["type"] != "http":  # no websockets here
+            return await send({"type": "websocket.close", "code": 1008})
+        headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
+        refusal = self._refusal(scope, headers)
+        if refusal is not None:
+            return await self._answer(scope, send, *refusal)
+        if scope["path"] == "/api/login" and scope["method"] == "POST":
+            return await self._login(receive, send)
+        limit = self.upload_limit if scope["path"].startswith("/api/upload/") else SMALL_BODY
+        if int(headers.get("content-length") or 0) > limit:
+            return await self._answer(scope, send, 413, f"That is more than the {limit >> 20} MB that one file may have.")
+        await self._serve(scope, receive, send, limit)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
+        seen, started = 0, False
+
+        async def counted() -> MutableMapping[str, Any]:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > limit:
+                raise TooLarge
+            return message
+
+        async def with_headers(message: MutableMapping[str, Any]) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                message["headers"] = [*message.get("headers", []), *_HEADERS]
+            await send(message)
+
+        try:
+            await self.app(scope, counted, with_headers)
+        except TooLarge:
+            if not started:
+                await self._answer(scope, send, 413, f"That is more than the {limit >> 20} MB that one request may have.")
+
+    def _refusal(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str] | None:
+        """Why a request is not served: status and message, or None."""
+        host = headers.get("host", "")
+        if not self.host_allowed(host):
+            return 421, "This studio does not answer to that host name."
+        if not (headers.get("content-length") or "0").isdecimal():
+            return 400, "Content-Length is not a number."
+        if scope["method"] not in ("GET", "HEAD"):
+            if scope["method"] != "POST":
+                return 405, "Only GET and POST are served."
+            origin = headers.get("origin")
+            if origin is not None and origin.lower() not in (f"http://{host.lower()}", f"https://{host.lower()}"):
+                return 403, "The request came from another site."
+            if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+                return 403, "The request came from another site."
+            if headers.get("x-gansmith") != "studio":
+                return 403, "The request does not come from the studio's page (header X-Gansmith)."
+        path = scope["path"]
+        if self._password is not None and not path.startswith(_OPEN) and not self._signed_in(headers.get("cookie", "")):
+            return 401, "Sign in first."
+        return None
+
+    def host_allowed(self, header: str) -> bool:
+        """May a request name this host? Names that an attacker's DNS could point here may not."""
+        name, port = _split_host(header)
+        if name is None or (port is not None and port != self.port):
+            return False
+        if is_loopback(self.host):
+            return is_loopback(name)
+        if name in (self.host, "localhost", socket.gethostname().lower(), socket.getfqdn().lower()):
+            return True
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return True
+
+    def _signed_in(self, cookies: str) -> bool:
+        for part in cookies.split(";"):
+            name, _, token = part.strip().partition("=")
+            if name == self.cookie and self._sessions.get(token, 0.0) > time.time():
+                return True
+        return False
+
+    async def _login(self, receive: Receive, send: Send) -> None:
+        body = b""
+        more = True
+        while more and len(body) < 4096:
+            message = await receive()
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        now = time.monotonic()
+        self._failures = [t for t in self._failures if now - t < _WINDOW]
+        if len(self._failures) >= _TRIES:
+            return await self._answer({"path": "/api/login"}, send, 429, "Too many wrong passwords. Wait a minute.")
+        try:
+            given = json.loads(body)["password"]
+            right = isinstance(given, str) and hmac.compare_digest(
+                hashlib.sha256(given.encode()).digest(), self._password or b""
+            )
+        except (ValueError, TypeError, KeyError):
+            right = False
+        if not right:
+            self._failures.append(now)
+            return await self._answer({"path": "/api/login"}, send, 401, "That is not the password.")
+        token = secrets.token_urlsafe(32)
+        self._sessions = {t: end for t, end in self._sessions.items() if end > time.time()}
+        self._sessions[token] = time.time() + _SESSION_SECONDS
+        cookie = f"{self.cookie}={token}; Path=/; Max-Age={_SESSION_SECONDS}; HttpOnly; SameSite=Strict"
+        await _respond(send, 200, b'{"ok": true}', b"application/json", [(b"set-cookie", cookie.encode())])
+
+    async def _answer(self, scope: Scope, send: Send, status: int, message: str) -> None:
+        if status == 401 and not scope["path"].startswith("/api/"):
+            return await _respond(send, 303, b"", b"text/plain", [(b"location", b"/login")])
+        await _respond(send, status, json.dumps({"error": message}).encode(), b"application/json", [])
+
+
+def _split_host(header: str) -> tuple[str | None, int | None]:
+    """``[::1]:7860`` -> ("::1", 7860)."""
+    if header.startswith("["):
+        name, bracket, rest = header[1:].partition("]")
+        if not bracket:
+            return None, None
+    else:
+        name, colon, port = header.partition(":")
+        rest = colon + port
+    if rest and not (rest[0] == ":" and rest[1:].isdecimal()):
+        return None, None
+    return (name.lower() or None), (int(rest[1:]) if rest else None)
+
+
+async def _respond(send: Send, status: int, body: bytes, kind: bytes, more: list[tuple[bytes, bytes]]) -> None:
+    length = str(len(body)).encode()
+    headers = [(b"content-type", kind), (b"content-length", length), (b"cache-control", b"no-store"), *more, *_HEADERS]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,137 @@
+"""The queue of trainings: files that the studio and the worker share, so that neither needs the other to live."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from gansmith import config as configs
+from gansmith.studio.errors import Refused
+from gansmith.studio.worker import child_environment, read_json, training_lives, write_json
+from gansmith.studio.workspace import Workspace
+
+MOST_WAITING = 50
+
+
+class Jobs:
+    """Adds, lists, stops; starts a worker when there is work and none is at it."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+        self.folder = workspace.state / "jobs"
+
+    def add(self, run: str, command: list[str], settings: dict[str, Any] | None, title: str, kind: str) -> str:
+        """Queue a training.
+
+        Args:
+            run: the run folder, relative to the workspace.
+            command: the words after ``gansmith``; ``{settings}`` in it stands for the settings file.
+            settings: content of the settings file, or None.
+            title: one line for the page.
+            kind: ``new`` or ``resume``.
+
+        Returns:
+            The job's id; ids sort by time.
+        """
+        if sum(job["status"] == "queued" for job in self.all()) >= MOST_WAITING:
+            raise Refused(f"{MOST_WAITING} trainings wait already. Remove some from the queue first.")
+        name = f"{time.time_ns():020d}"
+        job = self.folder / name
+        job.mkdir(parents=True)
+        if settings is not None:
+            (job / "settings.yaml").write_text(configs.to_yaml(settings), encoding="utf-8")
+        file = self.workspace.relative(job / "settings.yaml")
+        command = [word.replace("{settings}", file) for word in command]
+        write_json(job / "job.json", {"run": run, "command": command, "title": title, "kind": kind, "created": time.time()})
+        self.ensure_worker()
+        return name
+
+    def all(self) -> list[dict[str, Any]]:
+        """Every job, oldest first: id, run, title, kind, created, status (queued, running, stopping, done, stopped, failed, cancelled)."""
+        return [found for file in sorted(self.folder.glob("*/job.json")) if (found := self._read(file.parent))]
+
+    def _read(self, folder: Path) -> dict[str, Any] | None:
+        job, state = read_json(folder / "job.json"), read_json(folder / "state.json")
+        if "run" not in job:
+            return None
+        stopping = (folder / "stop").exists()
+        status = state.get("status") or ("cancelled" if stopping else "queued")
+        if status == "running" and not training_lives(state):
+            status = "stopped"
+        elif status == "running" and stopping:
+            status = "stopping"
+        shown = {key: job.get(key) for key in ("run", "title", "kind", "created")}
+        return {"id": folder.name, **shown, "status": status, "ended": state.get("ended"), "code": state.get("code")}
+
+    def of(self, name: str) -> Path:
+        """The folder of a job by its id."""
+        if not name.isascii() or not name.isdecimal() or not (self.folder / name / "job.json").is_file():
+            raise Refused("There is no such training in the queue.", 404)
+        return self.folder / name
+
+    def stop(self, name: str) -> None:
+        """Ask a running job to save and stop, or take a waiting one out of the queue."""
+        (self.of(name) / "stop").touch()
+        self.ensure_worker()
+
+    def forget(self, name: str) -> None:
+        """Remove an ended job from the list (its run stays)."""
+        import shutil
+
+        folder = self.of(name)
+        found = self._read(folder)
+        if found and found["status"] in ("running", "stopping", "queued"):
+            raise Refused("Stop it first.", 409)
+        shutil.rmtree(folder)
+
+    def active_runs(self) -> dict[str, dict[str, Any]]:
+        """Run -> its job, for jobs that wait or run."""
+        return {job["run"]: job for job in self.all() if job["status"] in ("queued", "running", "stopping")}
+
+    def console(self, name: str, most: int = 16_000) -> str:
+        """The end of what a job printed."""
+        return read_end(self.of(name) / "console.log", most)
+
+    def reason(self, name: str) -> str:
+        """Why a failed job failed: the last thing it said."""
+        lines = [line.strip() for line in self.console(name, 4000).splitlines() if line.strip()]
+        return lines[-1].removeprefix("gansmith: ") if lines else "It ended without a word; the machine may have run out of memory."
+
+    def ensure_worker(self) -> None:
+        """Start a worker if something waits and none is at it."""
+        from filelock import FileLock, Timeout
+
+        waiting = any(job["status"] == "queued" for job in self.all())
+        if not waiting:
+            return
+        try:
+            with FileLock(self.folder.parent / "worker.lock").acquire(timeout=0):
+                pass
+        except Timeout:
+            return
+        with (self.folder.parent / "worker.log").open("ab") as log:
+            subprocess.Popen(
+                [sys.executable, "-m", "gansmith.studio.worker", str(self.workspace.root)],
+                env=child_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+
+def read_end(path: Path, most: int) -> str:
+    """The last bytes of a text file, from the beginning of a line on; empty where there is none."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - most))
+            text = file.read(most)
+    except OSError:
+        return ""
+    if size > most:
+        text = text.partition(b"\n")[2]
+    return text.decode("utf-8", "replace")

@@ -1,0 +1,183 @@
+"""What runs are doing, read cheaply: only what is new at the end of their logs, only files that changed."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from gansmith.errors import GansmithError
+from gansmith.run import Run
+
+KEPT = 20_000
+"""Records of one log held in memory; older ones are thinned out beyond that."""
+SENT = 2000
+"""Records sent at once; a longer log is thinned evenly for the curve."""
+_ALIVE_SECONDS = 90.0
+
+
+class Tail:
+    """Follows a log.jsonl.
+
+    Attributes:
+        records: what has been read.
+        generation: grows whenever the log was rewritten (a resumed run forgets what came after its checkpoint).
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.records, self.generation = path, [], 0
+        self._offset, self._head, self._rest = 0, b"", b""
+
+    def read(self) -> None:
+        """Read what was added since last time."""
+        try:
+            with self.path.open("rb") as file:
+                size = file.seek(0, 2)
+                file.seek(0)
+                head = file.read(min(64, self._offset))
+                if size < self._offset or head != self._head:
+                    self.records, self._offset, self._rest = [], 0, b""
+                    self.generation += 1
+                file.seek(self._offset)
+                new = file.read()
+                self._offset += len(new)
+                file.seek(0)
+                self._head = file.read(min(64, self._offset))
+        except OSError:
+            return
+        *lines, self._rest = (self._rest + new).split(b"\n")
+        for line in lines:
+            try:
+                record = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(record, dict) and isinstance(record.get("images"), (int, float)):
+                self.records.append(_finite(record))
+        if len(self.records) > KEPT:
+            self.records = self.records[::2]
+            self.generation += 1
+
+
+def _finite(record: dict[str, Any]) -> dict[str, Any]:
+    """JSON in the browser knows no NaN."""
+    return {k: None if isinstance(v, float) and (v != v or v in (float("inf"), float("-inf"))) else v for k, v in record.items()}
+
+
+class Logs:
+    """Tails and configs of many runs, kept while they do not change."""
+
+    def __init__(self) -> None:
+        self._tails: dict[Path, Tail] = {}
+        self._runs: dict[Path, tuple[int, Run | None]] = {}
+        self._lock = threading.Lock()
+
+    def run(self, root: Path) -> Run | None:
+        """A run's config.yaml, or None where it is damaged."""
+        try:
+            stamp = (root / "config.yaml").stat().st_mtime_ns
+        except OSError:
+            return None
+        kept = self._runs.get(root)
+        if kept is None or kept[0] != stamp:
+            try:
+                found = Run.open(root)
+                _ = found.spec
+            except (GansmithError, KeyError, TypeError):
+                found = None
+            kept = self._runs[root] = (stamp, found)
+        return kept[1]
+
+    def tail(self, root: Path) -> Tail:
+        """The log of a run, read to its end."""
+        with self._lock:
+            tail = self._tails.setdefault(root, Tail(root / "log.jsonl"))
+            tail.read()
+            return tail
+
+    def since(self, root: Path, generation: int, after: int) -> dict[str, Any]:
+        """Records after the first ``after`` ones, or all of them (thinned) where the page's are of another generation."""
+        tail = self.tail(root)
+        records = list(tail.records)
+        fresh = records[after:] if generation == tail.generation else records
+        step = max(1, -(-len(fresh) // SENT))
+        return {
+            "generation": tail.generation,
+            "total": len(records),
+            "whole": generation != tail.generation,
+            "records": fresh[::-1][::step][::-1],  # the newest always
+        }
+
+    def forget(self, root: Path) -> None:
+        """A run was renamed or deleted."""
+        with self._lock:
+            self._tails = {path: tail for path, tail in self._tails.items() if not path.is_relative_to(root)}
+            self._runs = {path: kept for path, kept in self._runs.items() if not path.is_relative_to(root)}
+
+    def summary(self, root: Path, name: str, job: dict[str, Any] | None) -> dict[str, Any] | None:
+        """A run in a few numbers, or None where the folder is no run that can be read."""
+        run = self.run(root)
+        if run is None:
+            return None
+        records = self.tail(root).records
+        last = records[-1] if records else {}
+        spec, progress, seconds = run.spec, last.get("progress") or 0.0, last.get("seconds") or 0.0
+        status = self._status(root, run, job)
+        data = run.facts.get("data", {})
+        return {
+            "id": name,
+            "family": run.family,
+            "data": data.get("name", "?"),
+            "data_spec": run.train.get("data"),
+            "pictures": data.get("pictures"),
+            "size": [spec.width, spec.height, spec.channels],
+            "classes": spec.classes,
+            "images": last.get("images", 0),
+            "progress": progress,
+            "seconds": seconds,
+            "speed": last.get("images_per_second", 0.0),
+            "left": seconds * (1 - progress) / progress if progress else None,
+            "health": last.get("health", ""),
+            "status": status,
+            "job": job["id"] if job else None,
+            "has_model": (root / "model" / "config.json").is_file(),
+            "grid": newest_grid(root),
+            "created": int((root / "config.yaml").stat().st_ctime),
+            "scores": _scores(records),
+        }
+
+    def _status(self, root: Path, run: Run, job: dict[str, Any] | None) -> str:
+        if job is not None and job["status"] in ("queued", "running", "stopping"):
+            return job["status"]
+        try:
+            age = time.time() - (root / "log.jsonl").stat().st_mtime
+        except OSError:
+            age = float("inf")
+        kept = run.facts.get("status")
+        config_age = time.time() - (root / "config.yaml").stat().st_mtime
+        if age < _ALIVE_SECONDS and (kept is None or config_age > age + 5) and (job is None or job["status"] not in ("stopped", "failed")):
+            return "running"  # started by the command line
+        return {"finished": "finished", "stopped": "stopped", "diverged": "diverged"}.get(str(kept), "stopped")
+
+
+def _scores(records: list[dict[str, Any]]) -> dict[str, float]:
+    """The newest value of every measured score."""
+    found: dict[str, float] = {}
+    for record in reversed(records[-4000:]):
+        for key, value in record.items():
+            if ("[" in key or key.startswith(("score/", "metric/", "eval/"))) and isinstance(value, (int, float)):
+                found.setdefault(key, value)
+    return found
+
+
+def grids(root: Path) -> list[int]:
+    """Images seen at every sample grid of a run, in order."""
+    found = (file.stem for file in (root / "samples").glob("[0-9]*.png"))
+    return sorted(int(stem) for stem in found if stem.isdecimal())
+
+
+def newest_grid(root: Path) -> str | None:
+    """File name of the last sample grid."""
+    numbers = grids(root)
+    return f"{numbers[-1]:010d}.png" if numbers else None

@@ -1,0 +1,138 @@
+"""Trains the queued runs of a workspace one after another, in a process of its own that outlives the studio.
+
+    python -m gansmith.studio.worker WORKSPACE
+
+One worker per workspace (a lock file says so). It ends when the queue is empty; the studio starts another when there is
+work again. A job is a folder in ``.gansmith/studio/jobs``:
+
+    job.json      what to run, written once by the studio
+    stop          an empty file: the studio asks to stop it, or not to start it
+    state.json    written by the worker: status, pid, exit code
+    console.log   everything the training printed
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+POLL = 0.3
+"""Seconds between looks at the stop file."""
+PATIENCE = 120.0
+"""Seconds a training may take to save after it was asked to stop."""
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A small JSON file; empty where it is missing or half-written."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a small JSON file whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(content), encoding="utf-8")
+    temporary.replace(path)
+
+
+def child_environment() -> dict[str, str]:
+    """The environment of a process that must find this very package from any folder."""
+    package = str(Path(__file__).resolve().parents[2])
+    search = [package, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(search), "PYTHONUNBUFFERED": "1", "COLUMNS": "120"}
+
+
+def next_job(jobs: Path) -> Path | None:
+    """The oldest job that waits."""
+    for folder in sorted(jobs.glob("*/job.json")):
+        if not (folder.parent / "state.json").exists() and not (folder.parent / "stop").exists():
+            return folder.parent
+    return None
+
+
+def run_job(job: Path, root: Path) -> int:
+    """Train one job to its end, a stop, or a failure; returns the exit code."""
+    words = read_json(job / "job.json")["command"]
+    with (job / "console.log").open("ab") as console:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gansmith", *words],
+            cwd=root,
+            env=child_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=console,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    write_json(job / "state.json", {"status": "running", "pid": process.pid, "started": time.time()})
+    asked = 0.0
+    while process.poll() is None:
+        if not asked and (job / "stop").exists():
+            process.send_signal(signal.SIGTERM)  # training finishes its step and saves
+            asked = time.monotonic()
+        if asked and time.monotonic() - asked > PATIENCE:
+            process.kill()
+        time.sleep(POLL)
+    code = process.returncode
+    status = "done" if code == 0 else "stopped" if asked or code in (130, -signal.SIGTERM) else "failed"
+    write_json(job / "state.json", {"status": status, "pid": process.pid, "code": code, "ended": time.time()})
+    return code
+
+
+def close_orphans(jobs: Path) -> None:
+    """Jobs whose worker was killed: follow what is left of them to the end, or call them stopped."""
+    import psutil
+
+    for file in jobs.glob("*/state.json"):
+        state = read_json(file)
+        if state.get("status") != "running":
+            continue
+        while training_lives(state):
+            if (file.parent / "stop").exists():
+                psutil.Process(state["pid"]).terminate()
+            time.sleep(POLL)
+        write_json(file, state | {"status": "stopped", "ended": time.time()})
+
+
+def training_lives(state: dict[str, Any]) -> bool:
+    """Is the process a state names still that training, and not another one with its number?"""
+    import psutil
+
+    try:
+        process = psutil.Process(state["pid"])
+        return (
+            process.is_running()
+            and process.status() != psutil.STATUS_ZOMBIE
+            and abs(process.create_time() - state.get("started", 0.0)) < 30
+            and "gansmith" in process.cmdline()
+        )
+    except (psutil.Error, KeyError):
+        return False
+
+
+def main(root: Path) -> int:
+    """Work until no job waits."""
+    from filelock import FileLock, Timeout
+
+    jobs = root / ".gansmith" / "studio" / "jobs"
+    try:
+        with FileLock(jobs.parent / "worker.lock").acquire(timeout=0):
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            close_orphans(jobs)
+            while (job := next_job(jobs)) is not None:
+                run_job(job, root)
+    except Timeout:
+        return 0  # another worker is at it
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,340 @@
+"""One run from settings to a finished folder: data, game, checkpoint, hooks, engine. The engine's only caller."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from gansmith import chance, checkpoint, config, devices, engine, hooks, registry, run
+from gansmith.bundle import Model, averaged_copy
+from gansmith.config import TrainSettings
+from gansmith.data.training import TrainingData, open_training_data
+from gansmith.errors import Diverged, GansmithError, RunError
+from gansmith.game import Game
+from gansmith.reporting import Display, TensorBoard
+from gansmith.run import Run
+from gansmith.version import __version__
+
+DEFAULT_IMAGES = 640_000
+RESUMABLE = ("images", "steps", "minutes", "resume", "out", "device", "snapshots", "save_minutes", "log_images", "eval_every")
+"""Settings that may change between one part of a run and the next."""
+
+
+@dataclasses.dataclass
+class Finished:
+    """What :func:`train` returns.
+
+    Attributes:
+        run: the run folder.
+        model: the trained model, on the CPU.
+        interrupted: True if it was stopped before its goal.
+    """
+
+    run: Run
+    model: Model
+    interrupted: bool
+
+
+def train(
+    family: str | type[Game], *, settings: TrainSettings, family_config: Any = None, quiet: bool = False
+) -> Finished:
+    """Train a family, or go on with a run.
+
+    Args:
+        family: a family's name or class.
+        settings: the run's settings.
+        family_config: the family's own settings, an instance of its ``Config``; None takes the defaults.
+        quiet: show no progress.
+
+    Raises:
+        GansmithError: settings, data or folder cannot be used; or training diverged (:class:`Diverged`).
+    """
+    kind = registry.family(family) if isinstance(family, str) else family
+    name = registry.name_of(kind)
+    family_config = family_config or kind.Config()
+    device = devices.resolve(settings.device, settings.precision)
+    config.validate(settings, chance.process()[1])
+    try:
+        return _Session(kind, name, settings, family_config, device, quiet).play()
+    finally:
+        devices.leave_processes()
+
+
+class _Session:
+    """The parts of one run, put together in the order in which they need each other."""
+
+    def __init__(
+        self, kind: type[Game], name: str, settings: TrainSettings, family_config: Any, device: devices.Device, quiet: bool
+    ) -> None:
+        self.name, self.settings, self.device = name, settings, device
+        self.main = chance.process()[0] == 0
+        self.batch = settings.batch or kind.default_batch
+        self.goal = goal_of(settings, self.batch)
+        self.display = Display(self.goal, quiet or not self.main)
+        self.data: TrainingData = open_training_data(kind, settings, family_config, self.display.warn)
+        self.run = self._claim_folder(family_config)
+        self.state = engine.State(settings.seed)
+        torch.manual_seed(chance.derive(settings.seed, "init"))
+        self.game = kind(family_config, self.data.spec).to(device.torch_device)
+        convolutional = any(isinstance(m, (nn.Conv2d, nn.ConvTranspose2d)) for m in self.game.modules())
+        if convolutional:
+            self.game.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimizers = engine.make_optimizers(self.game, device.torch_device)
+        self.average = hooks.Average(self.game, self.batch)
+        self.batches = self.data.batches(
+            self.batch, chance.derive(settings.seed, "data"), device.torch_device, convolutional
+        )
+        self._restore()
+
+    def play(self) -> Finished:
+        """Train to the goal, a signal or a divergence; save; report."""
+        plan = engine.Plan(self.device, self.settings.accumulate, self.settings.clip_grad)
+        self._announce()
+        with self._outputs() as outputs, stop_on_signals(self.state), self.display:
+            try:
+                engine.train(
+                    self.game, self.optimizers, self.batches, self.state, goal=self.goal, plan=plan, hooks=outputs.hooks
+                )
+            except Diverged:
+                self._mark("diverged")
+                raise
+            interrupted = self.state.clock.progress < 1.0
+            if self.main:
+                outputs.finish(interrupted)
+        self._mark("stopped" if interrupted else "finished")
+        if interrupted:
+            self.display.say(f"Stopped and saved. Go on with: gansmith train --resume --out {self.run.root}")
+        else:
+            self.display.say(f"Done: {self.run.root}. Look at samples/; draw more with: gansmith sample {self.run.root} --out grid.png")
+        return Finished(self.run, Model(self.name, averaged_copy(self.average.game).cpu(), self._info()), interrupted)
+
+    # --- the parts ------------------------------------------------------------------------------------------------
+
+    def _claim_folder(self, family_config: Any) -> Run:
+        settings = self.settings
+        if settings.resume:
+            if settings.out is None:
+                raise RunError("--resume needs --out: the run folder to go on with. 'gansmith runs' lists them.")
+            found = Run.open(settings.out)
+            self._check_same(found, family_config)
+            found.train |= {k: v for k, v in config.to_plain(settings).items() if k in RESUMABLE and k != "resume"}
+            if self.main:
+                found.write_config()
+            return found
+        root = settings.out or run.new_folder(self.name, self.data.name)
+        facts = {
+            "gansmith": __version__,
+            "torch": str(torch.__version__),
+            "device": str(self.device.torch_device),
+            "precision": self.device.precision,
+            "batch": self.batch,
+            "data": self.data.facts(),
+            "spec": run.spec_to_plain(self.data.spec),
+        }
+        plain = config.to_plain(dataclasses.replace(settings, resume=False))
+        made = Run(root, self.name, config.to_plain(family_config), plain, facts)
+        if self.main:
+            run.claim(root)
+            made.write_config()
+            if self.data.skipped:
+                lines = "".join(f"{path}\t{reason}\n" for path, reason in self.data.skipped)
+                (root / "skipped.tsv").write_text(lines, encoding="utf-8")
+        return made
+
+    def _check_same(self, found: Run, family_config: Any) -> None:
+        """A resumed run is the same run: same family, settings, data."""
+        if found.family != self.name:
+            raise RunError(f"{found.root} is a run of '{found.family}', not of '{self.name}'.")
+        saved = found.facts["data"]["hash"]
+        if saved != self.data.hash:
+            raise RunError(
+                f"The data has changed since {found.root} was started (it was {found.facts['data']['name']}, hash {saved[:12]}; now "
+                f"{self.data.hash[:12]}). Restore the pictures, or start a new run with another --out."
+            )
+        old = found.settings | {k: v for k, v in found.train.items() if k not in RESUMABLE and k != "data"}
+        new = config.to_plain(family_config) | config.to_plain(self.settings)
+        changed = [key for key, value in old.items() if key in new and new[key] != value]
+        if changed:
+            raise RunError(
+                f"A resumed run keeps its settings, but {config.flag(changed[0])} is {new[changed[0]]} and was {old[changed[0]]}. "
+                "Leave it out, or start a new run with another --out."
+            )
+
+    def _restore(self) -> None:
+        if not self.settings.resume:
+            return
+        tree = checkpoint.load(self.run.checkpoints, self.display.warn)
+        if tree is None:
+            if self.main:
+                self.run.rewind(0)
+            self.display.warn(f"{self.run.root} has no checkpoint yet: starting from the beginning.")
+            return
+        self.game.load_state_dict(tree["game"])
+        self.average.game.load_state_dict(tree["average"])
+        for player, optimizer in self.optimizers.items():
+            engine.load_optimizer(optimizer, tree["optimizers"][player])
+        self.state.load_state_dict(tree["state"])
+        self.state.clock.progress = self.goal.progress(self.state.clock.images, self.state.seconds)
+        if self.main:
+            self.run.rewind(self.state.clock.images)
+
+    def _tree(self) -> dict[str, Any]:
+        return {
+            "game": self.game.state_dict(),
+            "average": self.average.game.state_dict(),
+            "optimizers": {player: optimizer.state_dict() for player, optimizer in self.optimizers.items()},
+            "state": self.state.state_dict(),
+        }
+
+    def _info(self) -> dict[str, Any]:
+        return {"images": self.state.clock.images, "data": self.data.facts(), "seed": self.settings.seed}
+
+    def _announce(self) -> None:
+        counts = ", ".join(
+            f"{player} {sum(p.numel() for p in self.game.player_parameters(player)):,}" for player in self.game.players
+        )
+        start = f"from {self.state.clock.images:,} images" if self.state.clock.images else "from scratch"
+        processes = f", {chance.process()[1]} processes" if chance.process()[1] > 1 else ""
+        self.display.say(f"{self.name} on {self.data.describe()}\nweights: {counts}; {self.device}{processes}; {start}; run: {self.run.root}")
+
+    def _mark(self, status: str) -> None:
+        if self.main:
+            self.run.facts["status"] = status
+            self.run.facts["images"] = self.state.clock.images
+            self.run.write_config()
+
+    @contextmanager
+    def _outputs(self) -> Iterator[_Outputs]:
+        outputs = _Outputs(self)
+        try:
+            yield outputs
+        finally:
+            outputs.close()
+
+
+class _Outputs:
+    """The hooks of a run, and what has to be finished after it."""
+
+    def __init__(self, session: _Session) -> None:
+        settings, state = session.settings, session.state
+        self.session = session
+        self.hooks: list[engine.Hook] = [session.average]
+        self.board: TensorBoard | None = None
+        if not session.main:
+            return
+        self.board = TensorBoard(session.run.root / "tb")
+        self.log = hooks.Log(self._write, log_due(settings, state))
+        real = session.data.preview_batch(64, session.device.torch_device)
+        self.snapshots = hooks.Snapshots(session.run, session.average, real, settings.snapshots, settings.seed)
+        self.snapshots.on_grid.append(self.board.grid)
+        self.save = hooks.Save(settings.save_minutes, self._check, self._checkpoint, self._model)
+        self.hooks += [self.log, self.snapshots, self.save]
+        if session.state.clock.images == 0:
+            self.save.now(state)  # a run can be resumed from its first moment on
+
+    def _write(self, record: dict[str, Any]) -> None:
+        self.session.run.log(record)
+        self.session.display.show(record)
+        if self.board is not None:
+            self.board.show(record)
+
+    def _check(self, state: engine.State) -> None:
+        self.log.flush(state)
+        hooks.check_weights(self.session.game, state)
+
+    def _checkpoint(self, state: engine.State) -> None:
+        checkpoint.save(self.session.run.checkpoints, f"{state.clock.images:012d}", self.session._tree())
+
+    def _model(self, state: engine.State) -> None:
+        hooks.write_model(self.session.run, self.session.average, state, self.session._info(), self.session.batch)
+
+    def finish(self, interrupted: bool) -> None:
+        """The last save, and the film."""
+        self.save.now(self.session.state)
+        if not interrupted:
+            self.snapshots.finish()
+
+    def close(self) -> None:
+        if self.board is not None:
+            self.board.close()
+
+
+def goal_of(settings: TrainSettings, batch: int) -> engine.Goal:
+    """When a run with these settings is over."""
+    if settings.minutes:
+        return engine.Goal(minutes=settings.minutes)
+    return engine.Goal(settings.images or settings.steps * batch or DEFAULT_IMAGES)
+
+
+def log_due(settings: TrainSettings, state: engine.State, lines: int = 500) -> Callable[[engine.State], bool]:
+    """Is a log line due? Every ``log_images``, or ``lines`` times per run."""
+
+    def count(s: engine.State) -> int:
+        return s.clock.images // settings.log_images if settings.log_images else int(s.clock.progress * lines)
+
+    last = count(state)
+
+    def due(s: engine.State) -> bool:
+        nonlocal last
+        now, before = count(s), last
+        last = now
+        return now > before
+
+    return due
+
+
+@contextmanager
+def stop_on_signals(state: engine.State) -> Iterator[None]:
+    """Ctrl-C and a polite kill finish the step and save; a second Ctrl-C ends at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: Any) -> None:
+        if state.stop and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        state.stop = True
+
+    old = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+
+
+def settings_from(family: type[Game], out: Path | None = None, **given: Any) -> tuple[TrainSettings, Any]:
+    """Sort keyword arguments into the run's and the family's own settings.
+
+    Raises:
+        GansmithError: a name that neither has.
+    """
+    names = {f.name for f in dataclasses.fields(TrainSettings)}
+    mine = {key: value for key, value in given.items() if key in names and value is not None}
+    theirs = {key: value for key, value in given.items() if key not in names}
+    settings = config.make(TrainSettings, {**mine, "out": out}, "train")
+    return settings, config.make(family.Config, theirs, registry.name_of(family))
+
+
+def saved_settings(root: Path) -> tuple[str, TrainSettings, Any]:
+    """Family, run settings and family settings of an existing run, to go on with it.
+
+    Raises:
+        GansmithError: there is no run, or its settings no longer exist.
+    """
+    found = Run.open(root)
+    family = registry.family(found.family)
+    settings = config.make(TrainSettings, found.train, f"{root}: train")
+    settings = dataclasses.replace(settings, out=root, resume=True, precision=found.facts["precision"])
+    return found.family, settings, config.make(family.Config, found.settings, f"{root}: {found.family}")
+
+
+__all__ = ["Finished", "GansmithError", "saved_settings", "settings_from", "train"]

@@ -1,0 +1,69 @@
+"""State as files: nested dicts of tensors and plain values <-> one safetensors file and one json document."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+_TENSOR = "\0tensor"
+
+
+def flatten(tree: Any, prefix: str = "") -> tuple[Any, dict[str, Tensor]]:
+    """Split a tree of dicts, lists, plain values and tensors into its json-able skeleton and its tensors by path."""
+    if isinstance(tree, Tensor):
+        return {_TENSOR: prefix}, {prefix: tree.detach().contiguous().clone()}
+    if isinstance(tree, Mapping):
+        skeleton, tensors = {}, {}
+        for key, value in tree.items():
+            # json knows only text keys; optimizers number their parameters
+            name = f"\0int{key}" if isinstance(key, int) else str(key)
+            skeleton[name], more = flatten(value, f"{prefix}/{key}" if prefix else str(key))
+            tensors |= more
+        return skeleton, tensors
+    if isinstance(tree, (list, tuple)):
+        parts = [flatten(value, f"{prefix}/{index}") for index, value in enumerate(tree)]
+        return [part[0] for part in parts], {k: v for part in parts for k, v in part[1].items()}
+    return tree, {}
+
+
+def unflatten(skeleton: Any, tensors: Mapping[str, Tensor]) -> Any:
+    """The inverse of :func:`flatten` (tuples come back as lists)."""
+    if isinstance(skeleton, dict):
+        if _TENSOR in skeleton:
+            return tensors[skeleton[_TENSOR]]
+        return {
+            int(key[4:]) if key.startswith("\0int") else key: unflatten(value, tensors) for key, value in skeleton.items()
+        }
+    if isinstance(skeleton, list):
+        return [unflatten(value, tensors) for value in skeleton]
+    return skeleton
+
+
+def write_atomically(path: Path, content: bytes | str) -> None:
+    """Write a file so that a reader sees the old one or the new one, whole, even after a power cut."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames inside a folder durable (a no-op where folders cannot be opened)."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

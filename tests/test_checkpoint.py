@@ -1,0 +1,156 @@
+"""Nothing is lost: processes are killed at random moments, disks fill up, files rot."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+from gansmith import checkpoint
+from gansmith.errors import Diverged, RunError
+from gansmith.run import Run
+from gansmith.training import settings_from, train
+from gansmith.gans.gan import GAN
+
+TREE = {"a": {"b": torch.arange(6).reshape(2, 3), 3: [torch.ones(2), 1.5, None, "x"]}, "n": 7}
+
+
+def same(one, two) -> bool:
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, two)
+    if isinstance(one, dict):
+        return one.keys() == two.keys() and all(same(one[k], two[k]) for k in one)
+    if isinstance(one, list):
+        return len(one) == len(two) and all(map(same, one, two))
+    return one == two
+
+
+def test_saves_what_it_loads_and_keeps_two(tmp_path):
+    for i in range(4):
+        checkpoint.save(tmp_path, f"{i:03d}", TREE | {"n": i})
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["002", "003"]
+    assert same(checkpoint.load(tmp_path, pytest.fail), TREE | {"n": 3})
+    assert checkpoint.load(tmp_path / "nothing", pytest.fail) is None
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip", "no tensors", "no json", "half json"])
+def test_a_damaged_checkpoint_is_passed_over(tmp_path, damage):
+    checkpoint.save(tmp_path, "001", TREE | {"n": 1})
+    newest = checkpoint.save(tmp_path, "002", TREE | {"n": 2})
+    tensors, document = newest / "state.safetensors", newest / "state.json"
+    content = bytearray(tensors.read_bytes())
+    if damage == "truncate":
+        tensors.write_bytes(content[:-5])
+    elif damage == "flip":
+        content[-1] ^= 1
+        tensors.write_bytes(content)
+    elif damage == "no tensors":
+        tensors.unlink()
+    elif damage == "no json":
+        document.unlink()
+    else:
+        document.write_text(document.read_text()[:40])
+    said: list[str] = []
+    assert checkpoint.load(tmp_path, said.append)["n"] == 1
+    assert len(said) == 1
+    assert "002" in said[0]
+
+
+def test_when_all_are_damaged_it_says_so(tmp_path):
+    (checkpoint.save(tmp_path, "001", TREE) / "state.json").unlink()
+    with pytest.raises(RunError, match="Every checkpoint"):
+        checkpoint.load(tmp_path, lambda message: None)
+
+
+def test_a_full_disk_keeps_the_last_good_one(tmp_path, monkeypatch):
+    checkpoint.save(tmp_path, "001", TREE)
+
+    def full(path: Path, content: bytes) -> None:
+        path.write_bytes(content[:10])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "_write", full)
+    with pytest.raises(RunError, match="No space left on device"):
+        checkpoint.save(tmp_path, "002", TREE)
+    assert [p.name for p in tmp_path.iterdir()] == ["001"]
+    assert same(checkpoint.load(tmp_path, pytest.fail), TREE)
+
+
+def command(out: Path, npz: Path, *more: str) -> list[str]:
+    return [sys.executable, "-m", "gansmith", "train", "gan", "--data", str(npz), "--out", str(out), "--steps", "60", "--batch", "4",
+            "--width", "8", "--latent-dim", "8", "--snapshots", "2", "--save-minutes", "0.0001", "--device", "cpu", *more]  # fmt: skip
+
+
+def final_state(out: Path) -> dict[str, torch.Tensor]:
+    newest = max((out / "checkpoint").iterdir())
+    tensors = safetensors.torch.load_file(newest / "state.safetensors")
+    return tensors
+
+
+def test_killed_at_random_moments_it_ends_the_same(npz, tmp_path):
+    """kill -9 of real processes, mostly during a save (they save all the time): the end is equal bit for bit."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    settings, config = settings_from(GAN, tmp_path / "whole", data=str(npz), steps=60, batch=4, width=8, latent_dim=8, snapshots=2, device="cpu")
+    train(GAN, settings=settings, family_config=config, quiet=True)
+    chance = random.Random(0)
+    out = tmp_path / "killed"
+    for attempt in range(4):
+        more = ["--resume"] if attempt else []
+        process = subprocess.Popen(command(out, npz, *more), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 120
+        seen = len(list(Run(out, "gan").records()))
+        # wait until it trains, then a random moment more
+        while process.poll() is None and time.monotonic() < deadline and len(list(Run(out, "gan").records())) <= seen:
+            time.sleep(0.01)
+        time.sleep(chance.uniform(0, 0.4))
+        process.kill()
+        process.wait()
+    done = subprocess.run(command(out, npz, "--resume"), env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    one, two = final_state(tmp_path / "whole"), final_state(out)
+    assert one.keys() == two.keys()
+    assert all(torch.equal(one[key], two[key]) for key in one)
+    images = [record["images"] for record in Run.open(out).records()]
+    assert images == sorted(set(images))
+    assert images[-1] == 240
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(npz, tmp_path):
+    out = tmp_path / "run"
+    words = command(out, npz)
+    words[words.index("--steps") + 1] = "1000000"
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    deadline = time.monotonic() + 120
+    while not list(Run(out, "gan").records()) and not (out / "checkpoint").is_dir() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(1.0)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert f"gansmith train --resume --out {out}" in said
+    assert checkpoint.load(out / "checkpoint", pytest.fail)["state"]["images"] > 0
+
+
+def test_a_loss_that_is_not_a_number_stops_the_run_and_keeps_the_last_good_state(npz, tmp_path, monkeypatch):
+    original = GAN.discriminator_loss
+
+    def poisoned(self, batch):
+        loss, logs = original(self, batch)
+        return (loss * float("nan"), logs) if batch.clock.step == 5 else (loss, logs)
+
+    monkeypatch.setattr(GAN, "discriminator_loss", poisoned)
+    settings, config = settings_from(GAN, tmp_path / "run", data=str(npz), steps=20, batch=4, width=8, save_minutes=1e-9, snapshots=1)
+    with pytest.raises(Diverged, match="Try a lower --lr"):
+        train(GAN, settings=settings, family_config=config, quiet=True)
+    kept = checkpoint.load(tmp_path / "run" / "checkpoint", pytest.fail)
+    assert kept["state"]["images"] == 16
+    assert all(torch.isfinite(t).all() for t in kept["game"].values())
+    assert Run.open(tmp_path / "run").facts["status"] == "diverged"

@@ -1,0 +1,147 @@
+"""The engine plays turns: each is checked against the same thing done by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import gansmith
+from gansmith import chance, devices, engine
+from gansmith.data.batches import Batches, Order, to_float, to_uint8
+from gansmith.data.sources import MemoryPictures
+from gansmith.game import Batch, Clock, Game, Optimizer, Turn
+
+CPU = devices.Device(torch.device("cpu"))
+
+
+class Recorder(Game):
+    """Notes who plays, when and on what."""
+
+    players = {"critic": ("critic",), "generator": ("generator",)}
+    exports = ("generator",)
+
+    def __init__(self) -> None:
+        torch.nn.Module.__init__(self)
+        self.critic, self.generator = torch.nn.Linear(1, 1), torch.nn.Linear(1, 1)
+        self.heard: list[tuple[str, int, float]] = []
+
+    def turns(self):
+        return (
+            Turn("critic", self.critic_loss, after=lambda batch, logs: self.heard.append(("after", batch.clock.step, 0))),
+            Turn("generator", self.generator_loss, every=3),
+            Turn("generator", self.fresh_loss, every=3, fresh=True),
+        )
+
+    def loss(self, name, network, batch):
+        self.heard.append((name, batch.clock.step, float(batch.images[0])))
+        return network(batch.images).square().mean(), {}
+
+    def critic_loss(self, batch):
+        return self.loss("critic", self.critic, batch)
+
+    def generator_loss(self, batch):
+        return self.loss("generator", self.generator, batch)
+
+    def fresh_loss(self, batch):
+        return self.loss("fresh", self.generator, batch)
+
+    def optimizer(self, player, clock):
+        return Optimizer(0.1 if clock.step < 4 else 0.0, kind="sgd")
+
+
+class Counting:
+    world_size = 2
+
+    def at(self, drawn):
+        return Batch(torch.tensor([[float(drawn)], [float(drawn + 1)]]), world_size=2)
+
+
+def test_schedule_of_turns_and_fresh_batches():
+    game, state = Recorder(), engine.State(0)
+    optimizers = engine.make_optimizers(game, torch.device("cpu"))
+    engine.train(game, optimizers, Counting(), state, goal=engine.Goal(images=8), plan=engine.Plan(CPU))
+    assert game.heard == [
+        ("critic", 1, 0.0), ("after", 1, 0),
+        ("critic", 2, 2.0), ("after", 2, 0),
+        ("critic", 3, 4.0), ("after", 3, 0), ("generator", 3, 4.0), ("fresh", 3, 6.0),
+        ("critic", 4, 8.0), ("after", 4, 0),
+    ]  # fmt: skip
+    assert (state.clock.images, state.clock.step, state.drawn) == (8, 4, 10)
+    assert optimizers["critic"].param_groups[0]["lr"] == 0.0
+
+
+def test_accumulated_parts_equal_the_whole_batch():
+    images = torch.randn(8, 1, 16, 16)
+    grads = []
+    for parts in (1, 4):
+        torch.manual_seed(0)
+        game = gansmith.build("gan", size=16, channels=1, width=8, latent_dim=4)
+        z = torch.randn(8, 4)
+        clock = Clock(8, 1)
+        batches = engine.split(Batch(images), parts, clock)
+        for batch, noise in zip(batches, z.tensor_split(parts), strict=True):
+            batch.keep("fakes", lambda noise=noise, game=game: game.get_submodule("generator")(noise))
+        optimizer = engine.make_optimizers(game, torch.device("cpu"))["discriminator"]
+        engine.play(game, optimizer, game.turns()[0], batches, engine.Plan(CPU))
+        grads.append([p.grad.clone() for p in game.player_parameters("discriminator")])
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(*grads, strict=True))
+
+
+def test_gradients_are_clipped_to_the_norm():
+    game = gansmith.build("gan", size=16, channels=1, width=8)
+    optimizer = engine.make_optimizers(game, torch.device("cpu"))["discriminator"]
+    engine.play(game, optimizer, game.turns()[0], [Batch(torch.randn(4, 1, 16, 16))], engine.Plan(CPU, clip_grad=1e-3))
+    norm = torch.stack([p.grad.norm() for p in game.player_parameters("discriminator")]).norm()
+    assert norm.item() == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_order_is_a_permutation_of_every_epoch_and_depends_on_the_seed():
+    order = Order(10, 1)
+    first, second = order(0, 10), order(10, 10)
+    assert sorted(first) == sorted(second) == list(range(10))
+    assert list(first) != list(second)
+    assert list(order(5, 10)) == [*first[5:], *second[:5]]
+    assert list(Order(10, 2)(0, 10)) != list(first)
+
+
+def test_two_processes_see_what_one_sees():
+    pictures = MemoryPictures.from_arrays(np.arange(20 * 64, dtype=np.int64).reshape(20, 8, 8).astype(np.uint8), np.arange(20))
+    whole = Batches(pictures, 8, 3, flip=True).at(8)
+    noise = torch.manual_seed(5) and chance.normal(8, 2)
+    halves = []
+    try:
+        for rank in (0, 1):
+            chance.set_process(rank, 2)
+            torch.manual_seed(5)
+            halves.append((Batches(pictures, 8, 3, flip=False).at(8), chance.normal(4, 2)))
+    finally:
+        chance.set_process(0, 1)
+    assert torch.equal(torch.cat([h[0].labels for h in halves]), whole.labels)
+    assert torch.equal(torch.cat([h[1] for h in halves]), noise)
+
+
+def test_pixels_survive_the_way_there_and_back():
+    pixels = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16)
+    assert torch.equal(to_uint8(to_float(pixels)), pixels)
+    assert to_float(pixels).min() == -1
+    assert to_float(pixels).max() == 1
+
+
+def test_optimizer_state_is_restored_in_the_weights_memory_layout():
+    conv = torch.nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.Adam(conv.parameters(), fused=True)
+    conv(torch.randn(1, 3, 8, 8)).sum().backward()
+    optimizer.step()
+    saved = {"state": {}, "param_groups": optimizer.state_dict()["param_groups"]}
+    for key, value in optimizer.state_dict()["state"].items():
+        saved["state"][key] = {k: v.clone(memory_format=torch.contiguous_format) for k, v in value.items()}
+    engine.load_optimizer(optimizer, saved)
+    assert optimizer.state[conv.weight]["exp_avg"].stride() == conv.weight.stride()
+
+
+def test_unknown_device_and_precision_are_said():
+    with pytest.raises(gansmith.GansmithError, match="cannot be used here"):
+        devices.resolve("cuda:7" if not torch.cuda.is_available() else "nonsense")
+    with pytest.raises(gansmith.GansmithError, match="--precision"):
+        devices.resolve("cpu", "fp8")

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from gansmith.bundle import Model
+from gansmith.commands.evaluate import main
+from gansmith.data import open_pictures
+from gansmith.errors import DataError, GansmithError
+from gansmith.game import ImageSpec
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("GANSMITH_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "metrics"
+
+
+@pytest.fixture(scope="module")
+def digits():
+    """600 embedded digits, uint8 [N, 28, 28]."""
+    return open_pictures("mnist10k").fetch(np.arange(0, 10_000, 16)[:600])[0][:, 0].numpy()
+
+
+@pytest.fixture
+def files(tmp_path, digits):
+    """Real pictures and somebody's samples, as .npz files."""
+    np.savez(tmp_path / "mnist-real.npz", x=digits[::2])
+    np.savez(tmp_path / "samples.npz", x=digits[1::2])
+    return str(tmp_path / "samples.npz"), str(tmp_path / "mnist-real.npz")
+
+
+def test_json_of_somebody_elses_samples(files, capsys, cache):
+    samples, real = files
+    assert main([samples, "--data", real, "--metrics", "fid, kid,is,fid", "--n", "150", "--json"]) == 0
+    output = json.loads(capsys.readouterr().out)
+    assert [score["name"] for score in output["scores"]] == ["FD[mnist-cnn]", "KID[mnist-cnn]", "IS[mnist-cnn]"]
+    assert {score["n"] for score in output["scores"]} == {150}
+    assert output["scores"][0]["floor"] > 0
+    assert sorted(file.suffix for file in cache.iterdir()) == [".json", ".safetensors"]
+    assert main([samples, "--data", real, "--metrics", "fid,kid,is", "--n", "150", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["scores"] == output["scores"]
+
+
+def test_table_and_memorisation(files, capsys, tmp_path):
+    _, real = files
+    sheet = tmp_path / "out" / "nearest.png"
+    assert main([real, "--data", real, "--metrics", "swd", "--n", "100", "--memorisation", str(sheet)]) == 0
+    shown = capsys.readouterr().out
+    assert "SWD" in shown
+    assert "memorisation: 100.0% of 100 samples" in shown
+    assert sheet.stat().st_size > 1000
+
+
+def test_names_with_brackets_survive_the_table(files, capsys):
+    samples, real = files
+    assert main([samples, "--data", real, "--metrics", "kid", "--n", "50"]) == 0
+    assert "KID[mnist-cnn]" in capsys.readouterr().out
+
+
+def test_folder_of_samples_in_another_size(files, tmp_path, digits, capsys):
+    from PIL import Image
+
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for i, picture in enumerate(digits[:60]):
+        Image.fromarray(picture.repeat(2, 0).repeat(2, 1)).convert("RGB").save(folder / f"{i}.png")
+    with pytest.raises(GansmithError, match="56x56 and the real pictures 28x28"):
+        main([str(folder), "--data", files[1], "--metrics", "kid"])
+    assert main([str(folder), "--data", files[1], "--metrics", "kid", "--size", "28", "--json"]) == 0
+    output = json.loads(capsys.readouterr().out)
+    assert output["scores"][0]["n"] == 60
+    assert "there are 60 samples, not 10,000" in output["notes"]
+    assert "samples in colour were made grey, like the real pictures" in output["notes"]
+
+
+def model(size: int = 28) -> Model:
+    from gansmith import registry
+
+    family = registry.family("gan")
+    return Model("gan", family(family.Config(), ImageSpec(size, size, 1)).eval().requires_grad_(False))
+
+
+def test_untrained_model(files, tmp_path, capsys):
+    model().save(tmp_path / "model")
+    command = [
+        str(tmp_path / "model"),
+        "--data",
+        files[1],
+        "--metrics",
+        "fid,prdc,swd",
+        "--n",
+        "120",
+        "--device",
+        "cpu",
+    ]
+    assert main([*command, "--json"]) == 0
+    scores = {score["name"]: score for score in json.loads(capsys.readouterr().out)["scores"]}
+    assert scores["FD[mnist-cnn]"]["value"] > 5 * scores["FD[mnist-cnn]"]["floor"]
+    assert scores["coverage[mnist-cnn]"]["value"] < 0.1
+    assert main([*command, "--json", "--seed", "1"]) == 0
+    assert json.loads(capsys.readouterr().out)["scores"][0]["value"] != scores["FD[mnist-cnn]"]["value"]
+
+
+def test_data_is_brought_to_the_models_size(files, tmp_path, capsys):
+    model(20).save(tmp_path / "model")
+    assert main([str(tmp_path / "model"), "--data", files[1], "--metrics", "swd", "--n", "20", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["scores"][0]["value"] > 0
+    with pytest.raises(GansmithError, match="makes pictures of 20x20"):
+        main([str(tmp_path / "model"), "--data", files[1], "--metrics", "swd", "--size", "28"])
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--metrics", "fid,lpips"], "no metric 'lpips'. Choose from fid, kid, prdc, is, swd"),
+        (["--metrics", ","], "No metric"),
+        (["--n", "20"], "needs at least 100 samples"),
+        (["--features", "vgg"], "no features 'vgg'"),
+        (["--features", "inception", "--weights", "absent.pth"], "no file of weights at absent.pth"),
+        (["--features", "mnist-cnn", "--weights", "absent.pth"], "leave --weights out"),
+        (["--device", "abacus"], "abacus"),
+    ],
+)
+def test_bad_flags(files, flags, message):
+    with pytest.raises(GansmithError, match=message):
+        main([files[0], "--data", files[1], *flags])
+
+
+def test_models_that_change_pictures_are_told_apart(files, tmp_path):
+    from gansmith import registry
+
+    family = registry.family("cyclegan")
+    game = family(family.Config(width=4, blocks=1), ImageSpec(32, 32, 3, other_channels=3))
+    Model("cyclegan", game.eval().requires_grad_(False)).save(tmp_path / "model")
+    with pytest.raises(GansmithError, match="cyclegan model changes pictures"):
+        main([str(tmp_path / "model"), "--data", files[1]])
+
+
+def test_bad_paths(files, tmp_path):
+    with pytest.raises(GansmithError, match="no model at"):
+        main([str(tmp_path / "absent"), "--data", files[1]])
+    with pytest.raises(DataError, match="no pictures called"):
+        main([files[0], "--data", str(tmp_path / "absent")])
+    with pytest.raises(SystemExit):
+        main([files[0]])

@@ -1,0 +1,142 @@
+"""What every family must do, whatever it is: the tests find the families by looking into gans/."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import tyro
+
+import gansmith
+from gansmith import chance, config, devices, engine, registry
+from gansmith.game import Clock, Game
+from gansmith.run import Run, spec_from_plain
+from gansmith.training import settings_from, train
+
+ALL = list(registry.families())
+
+
+@pytest.fixture
+def data_for(npz: Path, two_folders: tuple[Path, Path]):
+    def choose(kind: type[Game]) -> list[str]:
+        return {
+            "images": [str(npz)],
+            "crops": [str(two_folders[0])],
+            "unpaired": [str(f) for f in two_folders],
+            "paired": [str(f) for f in two_folders],
+        }[kind.data]
+
+    return choose
+
+
+def tiny_train(kind: type[Game], data: list[str], out: Path, **settings: Any):
+    given = {"data": tuple(data), "batch": 4, "size": 32, "snapshots": 1, **kind.tiny, **settings}
+    run_settings, family_config = settings_from(kind, out, **given)
+    return train(kind, settings=run_settings, family_config=family_config, quiet=True)
+
+
+def tensors_of(path: Path) -> dict[str, torch.Tensor]:
+    import safetensors.torch
+
+    newest = max(p for p in (path / "checkpoint").iterdir())
+    return safetensors.torch.load_file(newest / "state.safetensors")
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_trains_resumes_bit_for_bit_and_loads(name, data_for, tmp_path):
+    kind = registry.family(name)
+    data = data_for(kind)
+    whole = tiny_train(kind, data, tmp_path / "whole", steps=6)
+    assert not whole.interrupted
+    tiny_train(kind, data, tmp_path / "parts", steps=6, save_minutes=1e-9)
+    # forget everything after the first checkpoint that is kept, then go on from it
+    kept = sorted((tmp_path / "parts" / "checkpoint").iterdir())
+    assert len(kept) == 2
+    import shutil
+
+    shutil.rmtree(kept[-1])
+    tiny_train(kind, data, tmp_path / "parts", steps=6, resume=True)
+    one, two = tensors_of(tmp_path / "whole"), tensors_of(tmp_path / "parts")
+    assert one.keys() == two.keys()
+    for key in one:
+        if key != "state/seconds":
+            assert torch.equal(one[key], two[key]), key
+    run = Run.open(tmp_path / "whole")
+    assert (run.samples / "film.png").is_file()
+    assert [r["images"] for r in run.records()] == sorted({r["images"] for r in run.records()})
+    model = gansmith.load(tmp_path / "whole")
+    assert model.family == name
+    if hasattr(model.game, "seeded_latents"):
+        pictures = model.sample(5, seed=3)
+        assert pictures.dtype == np.uint8
+        assert pictures.shape == (5, 32, 32, 3)
+        assert np.array_equal(pictures, model.sample(5, seed=3))
+        assert not np.array_equal(pictures, model.sample(5, seed=4))
+    else:
+        changed = model.game.translate(torch.zeros(2, model.spec.channels, 32, 32))  # type: ignore[operator]
+        assert changed.shape[0] == 2
+        assert torch.isfinite(changed).all()
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_each_player_moves_in_its_own_turns_and_in_no_other(name, data_for, tmp_path):
+    kind = registry.family(name)
+    session = tiny_train(kind, data_for(kind), tmp_path / "run", steps=1)
+    spec = spec_from_plain(session.run.facts["spec"])
+    torch.manual_seed(0)
+    game = kind(config.make(kind.Config, kind.tiny, name), spec)
+    optimizers = engine.make_optimizers(game, torch.device("cpu"))
+    plan = engine.Plan(devices.Device(torch.device("cpu")))
+    generator = torch.Generator().manual_seed(0)
+    moved_at_all = dict.fromkeys(kind.players, False)
+    for step in range(1, 3):
+        for turn in game.turns():
+            chance.seed_step(0, step)
+            before = {p: [w.detach().clone() for w in game.player_parameters(p)] for p in kind.players}
+            shape = (4, *spec.shape)
+            images = torch.rand(shape, generator=generator) * 2 - 1
+            other = torch.rand((4, spec.other_channels, *shape[2:]), generator=generator) * 2 - 1 if spec.other_channels else None
+            batch = engine.Batch(images, torch.arange(4) % spec.classes if spec.classes else None, other, Clock(4 * step, step * turn.every, 0.6))
+            engine.play(game, optimizers[turn.player], turn, [batch], plan)
+            for player in kind.players:
+                moved = [not torch.equal(a, b) for a, b in zip(before[player], game.player_parameters(player), strict=True)]
+                if player == turn.player:
+                    moved_at_all[player] |= sum(moved) >= 0.5 * len(moved)
+                else:
+                    assert not any(moved), f"{turn.loss.__name__} moved {player}"
+    assert all(moved_at_all.values()), moved_at_all
+
+
+@pytest.mark.parametrize("name", [n for n in ALL if hasattr(registry.family(n).Config, "conditional")])
+def test_conditional(name, npz, tmp_path):
+    kind = registry.family(name)
+    model = tiny_train(kind, [str(npz)], tmp_path / "run", steps=3, conditional=True).model
+    assert model.classes == 3
+    one, two = model.sample(4, seed=0, label=0), model.sample(4, seed=0, label=2)
+    assert one.shape == (4, 32, 32, 3)
+    assert not np.array_equal(one, two)
+    with pytest.raises(gansmith.GansmithError, match="no class '7'"):
+        model.sample(1, label=7)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_setting_is_a_flag_with_help(name):
+    kind = registry.family(name)
+    for f in dataclasses.fields(kind.Config):
+        assert f.default is not dataclasses.MISSING, f.name
+    text = tyro.extras.get_parser(kind.Config).format_help()
+    for f in dataclasses.fields(kind.Config):
+        assert "--" + f.name.replace("_", "-") in text
+    assert kind.__module__ and (registry.families()[name]).count("arXiv") <= 1
+    plain = config.to_plain(kind.Config())
+    assert config.make(kind.Config, plain, name) == kind.Config()
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_half_batches_accumulate(name, data_for, tmp_path):
+    kind = registry.family(name)
+    assert not tiny_train(kind, data_for(kind), tmp_path / "run", steps=2, accumulate=2).interrupted
