@@ -96,7 +96,7 @@ def shuffled(images: Tensor, labels: Tensor, batch: int) -> Iterator[tuple[Tenso
 
 
 def fit(recipe: Recipe, images: Tensor, labels: Tensor) -> DigitNet:
-    """Train on moved and noisy pictures, then, where the recipe says so, a little more on pictures as sharp as they are."""
+    """Train on moved and noisy pictures, then, where the recipe says so, a little more on them as sharp as they are."""
     torch.manual_seed(SEED)
     network = DigitNet(len(recipe.class_names)).to(memory_format=torch.channels_last)
     stage(network, recipe, images, labels, recipe.epochs, recipe.lr, augment)

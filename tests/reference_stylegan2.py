@@ -11,10 +11,10 @@ import math
 import pickle
 import sys
 import types
-from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -134,10 +134,10 @@ class FullyConnectedLayer(Persistent):
         self.activation, self.lr_multiplier = activation, lr_multiplier
         self.weight = nn.Parameter(torch.randn(out_features, in_features) / lr_multiplier)
         self.bias = nn.Parameter(torch.full([out_features], float(bias_init)) + 0.1 * torch.randn(out_features))
-        self.weight_gain = lr_multiplier / math.sqrt(in_features)
+        self.weight_gain = lr_multiplier / np.sqrt(in_features)  # a numpy scalar, as in the published files
 
     def forward(self, x):
-        x = x @ (self.weight * self.weight_gain).t()
+        x = x @ (self.weight * float(self.weight_gain)).t()
         b = self.bias * self.lr_multiplier
         return lrelu(x, b) if self.activation == "lrelu" else x + b
 
@@ -260,6 +260,8 @@ class SynthesisNetwork(Persistent):
 
 
 class Generator(Persistent):
+    """What the published G and G_ema are."""
+
     def build(self, z_dim, c_dim, w_dim, img_resolution, img_channels, mapping_kwargs={}, synthesis_kwargs={}, **more):  # noqa: B006
         self.z_dim, self.c_dim, self.w_dim = z_dim, c_dim, w_dim
         self.img_resolution, self.img_channels = img_resolution, img_channels
@@ -305,6 +307,8 @@ class DiscriminatorEpilogue(Persistent):
 
 
 class Discriminator(Persistent):
+    """What the published D is."""
+
     def build(
         self, c_dim, img_resolution, img_channels, channel_base=32768, channel_max=512, conv_clamp=None,
         epilogue_kwargs={}, **unused,  # noqa: B006

@@ -104,7 +104,6 @@ def test_longer_resume(run, tmp_path):
         (["train", "gan", "--steps", "3", "--minutes", "1"], ["one of"]),
         (["train", "gan", "--batch", "-1"], ["cannot be negative"]),
         (["train", "gan", "--size", "7"], ["too small"]),
-        (["train", "dcgan", "--size", "300"], ["16 to 256"]),
         (["train", "gan", "--data", "no/such/path"], ["no/such/path"]),
         (["train", "gan", "--data", "mnist10"], ["mnist10k"]),
         (["train", "--resume"], ["--out"]),
@@ -131,13 +130,14 @@ def test_bad_words(capsys, argv, words, tmp_path, monkeypatch):
 def test_bad_data(capsys, tmp_path):
     write_folder(tmp_path / "plain", 8, 16)
     (tmp_path / "empty").mkdir()
+    fails(capsys, ["train", "dcgan", "--data", str(tmp_path / "plain"), "--size", "300"], "16 to 256")
     common = ["--out", str(tmp_path / "run"), "--steps", "2", "--batch", "4"]
     fails(capsys, ["train", "gan", "--data", str(tmp_path / "empty"), *common], "empty")
     fails(capsys, ["train", "gan", "--data", str(tmp_path / "plain"), "--conditional", *common], "no labels")
     fails(capsys, ["train", "gan", "--data", str(tmp_path / "plain"), str(tmp_path / "plain"), *common], "--data names 2")
     for i in range(3):
         (tmp_path / "plain" / f"text{i}.png").write_text("no picture")
-    fails(capsys, ["train", "gan", "--data", str(tmp_path / "plain"), *common], "broken")
+    fails(capsys, ["train", "gan", "--data", str(tmp_path / "plain"), *common], "3 of 11", "text0.png")
     assert not (tmp_path / "run").exists()
 
 

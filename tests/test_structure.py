@@ -25,7 +25,9 @@ def imports(path: Path, top_level_only: bool) -> set[str]:
     found = set()
     for node in nodes:
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("gansmith"):
-            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+            submodules = {f"{node.module}.{alias.name}" for alias in node.names} & MODULES.keys()
+            # 'from package import module' asks for the module, not for what the package itself gathers
+            found |= submodules if len(submodules) == len(node.names) else {node.module} | submodules
         elif isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names if alias.name.startswith("gansmith")}
     return {name for name in found if name in MODULES or f"{name}.__init__" in MODULES}

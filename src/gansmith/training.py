@@ -60,6 +60,8 @@ def train(
     kind = registry.family(family) if isinstance(family, str) else family
     name = registry.name_of(kind)
     family_config = family_config or kind.Config()
+    if settings.resume and settings.out is not None and settings.precision == "auto":
+        settings = dataclasses.replace(settings, precision=Run.open(settings.out).facts["precision"])
     device = devices.resolve(settings.device, settings.precision)
     config.validate(settings, chance.process()[1])
     try:
@@ -80,10 +82,10 @@ class _Session:
         self.goal = goal_of(settings, self.batch)
         self.display = Display(self.goal, quiet or not self.main)
         self.data: TrainingData = open_training_data(kind, settings, family_config, self.display.warn)
-        self.run = self._claim_folder(family_config)
         self.state = engine.State(settings.seed)
         torch.manual_seed(chance.derive(settings.seed, "init"))
         self.game = kind(family_config, self.data.spec).to(device.torch_device)
+        self.run = self._claim_folder(family_config)  # only now: settings that do not fit leave nothing behind
         convolutional = any(isinstance(m, (nn.Conv2d, nn.ConvTranspose2d)) for m in self.game.modules())
         if convolutional:
             self.game.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -159,8 +161,9 @@ class _Session:
                 f"The data has changed since {found.root} was started (it was {found.facts['data']['name']}, hash {saved[:12]}; now "
                 f"{self.data.hash[:12]}). Restore the pictures, or start a new run with another --out."
             )
-        old = found.settings | {k: v for k, v in found.train.items() if k not in RESUMABLE and k != "data"}
-        new = config.to_plain(family_config) | config.to_plain(self.settings)
+        kept = {k: v for k, v in found.train.items() if k not in RESUMABLE and k != "data"}
+        old = found.settings | kept | {"precision": found.facts["precision"]}
+        new = config.to_plain(family_config) | config.to_plain(self.settings) | {"precision": self.device.precision}
         changed = [key for key, value in old.items() if key in new and new[key] != value]
         if changed:
             raise RunError(

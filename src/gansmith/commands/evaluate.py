@@ -169,8 +169,9 @@ def _show(report: Report, found: Memorisation | None, options: Options) -> None:
     from rich.markup import escape  # names like FD[mnist-cnn] would be read as styles
 
     rows = [[escape(cell) for cell in _row(score)] for score in report.scores]
-    columns = ["score", "value", "samples", "real against real", "pictures", "better"]
+    columns = ["score", "value", "n", "real vs real", "n"]
     show_table(escape(f"{options.model} against {options.data}"), columns, rows)
+    print("↓ lower is better, ↑ higher is better; n: how many pictures on each side")
     if found is not None:
         print(
             f"memorisation: {found.share:.1%} of {len(found.samples):,} samples are closer to a training picture than 95 % of "
@@ -182,7 +183,8 @@ def _show(report: Report, found: Memorisation | None, options: Options) -> None:
 
 def _row(score: Score) -> tuple[str, ...]:
     value = f"{score.value:.4g}" + ("" if not score.spread else f" ± {score.spread:.2g}")
-    return score.name, value, f"{score.n:,}", f"{score.floor:.4g}", f"{score.floor_n:,}", score.better
+    arrow = "↓" if score.better == "lower" else "↑"
+    return f"{score.name} {arrow}", value, f"{score.n:,}", f"{score.floor:.4g}", f"{score.floor_n:,}"
 
 
 class _Progress:
@@ -227,4 +229,5 @@ class _Progress:
         if now - self._printed > 5:
             self._printed = now
             left = clock_text((now - began) * (total - done) / max(done, 1))
-            print(f"{what}: {done:,} of {total:,}, {left} left", file=sys.stderr, flush=True)
+            count = f": {done:,} of {total:,}, {left} left" if total > 1 else ""
+            print(f"{what}{count}", file=sys.stderr, flush=True)

@@ -123,7 +123,7 @@ def open_training_data(
         opened.spec = _resized(opened.spec, size)
     if opened.skipped:
         path, reason = opened.skipped[0]
-        warn(f"{len(opened.skipped)} broken file(s) left out, for example {path}: {reason}. The run folder lists them in skipped.tsv.")
+        warn(f"{len(opened.skipped)} picture(s) left out, for example {path}: {reason}. The run folder lists them in skipped.tsv.")
     return opened
 
 

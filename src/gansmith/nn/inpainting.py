@@ -60,8 +60,8 @@ class InpaintUNet(nn.Module):
     def __init__(self, channels: int, width: int = 24) -> None:
         super().__init__()
         self.first = GatedConv(channels + 1, width, 5)
-        self.half = nn.Sequential(GatedConv(width, 2 * width, 3, 2), GatedConv(2 * width, 2 * width))
-        self.quarter = GatedConv(2 * width, 4 * width, 3, 2)
+        self.halved = nn.Sequential(GatedConv(width, 2 * width, 3, 2), GatedConv(2 * width, 2 * width))
+        self.quartered = GatedConv(2 * width, 4 * width, 3, 2)
         self.middle = nn.ModuleList([GatedConv(4 * width, 4 * width, dilation=d) for d in (1, 2, 4, 8, 2, 1)])
         self.to_half = GatedConv(6 * width, 2 * width)
         self.to_full = GatedConv(3 * width, width)
@@ -74,8 +74,8 @@ class InpaintUNet(nn.Module):
 
     def _residual(self, x: Tensor) -> Tensor:
         first = self.first(x)
-        half = self.half(first)
-        middle = self.quarter(half)
+        half = self.halved(first)
+        middle = self.quartered(half)
         for layer in self.middle:
             middle = middle + layer(middle)
         up = self.to_half(torch.cat([_twice(middle), half], 1))
