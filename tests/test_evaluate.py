@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+import gansmith
 from gansmith.bundle import Model
 from gansmith.commands.evaluate import main
 from gansmith.data import open_pictures
@@ -137,6 +138,22 @@ def test_models_that_change_pictures_are_told_apart(files, tmp_path):
     Model("cyclegan", game.eval().requires_grad_(False)).save(tmp_path / "model")
     with pytest.raises(GansmithError, match="cyclegan model changes pictures"):
         main([str(tmp_path / "model"), "--data", files[1]])
+
+
+@pytest.mark.parametrize("name", ["inpaint", "colorize", "upscale", "pix2pix"])
+def test_models_that_repair_pictures(name, npz, two_folders, tmp_path, capsys):
+    game = gansmith.build(name, size=32, channels=3, **({} if name == "upscale" else {"width": 8}))
+    Model(name, game.eval().requires_grad_(False)).save(tmp_path / "model")
+    data = ",".join(map(str, two_folders)) if name == "pix2pix" else str(npz)
+    command = [str(tmp_path / "model"), "--data", data, "--n", "100", "--device", "cpu"]
+    assert main([*command, "--json"]) == 0
+    output = json.loads(capsys.readouterr().out)
+    assert output["n"] == (12 if name == "pix2pix" else 48)
+    floor = {"inpaint": "telea", "colorize": "grey", "upscale": "bicubic", "pix2pix": "unchanged"}[name]
+    assert output["scores"][floor]["psnr"] > 0
+    assert output["scores"]["model"]["l1"] > 0
+    assert main(command) == 0
+    assert floor in capsys.readouterr().out
 
 
 def test_bad_paths(files, tmp_path):

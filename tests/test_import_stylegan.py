@@ -340,11 +340,11 @@ def test_files_that_are_something_else(tmp_path: Path) -> None:
         import_file(tmp_path)
     for content in (b"", b"\x89PNG\r\n\x1a\n" + bytes(100), b"not a pickle at all", b"PK\x03\x04 a broken zip"):
         path.write_bytes(content)
-        with pytest.raises(ModelError, match="network.pkl"):
+        with pytest.raises(ModelError, match=r"network\.pkl"):
             import_file(path)
     for value in ([1, 2], {"a": 1}, "text", {"G_ema": None}, {"G_ema": 3}, {"G_ema": {"a": 1}}):
         path.write_bytes(pickle.dumps(value))
-        with pytest.raises(ModelError, match="network.pkl"):
+        with pytest.raises(ModelError, match=r"network\.pkl"):
             import_file(path)
 
 
@@ -359,7 +359,7 @@ def test_truncated_files(tmp_path: Path) -> None:
     buffer = io.BytesIO()
     torch.save({"g_ema": {"style.1.weight": torch.randn(100, 100)}}, buffer)
     path.write_bytes(buffer.getvalue()[:-2000])
-    with pytest.raises(ModelError, match="network.pkl"):
+    with pytest.raises(ModelError, match=r"network\.pkl"):
         import_file(path)
 
 

@@ -57,7 +57,9 @@ class TrainSettings:
     log_images: int = 0
     """Write a line to log.jsonl every so many images; 0 is about 500 lines per run."""
     eval_every: int = 0
-    """Measure the samples every so many images and keep the best model too; 0 does not."""
+    """Measure the samples every so many images and keep the best model too, in model-best/; 0 does not."""
+    hold_out: float = 0.02
+    """Share of the pictures (at most 256 of them) kept from training, to see whether D memorises; 0 trains on all."""
 
 
 def validate(settings: TrainSettings, world: int = 1) -> None:
@@ -78,6 +80,8 @@ def validate(settings: TrainSettings, world: int = 1) -> None:
         raise GansmithError(
             f"--batch {settings.batch} must be a multiple of --accumulate times the number of processes ({settings.accumulate} x {world})."
         )
+    if not 0 <= settings.hold_out <= 0.5:
+        raise GansmithError(f"--hold-out is a share of the pictures, 0 to 0.5, not {settings.hold_out}.")
     if settings.size and settings.size < 8:
         raise GansmithError(f"--size {settings.size} is too small: pictures need at least 8 px a side.")
 

@@ -198,7 +198,6 @@ def check_weights(game: Game, state: State) -> None:
             )
 
 
-def write_model(run: Run, average: Average, state: State, info: dict[str, Any], batch: int) -> None:
-    """Write the run's ``model/`` from the averaged networks."""
-    game = average.ready(batch, state.seed)
-    save_model(run.model, Model(run.family, game, info | {"images": state.clock.images}))
+def write_model(folder: Path, average: Average, family: str, info: dict[str, Any], batch: int, seed: int) -> None:
+    """Write a model folder from the averaged networks."""
+    save_model(folder, Model(family, average.ready(batch, seed), info))

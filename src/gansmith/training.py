@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,10 @@ from gansmith import chance, checkpoint, config, devices, engine, hooks, registr
 from gansmith.bundle import Model, averaged_copy
 from gansmith.config import TrainSettings
 from gansmith.data.training import TrainingData, open_training_data
-from gansmith.errors import Diverged, GansmithError, RunError
+from gansmith.errors import GansmithError, RunError
 from gansmith.game import Game
-from gansmith.reporting import Display, TensorBoard
+from gansmith.outputs import Outputs
+from gansmith.reporting import Display
 from gansmith.run import Run
 from gansmith.version import __version__
 
@@ -65,12 +66,12 @@ def train(
     device = devices.resolve(settings.device, settings.precision)
     config.validate(settings, chance.process()[1])
     try:
-        return _Session(kind, name, settings, family_config, device, quiet).play()
+        return Session(kind, name, settings, family_config, device, quiet).play()
     finally:
         devices.leave_processes()
 
 
-class _Session:
+class Session:
     """The parts of one run, put together in the order in which they need each other."""
 
     def __init__(
@@ -100,23 +101,25 @@ class _Session:
         """Train to the goal, a signal or a divergence; save; report."""
         plan = engine.Plan(self.device, self.settings.accumulate, self.settings.clip_grad)
         self._announce()
-        with self._outputs() as outputs, stop_on_signals(self.state), self.display:
-            try:
+        outputs = Outputs(self)
+        status = "diverged"
+        try:
+            with stop_on_signals(self.state), self.display:
                 engine.train(
                     self.game, self.optimizers, self.batches, self.state, goal=self.goal, plan=plan, hooks=outputs.hooks
                 )
-            except Diverged:
-                self._mark("diverged")
-                raise
-            interrupted = self.state.clock.progress < 1.0
-            if self.main:
-                outputs.finish(interrupted)
-        self._mark("stopped" if interrupted else "finished")
-        if interrupted:
+                status = "finished" if self.state.clock.progress >= 1.0 else "stopped"
+                outputs.save_last(status)
+        finally:
+            outputs.close(status)
+        if status == "stopped":
             self.display.say(f"Stopped and saved. Go on with: gansmith train --resume --out {self.run.root}")
         else:
-            self.display.say(f"Done: {self.run.root}. Look at samples/; draw more with: gansmith sample {self.run.root} --out grid.png")
-        return Finished(self.run, Model(self.name, averaged_copy(self.average.game).cpu(), self._info()), interrupted)
+            self.display.say(
+                f"Done: {self.run.root}. Read report.md, look at samples/; draw more with: gansmith sample {self.run.root} --out grid.png"
+            )
+        model = Model(self.name, averaged_copy(self.average.game).cpu(), self.info())
+        return Finished(self.run, model, status == "stopped")
 
     # --- the parts ------------------------------------------------------------------------------------------------
 
@@ -189,17 +192,6 @@ class _Session:
         if self.main:
             self.run.rewind(self.state.clock.images)
 
-    def _tree(self) -> dict[str, Any]:
-        return {
-            "game": self.game.state_dict(),
-            "average": self.average.game.state_dict(),
-            "optimizers": {player: optimizer.state_dict() for player, optimizer in self.optimizers.items()},
-            "state": self.state.state_dict(),
-        }
-
-    def _info(self) -> dict[str, Any]:
-        return {"images": self.state.clock.images, "data": self.data.facts(), "seed": self.settings.seed}
-
     def _announce(self) -> None:
         counts = ", ".join(
             f"{player} {sum(p.numel() for p in self.game.player_parameters(player)):,}" for player in self.game.players
@@ -208,66 +200,18 @@ class _Session:
         processes = f", {chance.process()[1]} processes" if chance.process()[1] > 1 else ""
         self.display.say(f"{self.name} on {self.data.describe()}\nweights: {counts}; {self.device}{processes}; {start}; run: {self.run.root}")
 
-    def _mark(self, status: str) -> None:
-        if self.main:
-            self.run.facts["status"] = status
-            self.run.facts["images"] = self.state.clock.images
-            self.run.write_config()
+    def tree(self) -> dict[str, Any]:
+        """Everything a checkpoint holds."""
+        return {
+            "game": self.game.state_dict(),
+            "average": self.average.game.state_dict(),
+            "optimizers": {player: optimizer.state_dict() for player, optimizer in self.optimizers.items()},
+            "state": self.state.state_dict(),
+        }
 
-    @contextmanager
-    def _outputs(self) -> Iterator[_Outputs]:
-        outputs = _Outputs(self)
-        try:
-            yield outputs
-        finally:
-            outputs.close()
-
-
-class _Outputs:
-    """The hooks of a run, and what has to be finished after it."""
-
-    def __init__(self, session: _Session) -> None:
-        settings, state = session.settings, session.state
-        self.session = session
-        self.hooks: list[engine.Hook] = [session.average]
-        self.board: TensorBoard | None = None
-        if not session.main:
-            return
-        self.board = TensorBoard(session.run.root / "tb")
-        self.log = hooks.Log(self._write, log_due(settings, state))
-        real = session.data.preview_batch(64, session.device.torch_device)
-        self.snapshots = hooks.Snapshots(session.run, session.average, real, settings.snapshots, settings.seed)
-        self.snapshots.on_grid.append(self.board.grid)
-        self.save = hooks.Save(settings.save_minutes, self._check, self._checkpoint, self._model)
-        self.hooks += [self.log, self.snapshots, self.save]
-        if session.state.clock.images == 0:
-            self.save.now(state)  # a run can be resumed from its first moment on
-
-    def _write(self, record: dict[str, Any]) -> None:
-        self.session.run.log(record)
-        self.session.display.show(record)
-        if self.board is not None:
-            self.board.show(record)
-
-    def _check(self, state: engine.State) -> None:
-        self.log.flush(state)
-        hooks.check_weights(self.session.game, state)
-
-    def _checkpoint(self, state: engine.State) -> None:
-        checkpoint.save(self.session.run.checkpoints, f"{state.clock.images:012d}", self.session._tree())
-
-    def _model(self, state: engine.State) -> None:
-        hooks.write_model(self.session.run, self.session.average, state, self.session._info(), self.session.batch)
-
-    def finish(self, interrupted: bool) -> None:
-        """The last save, and the film."""
-        self.save.now(self.session.state)
-        if not interrupted:
-            self.snapshots.finish()
-
-    def close(self) -> None:
-        if self.board is not None:
-            self.board.close()
+    def info(self) -> dict[str, Any]:
+        """What a model says of where it comes from."""
+        return {"images": self.state.clock.images, "data": self.data.facts(), "seed": self.settings.seed}
 
 
 def goal_of(settings: TrainSettings, batch: int) -> engine.Goal:
@@ -275,23 +219,6 @@ def goal_of(settings: TrainSettings, batch: int) -> engine.Goal:
     if settings.minutes:
         return engine.Goal(minutes=settings.minutes)
     return engine.Goal(settings.images or settings.steps * batch or DEFAULT_IMAGES)
-
-
-def log_due(settings: TrainSettings, state: engine.State, lines: int = 500) -> Callable[[engine.State], bool]:
-    """Is a log line due? Every ``log_images``, or ``lines`` times per run."""
-
-    def count(s: engine.State) -> int:
-        return s.clock.images // settings.log_images if settings.log_images else int(s.clock.progress * lines)
-
-    last = count(state)
-
-    def due(s: engine.State) -> bool:
-        nonlocal last
-        now, before = count(s), last
-        last = now
-        return now > before
-
-    return due
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 """A picture of any size through a network, in tiles whose seams cannot be seen and with memory that does not grow.
 
 Tiles overlap; the outer quarter of an overlap is context only and the middle half blends one tile into the next.
-Networks with instance norm see the statistics of the whole picture in every tile: they are taken once, from the whole
-picture where it is small and from windows spread over it where it is not.
+Networks with instance norm see the statistics of the whole picture in every tile. They are taken from the whole picture where
+it is small. Where it is not, windows spread over it give a first guess, and passes over the tiles correct it.
 """
 
 from __future__ import annotations
@@ -18,12 +18,15 @@ from torch.nn.functional import interpolate
 
 from gansmith.data.batches import to_float, to_uint8
 from gansmith.errors import GansmithError
-from gansmith.nn.norms import forget_statistics, statistics_mode
+from gansmith.nn.norms import forget_statistics, instance_norms, statistics_mode
 from gansmith.translation import Translation
 
 STATISTICS_PIXELS = 1 << 20
-"""Instance-norm statistics are taken from this many pixels at most."""
-_WINDOW = 256
+"""A first guess of instance-norm statistics is taken from this many pixels; it is exact for pictures with no more."""
+REFINED_PIXELS = 1 << 23
+"""Passes that correct the guess look at tiles of this many pixels in all."""
+REFINEMENTS = 2
+_WINDOW = 128
 
 Progress = Callable[[int, int], None]
 """Called with (tiles done, tiles in all)."""
@@ -111,14 +114,21 @@ def translate_picture(
         result = _run(game, pixels, direction, mask)
         progress(1, 1)
         return _kept(to_uint8(result)[0].permute(1, 2, 0).numpy(), pixels, mask)
-    with statistics_mode(game, "pool") as normalised:
-        if normalised:
-            _take_statistics(game, pixels, direction)
     try:
-        if normalised:
+        if not instance_norms(game):
+            made = _blend(game, pixels, direction, mask, rows, columns, progress)
+        else:
+            refinements = _take_statistics(game, pixels, direction)
+            count = len(rows) * len(columns)
+            every = max(1, round(pixels.shape[0] * pixels.shape[1] / REFINED_PIXELS))
+            measured = -(-count // every)
+            total = refinements * measured + count
+            for number in range(refinements):
+                _refine(game, pixels, direction, rows, columns, every, lambda d, _, n=number: progress(n * measured + d, total))
             with statistics_mode(game, "held"):
-                return _kept(_blend(game, pixels, direction, mask, rows, columns, progress), pixels, mask)
-        return _kept(_blend(game, pixels, direction, mask, rows, columns, progress), pixels, mask)
+                shown = lambda done, _: progress(refinements * measured + done, total)
+                made = _blend(game, pixels, direction, mask, rows, columns, shown)
+        return _kept(made, pixels, mask)
     finally:
         forget_statistics(game)
 
@@ -131,7 +141,7 @@ def _run(game: Translation, pixels: np.ndarray, direction: str, mask: np.ndarray
 
 
 def _tensor(pixels: np.ndarray, device: torch.device) -> Tensor:
-    return to_float(torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None], device)
+    return to_float(torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None], device)
 
 
 def _kept(result: np.ndarray, pixels: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
@@ -173,12 +183,13 @@ def _blend(
     return output
 
 
-def _take_statistics(game: Translation, pixels: np.ndarray, direction: str) -> None:
-    """Run once in ``pool`` mode, for the instance norms to remember the statistics of the whole picture."""
+def _take_statistics(game: Translation, pixels: np.ndarray, direction: str) -> int:
+    """Run once in ``pool`` mode, for the instance norms to remember statistics; returns how often to refine them."""
     height, width = pixels.shape[:2]
     if height * width <= STATISTICS_PIXELS:
-        _run(game, pixels, direction, None)
-        return
+        with statistics_mode(game, "pool"):
+            _run(game, pixels, direction, None)
+        return 0
     side = min(_WINDOW, height, width) // game.alignment * game.alignment
     count = STATISTICS_PIXELS // side**2
     across = max(1, min(count, round(math.sqrt(count * width / height))))
@@ -186,7 +197,34 @@ def _take_statistics(game: Translation, pixels: np.ndarray, direction: str) -> N
     tops = np.linspace(0, height - side, down).astype(int) // game.alignment * game.alignment
     lefts = np.linspace(0, width - side, across).astype(int) // game.alignment * game.alignment
     windows = [_tensor(pixels[t : t + side, x : x + side], game.device) for t in tops for x in lefts]
-    game.translate(torch.cat(windows), direction=direction)
+    with statistics_mode(game, "pool"):
+        game.translate(torch.cat(windows), direction=direction)
+    return REFINEMENTS
+
+
+def _refine(
+    game: Translation, pixels: np.ndarray, direction: str, rows: list[Span], columns: list[Span], every: int, progress: Progress
+) -> None:
+    """One pass over every k-th tile that measures, layer by layer, the statistics of the whole picture."""
+    norms = instance_norms(game)
+    tiles = [(i, j) for i in range(len(rows)) for j in range(len(columns))][::every]
+    with statistics_mode(game, "refine"):
+        for number, (i, j) in enumerate(tiles):
+            core = (*_core(rows, i), *_core(columns, j))
+            for norm in norms:
+                norm.core = core
+            row, column = rows[i], columns[j]
+            _run(game, pixels[row.start : row.stop, column.start : column.stop], direction, None)
+            progress(number + 1, len(tiles))
+
+
+def _core(axis: list[Span], i: int) -> tuple[float, float]:
+    """Where a tile's own part begins and ends, as shares of the tile: the middles of its overlaps."""
+    span = axis[i]
+    begin = span.start if i == 0 else (axis[i - 1].stop + span.start) / 2
+    end = span.stop if i == len(axis) - 1 else (span.stop + axis[i + 1].start) / 2
+    size = span.stop - span.start
+    return (begin - span.start) / size, (end - span.start) / size
 
 
 def _by_overview(game: Translation, pixels: np.ndarray, size: int, progress: Progress) -> np.ndarray:

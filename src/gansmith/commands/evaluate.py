@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from gansmith.metrics.memorisation import Memorisation
 
 
+_REPAIRED = 100
+"""Pictures that a repairing model is measured on, at most: some classical methods are slow."""
+
+
 @dataclass(frozen=True)
 class Options:
     """Options of ``gansmith evaluate``."""
@@ -31,7 +35,7 @@ class Options:
     model: tyro.conf.Positional[str]
     """A run folder, a model folder or a Hub id; or pictures somebody else's model made: a folder, zip or .npz."""
     data: str
-    """The real pictures: a folder, zip, .npz, IDX file, hf:NAME or a standard name."""
+    """The real pictures: a folder, zip, .npz, IDX file, hf:NAME or a standard name; A,B for models of pairs."""
     metrics: str = "fid,kid,prdc"
     """Which scores, separated by commas: fid, kid, prdc, is, swd."""
     features: str = "auto"
@@ -39,7 +43,7 @@ class Options:
     weights: Path | None = None
     """A file of weights for inception or dinov2, instead of a download."""
     n: int = 10_000
-    """How many samples, against as many real pictures."""
+    """How many samples, against as many real pictures (models that repair pictures: at most 100)."""
     seed: int = 0
     """Chooses samples and real pictures."""
     size: int = 0
@@ -98,11 +102,46 @@ def main(argv: list[str]) -> int:
 
 
 def _measure_translation(model: Model, options: Options) -> int:
-    """Models that change pictures instead of making them from noise are measured in other ways."""
-    raise GansmithError(
-        f"A {model.family} model changes pictures, it does not make them from noise. Let it make some with gansmith apply, "
-        f"and measure those: gansmith evaluate FOLDER --data {options.data}"
-    )
+    """Models that repair pictures: how near they come to the truth, beside what classical methods reach."""
+    from gansmith.metrics.repair import evaluate_repair
+    from gansmith.translation import Paired
+
+    if not isinstance(model.game, Paired):
+        raise GansmithError(
+            f"A {model.family} model changes pictures without a truth to compare with. Let it make some with gansmith apply, "
+            f"and measure those: gansmith evaluate FOLDER --data {options.data}"
+        )
+    images, other = _true_pictures(model, options)
+    found = evaluate_repair(model.game, images, other, options.seed)
+    if options.json:
+        print(json.dumps({"model": options.model, "data": options.data, "n": len(images), "scores": found}, indent=2))
+        return 0
+    names = list(found["model"])
+    rows = [[method, *(f"{values[name]:.4g}" for name in names)] for method, values in found.items()]
+    show_table(f"{options.model} on {len(images):,} pictures", ["method", *names], rows)
+    return 0
+
+
+def _true_pictures(model: Model, options: Options) -> tuple[Tensor, Tensor | None]:
+    """Up to ``_REPAIRED`` undamaged pictures as the model's family wants them, and their second sides; in [-1, 1]."""
+    import numpy as np
+
+    from gansmith.data import open_paired, open_photographs, open_pictures
+    from gansmith.data.batches import to_float
+
+    spec = model.spec
+    size, count = (spec.height, spec.width), min(options.n, _REPAIRED)
+    if model.game.data == "crops":
+        photographs = open_photographs(options.data, channels=spec.channels, min_size=spec.height)
+        rows = np.arange(min(count, len(photographs)))
+        return to_float(photographs.crops(rows, spec.height, np.full((len(rows), 2), 0.5))), None
+    if model.game.data == "paired":
+        first, _, second = options.data.partition(",")
+        sides = open_paired(first, second or None, size=size)
+        rows = np.arange(min(count, len(sides.a)))
+        return to_float(sides.a.fetch(rows)[0]), to_float(sides.b.fetch(rows)[0])
+    pictures = open_pictures(options.data, size=size, channels=spec.channels, labels=False)
+    return to_float(pictures.fetch(np.arange(min(count, len(pictures))))[0]), None
 
 
 def _open(options: Options, progress: Callable[[str, int, int], None]) -> tuple[Tensor, Pictures]:

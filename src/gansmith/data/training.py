@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 
 from gansmith import chance
@@ -18,6 +19,21 @@ DEFAULT_CROP = 64
 """Window, in pixels, cut from photographs when --size does not say."""
 
 
+class Rows:
+    """Some of the pictures of a set."""
+
+    def __init__(self, pictures: Any, rows: np.ndarray) -> None:
+        self.pictures, self.rows = pictures, rows
+        self.streams = getattr(pictures, "streams", False)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def fetch(self, indices: np.ndarray) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Pixels and labels of the ``indices``-th of them."""
+        return self.pictures.fetch(self.rows[indices])
+
+
 @dataclass
 class TrainingData:
     """Opened data.
@@ -27,6 +43,8 @@ class TrainingData:
         spec: the facts that flow into the networks.
         crop: (height, width) cut at random from pictures that were loaded larger, or None.
         flip: mirror at random.
+        windows: the source is photographs, to be cut into random windows.
+        unseen: pictures that are kept from training, or None.
     """
 
     source: Any
@@ -34,6 +52,8 @@ class TrainingData:
     flip: bool
     crop: tuple[int, int] | None = None
     windows: bool = False
+    unseen: Rows | None = None
+    _trained_on: Any = None
 
     @property
     def name(self) -> str:
@@ -69,12 +89,27 @@ class TrainingData:
                 self.source, batch, seed, self.spec.height, device=device, flip=self.flip, channels_last=channels_last
             )
         return Batches(
-            self.source, batch, seed, device=device, flip=self.flip, crop=self.crop, channels_last=channels_last
+            self._trained_on or self.source, batch, seed, device=device, flip=self.flip, crop=self.crop, channels_last=channels_last
         )
 
+    def keep_some_from_training(self, share: float) -> None:
+        """Hold out a share of the pictures, the same ones for every seed: at most 256, and none where it makes fewer than 16."""
+        count = min(256, int(share * len(self)))
+        if count >= 16 and not self.windows and not hasattr(self.source, "a"):
+            shuffled = np.random.default_rng(0).permutation(len(self))
+            self.unseen = Rows(self.source, shuffled[:count])
+            self._trained_on = Rows(self.source, np.sort(shuffled[count:]))
+
+    def unseen_batch(self, device: torch.device) -> Batch | None:
+        """The pictures that are kept from training, as one batch."""
+        if self.unseen is None:
+            return None
+        batches = Batches(self.unseen, len(self.unseen), 0, device=device, crop=self.crop)
+        return batches._load(0)
+
     def preview_batch(self, count: int, device: torch.device) -> Batch:
-        """Real pictures that stay the same over the run, for the sample grids. At most as many as there are."""
-        count = max(1, min(count, len(self)))
+        """Real pictures of the training set that stay the same over the run. At most as many as there are."""
+        count = max(1, min(count, len(self._trained_on or self.source) if not hasattr(self.source, "a") else len(self)))
         rank, world = chance.process()
         chance.set_process(0, 1)
         try:
@@ -121,6 +156,7 @@ def open_training_data(
     if size and load_size != size:
         opened.crop = (size, size)
         opened.spec = _resized(opened.spec, size)
+    opened.keep_some_from_training(settings.hold_out)
     if opened.skipped:
         path, reason = opened.skipped[0]
         warn(f"{len(opened.skipped)} picture(s) left out, for example {path}: {reason}. The run folder lists them in skipped.tsv.")

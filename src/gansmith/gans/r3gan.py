@@ -4,8 +4,8 @@
     L_G = E softplus(-(D(G(z)) - D(x)))
 
 Real and fake pictures are compared pair by pair, which leaves no reason to drop a mode; the two penalties make the game
-converge. One ``--width`` sizes the networks. The paper's CIFAR-10 model is ``--width 768 --taper 1 --blocks 2
---penalty-every 1 --gamma .05 --burn-in 20000000 --ema-images 5000000 --augment ada --augment-p .55`` at 32 px.
+converge. One ``--width`` sizes the networks. The paper's CIFAR-10 model is ``--width 768 --taper 1 --stem 1 --blocks 2
+--penalty-every 1 --burn-in 20000000 --ema-images 5000000 --augment ada --augment-p .55`` at 32 px.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +41,8 @@ class Config(GenerationConfig):
     """Channels at the lowest resolution (4 to 7 px)."""
     taper: float = 0.5
     """Channels shrink by this factor with every doubling of the size; the paper's small models have 1."""
+    stem: Literal[1, 2] = 2
+    """2: the largest maps are half as large as the picture, at a quarter of the work; 1: as large, as in the paper."""
     blocks: int = 1
     """Residual blocks at each resolution; the paper has 2."""
     expansion: int = 2
@@ -106,9 +109,9 @@ class Block(nn.Module):
         return x + self.project(leaky_relu(self.mix(h), SLOPE))
 
 
-def _widths(config: Config, stages: int) -> list[int]:
-    """Channels at every resolution from the lowest, ``stages + 1`` multiples of the group width."""
-    unit = config.group_width
+def _widths(config: Config, spec: ImageSpec) -> list[int]:
+    """Channels at every resolution from the lowest, multiples of the group width."""
+    unit, stages = config.group_width, stages_for(spec) - (config.stem == 2)
     return [max(unit, round(config.width * config.taper**stage / unit) * unit) for stage in range(stages + 1)]
 
 
@@ -136,18 +139,20 @@ class Generator(nn.Module):
     def __init__(self, config: Config, spec: ImageSpec, classes: int) -> None:
         super().__init__()
         self.spec = spec
-        stages = stages_for(spec)
-        widths, depth = _widths(config, stages), config.blocks * (stages + 1)
+        widths = _widths(config, spec)
         self.embed = nn.Embedding(classes, config.latent_dim) if classes else None
-        self.basis = nn.Parameter(torch.randn(widths[0], *base_for(spec, stages)))
+        self.basis = nn.Parameter(torch.randn(widths[0], *base_for(spec, stages_for(spec))))
         self.weigh = nn.Linear(config.latent_dim * (2 if classes else 1), widths[0], bias=False)
         _init(self.weigh, 1.0)
         layers: list[nn.Module] = []
         for stage, channels in enumerate(widths):
             layers += [_Up(widths[stage - 1], channels)] if stage else []
-            layers += [Block(channels, config, depth) for _ in range(config.blocks)]
+            layers += [Block(channels, config, config.blocks * len(widths)) for _ in range(config.blocks)]
         self.layers = nn.Sequential(*layers)
-        self.to_image = _conv(widths[-1], spec.channels)
+        self.to_image: nn.Module = _conv(widths[-1], spec.channels)
+        if config.stem == 2:
+            self.to_image = nn.ConvTranspose2d(widths[-1], spec.channels, 4, 2, 1, bias=False)
+            nn.init.normal_(self.to_image.weight, 0.0, 0.5 / math.sqrt(widths[-1]))  # 4 taps reach every pixel
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         if self.embed is not None:
@@ -161,12 +166,14 @@ class Discriminator(nn.Module):
 
     def __init__(self, config: Config, spec: ImageSpec, classes: int) -> None:
         super().__init__()
-        stages = stages_for(spec)
-        widths, depth = _widths(config, stages)[::-1], config.blocks * (stages + 1)
+        stages, widths = stages_for(spec), _widths(config, spec)[::-1]
         layers: list[nn.Module] = [_conv(spec.channels * config.pack, widths[0])]
+        if config.stem == 2:
+            layers = [nn.Conv2d(spec.channels * config.pack, widths[0], 4, 2, 1, bias=False)]
+            _init(layers[0], 1.0)
         for stage, channels in enumerate(widths):
             layers += [_Down(widths[stage - 1], channels)] if stage else []
-            layers += [Block(channels, config, depth) for _ in range(config.blocks)]
+            layers += [Block(channels, config, config.blocks * len(widths)) for _ in range(config.blocks)]
         self.layers = nn.Sequential(*layers)
         self.basis = nn.Conv2d(widths[-1], widths[-1], (spec.height >> stages, spec.width >> stages), groups=widths[-1], bias=False)
         _init(self.basis, 1.0)

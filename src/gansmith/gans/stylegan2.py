@@ -278,9 +278,10 @@ class Block(nn.Module):
 
 
 def minibatch_stddev(x: Tensor, group: int = 4) -> Tensor:
-    """Append one channel: how much the pictures of a group of (up to) four differ, [N, C, H, W] -> [N, C + 1, H, W]."""
+    """Append one channel: how much the pictures of a group of about four differ, [N, C, H, W] -> [N, C + 1, H, W]."""
     n, _, height, width = x.shape
-    group = next(g for g in range(min(group, n), 0, -1) if n % g == 0)
+    # where four does not divide the batch, what divides it and is nearest; groups of one would say nothing
+    group = min((g for g in range(2, n + 1) if n % g == 0), key=lambda g: abs(g - group), default=1)
     grouped = x.float().unflatten(0, (group, n // group))
     deviation = ((grouped - grouped.mean(0)).square().mean(0) + 1e-8).sqrt().mean((1, 2, 3))  # [N / group]
     return torch.cat([x, deviation.to(x.dtype).repeat(group)[:, None, None, None].expand(n, 1, height, width)], 1)

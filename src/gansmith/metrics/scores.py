@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -98,7 +99,9 @@ def manifold_scores(real: np.ndarray, fake: np.ndarray, nearest: int = 5) -> dic
     """
     from prdc import compute_prdc
 
-    with contextlib.redirect_stdout(io.StringIO()):  # it prints
+    # It prints, and scikit-learn warns of how it is called.
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
         values = compute_prdc(real.astype(np.float64), fake.astype(np.float64), nearest)
     return {name: float(value) for name, value in values.items()}
 

@@ -82,7 +82,7 @@ def facts(model: Model) -> dict[str, Any]:
         "translates": hasattr(game, "translate"),
         "size": [spec.width, spec.height, spec.channels],
         "classes": list(spec.class_names) or [str(i) for i in range(model.classes)] if model.classes else [],
-        "styles": _layers(game) if makes and hasattr(game, "styles") and hasattr(game, "synthesize") else 0,
+        "styles": _layers(game) if makes else 0,
         "directions": list(getattr(game, "directions", ())),
         "takes_mask": bool(getattr(game, "takes_mask", False)),
         "inputs": getattr(game, "inputs", spec.channels),
@@ -92,14 +92,27 @@ def facts(model: Model) -> dict[str, Any]:
     }
 
 
+def style_functions(game: Any) -> tuple[Any, Any] | None:
+    """(z, labels, truncation) -> styles [N, L, D], and styles -> pictures; None where a model has no styles per layer."""
+    if hasattr(game, "styles") and hasattr(game, "synthesize"):
+        return game.styles, game.synthesize
+    generator = getattr(game, "generator", None)
+    if hasattr(generator, "styles") and hasattr(generator, "synthesis"):
+        return generator.styles, lambda w: generator.synthesis(w, "const")
+    return None
+
+
 def _layers(game: Any) -> int:
-    """How many layers of a style-based model take a style of their own."""
+    """How many layers of a style-based model take a style of their own; 0 where none do."""
     import torch
 
+    functions = style_functions(game)
+    if functions is None:
+        return 0
     with torch.inference_mode():
         z = game.seeded_latents(1, 0)
         labels = torch.zeros(1, dtype=torch.long, device=z.device) if getattr(game, "classes", 0) else None
-        w = game.styles(z, labels, 1.0)
+        w = functions[0](z, labels, 1.0)
     return w.shape[1] if w.dim() == 3 else 0
 
 

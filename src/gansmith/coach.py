@@ -1,0 +1,161 @@
+"""The coach: reads a run's log as training goes and says in plain words what goes wrong and what to change.
+
+It is a pure function of the records in log.jsonl, so that it can be tried on recorded logs of good and bad runs. A sign
+must last before it is called: one odd moment is no illness.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Record = dict[str, Any]
+
+LAST = 0.06
+"""A sign must have lasted for this share of the run (and for three checks) before it is named."""
+
+WARM_UP = 20_000
+"""Images before which samples that are all alike may just be a beginning."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is wrong with a run.
+
+    Attributes:
+        kind: ``collapse``, ``discriminator-wins``, ``missing-classes``, ``oscillation``, ``memorising`` or ``leaking``.
+        images: the clock when it could first be told.
+        headline: a few words for the progress display.
+        advice: what to change, for the report.
+    """
+
+    kind: str
+    images: int
+    headline: str
+    advice: str
+
+
+def diagnose(records: Sequence[Record]) -> list[Finding]:
+    """Everything that is wrong now, the worst first; empty for a healthy run.
+
+    Args:
+        records: the lines of log.jsonl so far, oldest first.
+    """
+    if not records:
+        return []
+    checks = (_collapse, _discriminator_wins, _memorising, _leaking, _missing_classes, _oscillation)
+    found = (check(records) for check in checks)
+    return [finding for finding in found if finding is not None]
+
+
+def _lasting(records: Sequence[Record], key: str, least: int = 3) -> list[Record]:
+    """The latest records that have ``key`` and span the time a sign must last; empty while that is not yet reached."""
+    having = [record for record in records if key in record]
+    if not having:
+        return []
+    newest = having[-1]["progress"]
+    recent = [record for record in having if record["progress"] > newest - LAST]
+    early = newest < 2 * LAST  # the first moments of every run look ill
+    return [] if early or len(recent) < least else recent
+
+
+def _all(records: Sequence[Record], key: str, test: Any) -> bool:
+    return bool(records) and all(test(record[key]) for record in records)
+
+
+def _collapse(records: Sequence[Record]) -> Finding | None:
+    """The pictures of a fixed batch of latents have become nearly the same."""
+    recent = _lasting(records, "diversity")
+    best = max((record["diversity"] for record in records if "diversity" in record), default=0.0)
+    if not recent or (recent[-1]["images"] < WARM_UP and best < 0.5):
+        return None  # every generator starts with one grey picture for all latents
+    if _all(recent, "diversity", lambda value: value < 0.35):
+        sign = f"samples differ by {100 * recent[-1]['diversity']:.0f}% of what real pictures do"
+    elif _all(recent, "spread", lambda value: value < 0.2):
+        sign = "many samples are copies of each other"
+    else:
+        return None
+    return Finding(
+        "collapse",
+        recent[0]["images"],
+        f"mode collapse: {sign}",
+        "The generator makes nearly the same picture from every latent. More training will not bring it back: go back to an "
+        "earlier checkpoint or start again with both learning rates alike and lower (--lr 1e-4), with a gradient penalty "
+        "(--r1 where the family has it), with --pack 2, or with a family made against it: r3gan or wgan-gp.",
+    )
+
+
+def _discriminator_wins(records: Sequence[Record]) -> Finding | None:
+    """D tells every picture rightly and surely, so the generator has nothing to learn from."""
+    recent = _lasting(records, "sign_real")
+    recent = [record for record in recent if "loss/generator" in record]
+    sure = _all(recent, "sign_real", lambda value: value > 0.97) and _all(recent, "sign_fake", lambda value: value < -0.97)
+    if not sure or not _all(recent, "loss/generator", lambda value: value > 6):
+        return None
+    return Finding(
+        "discriminator-wins",
+        recent[0]["images"],
+        f"the discriminator wins outright (generator's loss {recent[-1]['loss/generator']:.1f})",
+        "The discriminator is right about every picture and sure of it, which leaves the generator no direction to go. Lower "
+        "its learning rate (--lr-discriminator 1e-4 or less), add a gradient penalty (--r1) or --augment ada, or take "
+        "r3gan or wgan-gp, whose losses do not saturate.",
+    )
+
+
+def _missing_classes(records: Sequence[Record]) -> Finding | None:
+    """Whole classes of the real pictures are no longer made."""
+    recent = _lasting(records, "classes_missing")
+    if not recent or recent[-1]["progress"] < 0.3 or recent[-1]["images"] < 3 * WARM_UP:
+        return None
+    if not _all(recent, "classes_missing", lambda value: value >= 1):
+        return None
+    return Finding(
+        "missing-classes",
+        recent[0]["images"],
+        f"{recent[-1]['classes_missing']:.0f} of the data's classes are missing from the samples",
+        "Some classes are no longer made: the beginning of mode collapse. Use --conditional if the data has labels, --pack 2, a "
+        "gradient penalty (--r1), or r3gan.",
+    )
+
+
+def _oscillation(records: Sequence[Record]) -> Finding | None:
+    """The same latents give unrelated pictures from one check to the next, long after the start."""
+    recent = _lasting(records, "churn", least=5)
+    if not recent or recent[-1]["progress"] < 0.15 or not _all(recent, "churn", lambda value: value > 0.9):
+        return None
+    return Finding(
+        "oscillation",
+        recent[0]["images"],
+        "oscillation: the samples change completely between checks",
+        "The two networks chase each other without getting anywhere. Lower both learning rates (--lr), lower --beta1 to 0, add "
+        "a gradient penalty (--r1), or take r3gan.",
+    )
+
+
+def _memorising(records: Sequence[Record]) -> Finding | None:
+    """D likes training pictures much better than other real ones: it knows them by heart."""
+    recent = _lasting(records, "memorising")
+    if not _all(recent, "memorising", lambda value: value > 0.5):
+        return None
+    return Finding(
+        "memorising",
+        recent[0]["images"],
+        "the discriminator knows the training pictures by heart",
+        "On real pictures that it has not trained on, the discriminator is nearer to 'fake' than to 'real': there are too few "
+        "pictures for it. Add --augment ada (or diffaugment), --flip where mirrored pictures make sense, or more pictures.",
+    )
+
+
+def _leaking(records: Sequence[Record]) -> Finding | None:
+    """So much augmentation that the generator starts to imitate it."""
+    recent = _lasting(records, "augment_p")
+    if not _all(recent, "augment_p", lambda value: value > 0.85):
+        return None
+    return Finding(
+        "leaking",
+        recent[0]["images"],
+        f"augmentation at {recent[-1]['augment_p']:.2f} may leak into the samples",
+        "Above 0.85 the augmented pictures no longer tell how the real ones look, and rotations or colours may show in the "
+        "samples. Lower --augment-target, or find more pictures.",
+    )

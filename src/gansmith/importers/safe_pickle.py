@@ -1,0 +1,341 @@
+"""Reading a pickle as data: nothing it names is ever imported, called or built.
+
+A pickle is a program. This reader goes through its opcodes with the standard library's disassembler and keeps notes of
+what the program *would* do: which name it would import, which call it would make with which arguments. The notes are
+inert; the importers read numbers and names off them. Names outside the list of the file's known layout are refused at
+once, so that a file which holds anything else is not read at all.
+"""
+
+from __future__ import annotations
+
+import io
+import pickletools
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+
+from gansmith.errors import ModelError
+
+
+@dataclass(frozen=True)
+class Name:
+    """Something the pickle would import."""
+
+    name: str
+
+
+@dataclass(eq=False)
+class Call:
+    """Something the pickle would call or construct, what it would set on it, and items it would put into it."""
+
+    function: Name
+    arguments: tuple[Any, ...]
+    state: Any = None
+    items: list[tuple[Any, Any]] = field(default_factory=list)
+    elements: list[Any] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A persistent id: data that lies elsewhere in the file."""
+
+    key: Any
+
+
+class _Mark:
+    """Marks a place on the stack."""
+
+
+_PLAIN = {"int", "float", "bool", "str", "bytes", "complex", "list", "tuple", "dict", "set", "frozenset", "slice"}
+
+KNOWN = (
+    {
+        "torch_utils.persistence._reconstruct_persistent_obj",
+        "dnnlib.util.EasyDict",
+        "collections.OrderedDict",
+        "torch._utils._rebuild_tensor",
+        "torch._utils._rebuild_tensor_v2",
+        "torch._utils._rebuild_parameter",
+        "torch.storage._load_from_bytes",
+        "torch.Size",
+        "torch.device",
+        "torch.nn.parameter.Parameter",
+        "torch.Tensor",
+        "numpy.dtype",
+        "numpy.ndarray",
+        "numpy.core.multiarray._reconstruct",
+        "numpy.core.multiarray.scalar",
+        "numpy._core.multiarray._reconstruct",
+        "numpy._core.multiarray.scalar",
+        "_codecs.encode",
+    }
+    | {
+        f"torch.{d}"
+        for d in ("float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool")
+    }
+    | {f"{module}.{name}" for module in ("builtins", "__builtin__") for name in _PLAIN}
+    | {
+        f"torch.{kind}Storage"
+        for kind in ("Double", "Float", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")
+    }
+)
+"""Every name that may occur in a StyleGAN2 pickle. None of them is imported by this reader either."""
+
+MAX_DEPTH = 64
+"""How deep tuples, calls and states may be nested before a file is taken for an attack."""
+
+
+class Refused(ModelError):
+    """The pickle asks for something that a file of weights has no use for."""
+
+
+def _printable(text: str) -> str:
+    return re.sub(r"[^\x20-\x7e]", "?", text)[:120]
+
+
+class _Reader:
+    """The stack machine of pickle, building notes instead of objects."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.stack: list[Any] = []
+        self.memo: dict[int, Any] = {}
+
+    def refuse(self, what: str) -> Refused:
+        return Refused(
+            f"{self.source} was not read: it {what}, which a file of StyleGAN2 weights never does. Nothing in it was run. "
+            "It may have been made to attack whoever opens it."
+        )
+
+    # --- the stack
+
+    def pop(self) -> Any:
+        value = self.stack.pop()
+        if value is _Mark:
+            raise ValueError("unexpected mark")
+        return value
+
+    def top(self, kinds: type | tuple[type, ...]) -> Any:
+        value = self.stack[-1]
+        if not isinstance(value, kinds):
+            raise ValueError("wrong kind of container")
+        return value
+
+    def pop_to_mark(self) -> list[Any]:
+        for place in range(len(self.stack) - 1, -1, -1):
+            if self.stack[place] is _Mark:
+                values = self.stack[place + 1 :]
+                del self.stack[place:]
+                return values
+        raise ValueError("no mark")
+
+    # --- what the program would do
+
+    def name(self, name: str) -> Name:
+        if name.startswith("dnnlib.tflib."):
+            raise Refused(
+                f"{self.source} was written by the TensorFlow StyleGAN. Only the PyTorch pickles of StyleGAN2-ADA are read: "
+                "convert it with the legacy.py that comes with the PyTorch trainer, then import the result."
+            )
+        if name not in KNOWN:
+            raise self.refuse(f"asks for '{_printable(name)}'")
+        return Name(name)
+
+    def call(self, function: Any, arguments: Any) -> Call:
+        if not isinstance(function, Name) or not isinstance(arguments, tuple):
+            raise self.refuse("calls something it made up as it went along")
+        return Call(function, arguments)
+
+    def set_state(self, state: Any) -> None:
+        target = self.top((Call, Name, dict, list, tuple, str, bytes, int, float))
+        if not isinstance(target, Call):
+            raise self.refuse("changes the attributes of something that has none")
+        target.state = state
+
+    def set_items(self, pairs: list[tuple[Any, Any]]) -> None:
+        target = self.top((dict, Call))
+        for key, value in pairs:
+            if not isinstance(key, (str, int, float, bool, bytes, type(None))):
+                raise self.refuse("has keys that are neither words nor numbers")
+            if isinstance(target, Call):
+                target.items.append((key, value))
+            else:
+                target[key] = value
+
+    def add(self, values: list[Any]) -> None:
+        target = self.top((list, Call))
+        (target.elements if isinstance(target, Call) else target).extend(values)
+
+    def run(self, stream: _Bounded) -> Any:
+        """One pickle from the stream, as notes."""
+        for opcode, argument, _ in pickletools.genops(stream):  # type: ignore[arg-type]
+            if opcode.name == "STOP":
+                return self.pop()
+            if opcode.name in _CONSTANTS:
+                self.stack.append(_CONSTANTS[opcode.name])
+            elif opcode.name in _LITERALS:
+                self.stack.append(argument)
+            elif opcode.name in _OPERATIONS:
+                _OPERATIONS[opcode.name](self, argument)
+            elif opcode.name not in ("PROTO", "FRAME"):
+                raise self.refuse(f"uses the pickle operation {opcode.name}")
+        raise ValueError("no end")
+
+
+def _tuple(reader: _Reader, count: int) -> None:
+    values = [reader.pop() for _ in range(count)][::-1]
+    reader.stack.append(tuple(values))
+
+
+def _pairs(values: list[Any]) -> list[tuple[Any, Any]]:
+    return list(zip(values[::2], values[1::2], strict=True))
+
+
+def _stack_global(reader: _Reader) -> None:
+    name, module = reader.pop(), reader.pop()
+    if not isinstance(name, str) or not isinstance(module, str):
+        raise reader.refuse("imports something under a name that is not a word")
+    reader.stack.append(reader.name(f"{module}.{name}"))
+
+
+def _reduce(reader: _Reader) -> None:
+    arguments, function = reader.pop(), reader.pop()
+    reader.stack.append(reader.call(function, arguments))
+
+
+def _new_with_keywords(reader: _Reader) -> None:
+    keywords, arguments, function = reader.pop(), reader.pop(), reader.pop()
+    if keywords:
+        raise reader.refuse("constructs something with keywords")
+    reader.stack.append(reader.call(function, arguments))
+
+
+def _set_item(reader: _Reader) -> None:
+    value, key = reader.pop(), reader.pop()
+    reader.set_items([(key, value)])
+
+
+def _append(reader: _Reader) -> None:
+    value = reader.pop()
+    reader.add([value])
+
+
+def _dictionary(reader: _Reader) -> None:
+    pairs = _pairs(reader.pop_to_mark())
+    reader.stack.append({})
+    reader.set_items(pairs)
+
+
+_CONSTANTS: dict[str, Any] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": (), "MARK": _Mark}
+_LITERALS = {
+    "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT",
+    "STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8",
+    "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8",
+}  # fmt: skip
+_OPERATIONS: dict[str, Callable[[_Reader, Any], Any]] = {
+    "POP": lambda reader, _: reader.stack.pop(),
+    "POP_MARK": lambda reader, _: reader.pop_to_mark(),
+    "DUP": lambda reader, _: reader.stack.append(reader.stack[-1]),
+    "PUT": lambda reader, index: reader.memo.__setitem__(int(index), reader.stack[-1]),
+    "BINPUT": lambda reader, index: reader.memo.__setitem__(index, reader.stack[-1]),
+    "LONG_BINPUT": lambda reader, index: reader.memo.__setitem__(index, reader.stack[-1]),
+    "MEMOIZE": lambda reader, _: reader.memo.__setitem__(len(reader.memo), reader.stack[-1]),
+    "GET": lambda reader, index: reader.stack.append(reader.memo[int(index)]),
+    "BINGET": lambda reader, index: reader.stack.append(reader.memo[index]),
+    "LONG_BINGET": lambda reader, index: reader.stack.append(reader.memo[index]),
+    "EMPTY_LIST": lambda reader, _: reader.stack.append([]),
+    "EMPTY_DICT": lambda reader, _: reader.stack.append({}),
+    "EMPTY_SET": lambda reader, _: reader.stack.append(Call(Name("builtins.set"), ())),
+    "LIST": lambda reader, _: reader.stack.append(reader.pop_to_mark()),
+    "TUPLE": lambda reader, _: reader.stack.append(tuple(reader.pop_to_mark())),
+    "TUPLE1": lambda reader, _: _tuple(reader, 1),
+    "TUPLE2": lambda reader, _: _tuple(reader, 2),
+    "TUPLE3": lambda reader, _: _tuple(reader, 3),
+    "DICT": lambda reader, _: _dictionary(reader),
+    "FROZENSET": lambda reader, _: reader.stack.append(Call(Name("builtins.frozenset"), (reader.pop_to_mark(),))),
+    "APPEND": lambda reader, _: _append(reader),
+    "APPENDS": lambda reader, _: reader.add(reader.pop_to_mark()),
+    "ADDITEMS": lambda reader, _: reader.add(reader.pop_to_mark()),
+    "SETITEM": lambda reader, _: _set_item(reader),
+    "SETITEMS": lambda reader, _: reader.set_items(_pairs(reader.pop_to_mark())),
+    "GLOBAL": lambda reader, name: reader.stack.append(reader.name(name.replace(" ", ".", 1))),
+    "STACK_GLOBAL": lambda reader, _: _stack_global(reader),
+    "REDUCE": lambda reader, _: _reduce(reader),
+    "NEWOBJ": lambda reader, _: _reduce(reader),
+    "NEWOBJ_EX": lambda reader, _: _new_with_keywords(reader),
+    "BUILD": lambda reader, _: reader.set_state(reader.pop()),
+    "BINPERSID": lambda reader, _: reader.stack.append(Reference(reader.pop())),
+    "PERSID": lambda reader, key: reader.stack.append(Reference(key)),
+}
+
+
+class _Bounded:
+    """A stream that asks the file for no more than it has: lengths in a pickle can be lies."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.stream = stream
+        here = stream.tell()
+        self.end = stream.seek(0, io.SEEK_END)
+        stream.seek(here)
+
+    def read(self, count: int) -> bytes:
+        return self.stream.read(min(count, self.end - self.stream.tell()))
+
+    def readline(self) -> bytes:
+        return self.stream.readline()
+
+    def tell(self) -> int:
+        return self.stream.tell()
+
+
+def read_notes(stream: BinaryIO, source: str) -> Any:
+    """One pickle as notes: plain values, :class:`Name`, :class:`Call` and :class:`Reference`.
+
+    Args:
+        stream: a binary file at the start of a pickle; left behind its end.
+        source: what to call it in messages.
+
+    Raises:
+        Refused: it names something outside ``KNOWN``, or does what no file of weights does.
+        ModelError: it is not a pickle, or it is damaged.
+    """
+    try:
+        return _Reader(source).run(_Bounded(stream))
+    except Refused:
+        raise
+    except (
+        ValueError,
+        IndexError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        UnicodeError,
+        OverflowError,
+        EOFError,
+    ) as error:
+        raise ModelError(
+            f"{source} is not a StyleGAN2 pickle, or it is damaged or incomplete ({_printable(str(error))}). Download it again."
+        ) from None
+    except (RecursionError, MemoryError):
+        raise Refused(
+            f"{source} was not read: it is nested or inflated beyond reason. Nothing in it was run."
+        ) from None
+
+
+def mapping(note: Any) -> dict[Any, Any] | None:
+    """A dict, OrderedDict or EasyDict as a dict; None where the note is something else."""
+    if isinstance(note, dict):
+        return note
+    if isinstance(note, Call) and note.function.name in (
+        "collections.OrderedDict",
+        "dnnlib.util.EasyDict",
+        "builtins.dict",
+    ):
+        if note.arguments and note.function.name == "collections.OrderedDict" and isinstance(note.arguments[0], list):
+            pairs = note.arguments[0]  # as Python 2 wrote them
+            if not all(isinstance(p, (list, tuple)) and len(p) == 2 and isinstance(p[0], str) for p in pairs):
+                return None
+            return dict([tuple(p) for p in pairs])
+        return dict(note.items)
+    return None

@@ -1,0 +1,265 @@
+"""Requests of the Data page: what there is, the check, the picture wall, uploads."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from gansmith.errors import GansmithError
+from gansmith.studio import uploads
+from gansmith.studio.arguments import Arguments
+from gansmith.studio.core import Studio, failed, failure, get, image, post
+from gansmith.studio.errors import Refused
+from gansmith.studio.models import png, sheet
+
+WALL, TILE = 96, 72
+"""Pictures on the wall, and the side of one in pixels."""
+_ARCHIVES = (".zip", ".npz")
+
+
+@dataclass
+class Check:
+    """A data check that runs in a thread."""
+
+    spec: str
+    done: int = 0
+    total: int = 0
+    error: str = ""
+    report: dict[str, Any] | None = None
+    wall: list[dict[str, Any]] = field(default_factory=list)
+    pixels: bytes = b""
+    columns: int = 12
+
+
+def routes(studio: Studio) -> list[Route]:
+    """Everything this page asks for."""
+    return [
+        get("/api/data", studio, listed),
+        post("/api/data/check", studio, check),
+        get("/api/data/check", studio, check_state),
+        get("/api/data/wall", studio, wall),
+        post("/api/data/set", studio, new_set),
+        Route("/api/upload/data", _upload(studio), methods=["POST"]),
+    ]
+
+
+def listed(studio: Studio, arguments: Arguments) -> Any:
+    """Standard sets, and what in the workspace looks like pictures."""
+    from gansmith.data import standard
+
+    cache = standard.cache_folder()
+    sets = [
+        {
+            "name": name,
+            "about": about,
+            "splits": list(splits),
+            "local": name == "mnist10k" or (cache / name).is_dir() or (Path("/usr/share/datasets") / name).is_dir(),
+        }
+        for name, (about, splits) in standard.describe().items()
+    ]
+    return {"standard": sets, "workspace": _workspace_sets(studio), "root": str(studio.workspace.root)}
+
+
+def _workspace_sets(studio: Studio) -> list[dict[str, Any]]:
+    from gansmith.data.decode import EXTENSIONS
+
+    found: list[dict[str, Any]] = []
+    runs = set(studio.workspace.all_runs())
+
+    def look(folder: Path, levels: int) -> None:
+        try:
+            entries = sorted(folder.iterdir(), key=lambda path: path.name.lower())[:2000]
+        except OSError:
+            return
+        for path in entries:
+            if path.name.startswith(".") or path.is_symlink() or len(found) >= 200:
+                continue
+            if path.is_file() and path.suffix.lower() in _ARCHIVES:
+                found.append({"spec": studio.workspace.relative(path), "kind": path.suffix[1:].lower(), "bytes": path.stat().st_size})
+            elif path.is_dir() and path not in runs and path != studio.workspace.runs:
+                pictures, folders = _glance(path, EXTENSIONS)
+                if pictures or folders:
+                    found.append({"spec": studio.workspace.relative(path), "kind": "folder", "pictures": pictures, "classes": folders if not pictures else 0})
+                if levels and not folders:
+                    look(path, levels - 1)
+
+    look(studio.workspace.root, 0)
+    if studio.workspace.data.is_dir():
+        found = [row for row in found if row["spec"] != "data"]
+        look(studio.workspace.data, 1)
+    unique = {row["spec"]: row for row in found}
+    return list(unique.values())
+
+
+def _glance(folder: Path, endings: frozenset[str]) -> tuple[int, int]:
+    """Pictures directly in a folder, and sub-folders that hold some; looks at the first few thousand entries only."""
+    pictures = folders = 0
+    for number, path in enumerate(folder.iterdir()):
+        if number > 3000:
+            break
+        if path.suffix.lower() in endings:
+            pictures += 1
+        elif path.is_dir() and not path.name.startswith(".") and folders < 1000:
+            folders += any(p.suffix.lower() in endings for _, p in zip(range(20), path.iterdir(), strict=False))
+    return pictures, folders
+
+
+def check(studio: Studio, arguments: Arguments) -> Any:
+    """Start to check a set; the same set is checked once at a time."""
+    spec = studio.workspace.data_spec(arguments.text("spec"))
+    key = hashlib.blake2b(spec.encode(), digest_size=8).hexdigest()
+    with studio.lock:
+        running = studio.checks.get(key)
+        if running is None or running.report is not None or running.error:
+            if sum(c.report is None and not c.error for c in studio.checks.values()) >= 2:
+                raise Refused("Two checks are running. Wait for one to end.", 429)
+            studio.checks[key] = Check(spec)
+            while len(studio.checks) > 8:
+                studio.checks.pop(next(iter(studio.checks)))
+            threading.Thread(target=_run_check, args=(studio, studio.checks[key]), daemon=True).start()
+    return {"id": key, "spec": spec}
+
+
+def _run_check(studio: Studio, state: Check) -> None:
+    from gansmith.data.check import check as examine
+
+    def progress(done: int, total: int) -> None:
+        state.done, state.total = done, total
+
+    try:
+        spec = studio.workspace.absolute_spec(state.spec)
+        report = examine(spec, progress=progress)
+        state.wall, state.pixels = _draw_wall(spec, report)
+        found = report.as_dict()
+        for name in ("broken", "ignored", "duplicates"):
+            found[f"{name}_count"], found[name] = len(found[name]), found[name][:40]
+        found["sizes"] = dict(list(found["sizes"].items())[:12])
+        state.report = found
+    except GansmithError as error:
+        state.error = str(error)
+    except Exception as error:
+        failed(error)
+        state.error = "The check failed in a way it should not; the studio's terminal shows how."
+
+
+def _draw_wall(spec: str, report: Any) -> tuple[list[dict[str, Any]], bytes]:
+    """Tiles and what is to say about each: problems first, then a sample of the rest."""
+    from gansmith.data.decode import Broken
+    from gansmith.data.specs import open_source
+
+    source = open_source(spec)
+    position = {name: i for i, name in enumerate(source.names)}
+    broken = dict(report.broken)
+    twice = {name: group[0] for group in report.duplicates for name in group[1:]}
+    troubled = [name for name in [*broken, *twice] if name in position][: WALL // 3]
+    rest = np.random.default_rng(0).permutation(len(source))
+    chosen = troubled + [source.names[i] for i in rest if source.names[i] not in broken and source.names[i] not in twice]
+    rows, tiles = [], []
+    for name in chosen[:WALL]:
+        index = position[name]
+        row = {"name": name, "problem": "", "about": ""}
+        tile = np.zeros((TILE, TILE, 3), np.uint8)
+        try:
+            header = source.header(index)
+            row["about"] = f"{header.width} x {header.height}"
+            tile = source.pixels(index, 3, (TILE, TILE))
+        except Broken:
+            pass
+        if name in broken:
+            row |= {"problem": "broken", "about": broken[name]}
+        elif name in twice:
+            row |= {"problem": "duplicate", "about": f"the same picture as {twice[name]}"}
+        if source.labels is not None:
+            row["label"] = source.class_names[int(source.labels[index])]
+        rows.append(row)
+        tiles.append(tile)
+    return rows, png(sheet(np.stack(tiles), 12))
+
+
+def _found(studio: Studio, arguments: Arguments) -> Check:
+    state = studio.checks.get(arguments.text("id"))
+    if state is None:
+        raise Refused("That check is forgotten. Start it again.", 404)
+    return state
+
+
+def check_state(studio: Studio, arguments: Arguments) -> Any:
+    """How far a check is, and what it found."""
+    state = _found(studio, arguments)
+    return {
+        "spec": state.spec,
+        "done": state.done,
+        "total": state.total,
+        "error": state.error,
+        "report": state.report,
+        "wall": state.wall if state.report else [],
+        "tile": TILE,
+        "columns": state.columns,
+    }
+
+
+def wall(studio: Studio, arguments: Arguments) -> Response:
+    """The wall's pictures as one."""
+    return image(_found(studio, arguments).pixels)
+
+
+def new_set(studio: Studio, arguments: Arguments) -> Any:
+    """An empty folder to upload into."""
+    folder = uploads.new_set(studio.workspace, arguments.text("name", most=200))
+    return {"set": studio.workspace.relative(folder)}
+
+
+def _upload(studio: Studio) -> Any:
+    async def upload(request: Request) -> Response:
+        """One file of a set, or a whole zip or npz; the body is the file."""
+        from starlette.concurrency import run_in_threadpool
+
+        try:
+            arguments = Arguments(dict(request.query_params))
+            target = await run_in_threadpool(_target, studio, arguments)
+            archive = target.suffix.lower() in _ARCHIVES
+            most = uploads.ARCHIVE_BYTES if archive else uploads.PICTURE_BYTES
+            await uploads.receive(request.stream(), target, most)
+            try:
+                await run_in_threadpool(uploads.check_archive if archive else uploads.check_picture, target)
+            except Exception:
+                target.unlink(missing_ok=True)
+                raise
+        except ClientDisconnect:
+            return failure("The upload was broken off.", 400)
+        except (GansmithError, OSError) as error:
+            return failed(error)
+        return JSONResponse({"spec": studio.workspace.relative(target)})
+
+    return upload
+
+
+def _target(studio: Studio, arguments: Arguments) -> Path:
+    """Where an uploaded file goes."""
+    path = uploads.clean_path(arguments.text("path", most=500))
+    uploads.refuse_pickles(path.name)
+    if Path(path.name).suffix.lower() in _ARCHIVES:
+        studio.workspace.data.mkdir(parents=True, exist_ok=True)
+        return studio.workspace.data / path.name
+    from gansmith.data.decode import EXTENSIONS
+
+    if Path(path.name).suffix.lower() not in EXTENSIONS:
+        raise Refused(f"'{path.name}' is no picture: {', '.join(sorted(EXTENSIONS)[:8])} ... are taken.", 415)
+    folder = studio.workspace.inside(arguments.text("set"))
+    if folder.parent != studio.workspace.data or not folder.is_dir():
+        raise Refused("Uploads go into a set below data/.", 400)
+    if sum(1 for _ in folder.iterdir()) >= uploads.FILES_PER_SET:
+        raise Refused(f"A set takes up to {uploads.FILES_PER_SET:,} files. Upload a zip instead.", 413)
+    target = folder / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not target.resolve().is_relative_to(folder):
+        raise Refused("That file has a path that cannot be used.")
+    return target

@@ -1,0 +1,153 @@
+"""Requests of the Play page: pictures from latents, style mixing, files to keep."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gansmith.studio import models
+from gansmith.studio.arguments import Arguments
+from gansmith.studio.core import Studio, get, image, post
+from gansmith.studio.errors import Refused
+
+MOST = 100
+"""Pictures per request."""
+_VIDEO_KINDS = {"mp4": "video/mp4", "gif": "image/gif"}
+
+
+def routes(studio: Studio) -> list[Route]:
+    """Everything this page asks for."""
+    return [
+        get("/api/model", studio, model),
+        post("/api/play/pictures", studio, pictures),
+        post("/api/play/mix", studio, mix),
+        post("/api/play/video", studio, video),
+    ]
+
+
+def _loaded(studio: Studio, arguments: Arguments) -> models.Loaded:
+    return studio.models.get(studio.workspace.run(arguments.text("model")))
+
+
+def model(studio: Studio, arguments: Arguments) -> Any:
+    """What a model can do; loads it, so that the first picture is quick."""
+    loaded = _loaded(studio, arguments)
+    with loaded.lock:
+        return models.facts(loaded.model)
+
+
+def _decode(loaded: models.Loaded, recipes: list[Any], label: str, truncation: float) -> np.ndarray:
+    """Recipes -> uint8 [N, H, W, C]."""
+    import torch
+
+    from gansmith.pictures import to_arrays
+
+    found = loaded.model
+    latents = torch.stack([models.latent(found, recipe) for recipe in recipes])
+    if found.classes and label == "each":
+        labels = found.labels(len(recipes))
+    else:
+        labels = found.labels(len(recipes), label or 0) if found.classes else None
+    with loaded.lock:
+        return to_arrays(found.decode(latents, labels, truncation))
+
+
+def pictures(studio: Studio, arguments: Arguments) -> Response:
+    """Pictures for recipes of latents, as one PNG without gaps; headers say how it is laid out."""
+    loaded = _loaded(studio, arguments)
+    recipes = arguments.listed("recipes", MOST)
+    if not recipes:
+        raise Refused("Ask for at least one picture.")
+    columns = arguments.integer("columns", 1, MOST, min(len(recipes), 10))
+    arrays = _decode(loaded, recipes, arguments.text("label", "", 100), arguments.number("truncation", 0.0, 2.0, 1.0))
+    count, height, width, _ = arrays.shape
+    layout = {"X-Columns": str(columns), "X-Count": str(count), "X-Tile": f"{width}x{height}"}
+    return image(models.png(models.sheet(arrays, columns)), **layout)
+
+
+def mix(studio: Studio, arguments: Arguments) -> Response:
+    """Style mixing: rows give the coarse layers, columns the fine ones from ``layer`` on; the sources stand at the edges."""
+    import torch
+
+    from gansmith.pictures import to_arrays
+
+    loaded = _loaded(studio, arguments)
+    functions = models.style_functions(loaded.model.game)
+    layers = models.facts(loaded.model)["styles"]
+    if functions is None or not layers:
+        raise Refused("This model has no styles to mix. Models of the family stylegan2 have.")
+    rows, columns = (_seeds(arguments, name) for name in ("rows", "columns"))
+    layer = arguments.integer("layer", 0, layers)
+    truncation = arguments.number("truncation", 0.0, 2.0, 1.0)
+    found, (styles, synthesize) = loaded.model, functions
+    seeds = rows + columns
+    z = torch.cat([found.latents(1, seed) for seed in seeds])
+    label = arguments.text("label", "", 100)
+    labels = found.labels(len(seeds), 0 if label in ("", "each") else label) if found.classes else None
+    with loaded.lock, torch.inference_mode():
+        w = styles(z, None if labels is None else labels.to(z.device), truncation)  # [R + C, L, D]
+        coarse, fine = w[: len(rows)], w[len(rows) :]
+        mixed = torch.cat(
+            [
+                coarse[:, None, :layer].expand(-1, len(columns), -1, -1),
+                fine[None, :, layer:].expand(len(rows), -1, -1, -1),
+            ],
+            2,
+        ).flatten(0, 1)  # [R * C, L, D]
+        made = torch.cat([synthesize(part) for part in torch.cat([w, mixed]).split(32)])
+    arrays = to_arrays(made.float())
+    n_rows, n_columns = len(rows), len(columns)
+    blank = np.zeros_like(arrays[:1])
+    top = [blank, *arrays[n_rows : n_rows + n_columns, None]]
+    body = arrays[n_rows + n_columns :].reshape(n_rows, n_columns, *arrays.shape[1:])
+    lines = [part for r in range(n_rows) for part in (arrays[r : r + 1], *body[r][:, None])]
+    full = np.concatenate([*top, *lines])
+    layout = {"X-Columns": str(n_columns + 1), "X-Count": str(len(full)), "X-Tile": f"{full.shape[2]}x{full.shape[1]}"}
+    return image(models.png(models.sheet(full, n_columns + 1)), **layout)
+
+
+def _seeds(arguments: Arguments, name: str) -> list[int]:
+    seeds = arguments.listed(name, 8)
+    if not seeds or not all(isinstance(s, int) and not isinstance(s, bool) and 0 <= s < 2**31 for s in seeds):
+        raise Refused(f"'{name}' is a list of 1 to 8 seeds.")
+    return seeds
+
+
+def video(studio: Studio, arguments: Arguments) -> Response:
+    """A looping walk, or the way between two seeds and back, as a file."""
+    from gansmith import pictures as files
+    from gansmith.apply.walk import walk
+
+    loaded = _loaded(studio, arguments)
+    kind = arguments.choice("format", tuple(_VIDEO_KINDS), "mp4")
+    seconds, fps = arguments.number("seconds", 1, 30, 6), arguments.integer("fps", 5, 30, 24)
+    frames = max(2, round(seconds * fps))
+    label, truncation = arguments.text("label", "", 100), arguments.number("truncation", 0.0, 2.0, 1.0)
+    if arguments.choice("what", ("walk", "between"), "walk") == "walk":
+        chosen = None if label in ("", "each") else label
+        tiles = arguments.integer("tiles", 1, 16, 9)
+        shown: Iterator[np.ndarray] = walk(
+            loaded.model, frames=frames, points=5, tiles=tiles, seed=arguments.integer("seed", 0, 2**31 - 1, 0), label=chosen, truncation=truncation
+        )
+    else:
+        shown = _between(loaded, arguments, frames, label, truncation)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"walk.{kind}"
+        files.save_video(path, shown, fps)
+        return image(path.read_bytes(), _VIDEO_KINDS[kind])
+
+
+def _between(loaded: models.Loaded, arguments: Arguments, frames: int, label: str, truncation: float) -> Iterator[np.ndarray]:
+    start, end = (arguments.integer(name, 0, 2**31 - 1) for name in ("from", "to"))
+    t = 0.5 - 0.5 * np.cos(np.linspace(0, 2 * np.pi, frames, endpoint=False))  # there and back, slow at the ends
+    for part in np.array_split(t, max(1, frames // 32)):
+        recipes = [{"from": start, "to": end, "t": float(value)} for value in part]
+        for array in _decode(loaded, recipes, label, truncation):
+            scale = max(1, 256 // array.shape[0])
+            yield array.repeat(scale, 0).repeat(scale, 1)

@@ -1,0 +1,157 @@
+"""Requests about runs: lists, curves, grids, rename, delete."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from starlette.responses import FileResponse
+from starlette.routing import Route
+
+from gansmith import config as configs
+from gansmith.studio import logs
+from gansmith.studio.arguments import Arguments
+from gansmith.studio.core import Studio, get, post
+from gansmith.studio.errors import Refused
+from gansmith.studio.workspace import plain_name
+
+_SERVED = re.compile(r"samples/(?:\d+\.png|film\.png|film\.mp4)|report/[\w-]+\.png|[\w-]+\.png", re.ASCII)
+_KINDS = {".png": "image/png", ".mp4": "video/mp4"}
+
+
+def routes(studio: Studio) -> list[Route]:
+    """Everything that pages ask about runs."""
+    return [
+        get("/api/runs", studio, listed),
+        get("/api/run", studio, one),
+        get("/api/run/log", studio, log),
+        get("/api/run/file", studio, file),
+        post("/api/run/rename", studio, rename),
+        post("/api/run/delete", studio, delete),
+        get("/api/trash", studio, trash),
+        post("/api/trash/restore", studio, restore),
+        post("/api/trash/empty", studio, empty),
+    ]
+
+
+def listed(studio: Studio, arguments: Arguments) -> Any:
+    """Every run in a few numbers, newest first."""
+    jobs = {job["run"]: job for job in studio.jobs.all()}
+    rows = []
+    for root in studio.workspace.all_runs():
+        name = studio.workspace.relative(root)
+        row = studio.logs.summary(root, name, jobs.get(name))
+        if row is not None:
+            rows.append(row)
+    return rows
+
+
+def one(studio: Studio, arguments: Arguments) -> Any:
+    """A run with its settings, sample grids and report."""
+    name = arguments.text("id")
+    root = studio.workspace.run(name)
+    jobs = {job["run"]: job for job in studio.jobs.all()}
+    row = studio.logs.summary(root, name, jobs.get(name))
+    run = studio.logs.run(root)
+    if row is None or run is None:
+        raise Refused("This run's config.yaml is damaged.", 422)
+    report = root / "report.md"
+    return {
+        **row,
+        "settings": run.settings,
+        "train": configs.to_plain(configs.make(configs.TrainSettings, run.train, "train")) if run.train else {},
+        "facts": {key: value for key, value in run.facts.items() if isinstance(value, (str, int, float))},
+        "grids": logs.grids(root),
+        "film": (root / "samples" / "film.mp4").is_file(),
+        "report": report.read_text("utf-8", "replace")[:40_000] if report.is_file() else "",
+    }
+
+
+def log(studio: Studio, arguments: Arguments) -> Any:
+    """What is new in a run's log."""
+    root = studio.workspace.run(arguments.text("id"))
+    generation, after = arguments.integer("generation", -1, 10**9, -1), arguments.integer("after", 0, 10**9, 0)
+    return studio.logs.since(root, generation, after) | {"grids": logs.grids(root)}
+
+
+def file(studio: Studio, arguments: Arguments) -> Any:
+    """One of a run's pictures or its film."""
+    name = arguments.text("name")
+    if not _SERVED.fullmatch(name):
+        raise Refused("Only a run's pictures are served.", 404)
+    path = (studio.workspace.run(arguments.text("id")) / name).resolve()
+    if not path.is_relative_to(studio.workspace.root) or not path.is_file():
+        raise Refused("That picture is gone.", 404)
+    return FileResponse(path, media_type=_KINDS[path.suffix], headers={"Cache-Control": "private, max-age=3600"})
+
+
+def _resting(studio: Studio, name: str) -> Path:
+    """A run that nothing writes to."""
+    root = studio.workspace.run(name)
+    if name in studio.jobs.active_runs():
+        raise Refused("This run is in the queue or running. Stop it first.", 409)
+    row = studio.logs.summary(root, name, None)
+    if row is not None and row["status"] == "running" and not any(j["run"] == name for j in studio.jobs.all()):
+        raise Refused("This run seems to be running, started from a terminal. Stop it there, or wait a minute and a half.", 409)
+    return root
+
+
+def rename(studio: Studio, arguments: Arguments) -> Any:
+    """Give a run folder another name, in the same place."""
+    name = arguments.text("id")
+    new = plain_name(arguments.text("name", most=80), "A run’s name")
+    root = _resting(studio, name)
+    target = root.with_name(new)
+    if target.exists():
+        raise Refused(f"There is a folder called '{new}' already.", 409)
+    root.rename(target)
+    studio.logs.forget(root)
+    studio.models.forget(root)
+    return {"id": studio.workspace.relative(target)}
+
+
+def delete(studio: Studio, arguments: Arguments) -> Any:
+    """Move a run to the studio's trash, from which it can come back."""
+    name = arguments.text("id")
+    root = _resting(studio, name)
+    folder = studio.workspace.state.parent / "trash" / f"{time.time_ns():020d}"
+    folder.mkdir(parents=True)
+    (folder / "from.txt").write_text(name, encoding="utf-8")
+    root.rename(folder / "run")
+    studio.logs.forget(root)
+    studio.models.forget(root)
+    return {"trash": folder.name}
+
+
+def trash(studio: Studio, arguments: Arguments) -> Any:
+    """What lies in the trash."""
+    rows = []
+    for note in sorted((studio.workspace.state.parent / "trash").glob("*/from.txt"), reverse=True):
+        size = sum(f.stat().st_size for f in note.parent.rglob("*") if f.is_file())
+        rows.append({"id": note.parent.name, "run": note.read_text("utf-8"), "bytes": size})
+    return rows
+
+
+def restore(studio: Studio, arguments: Arguments) -> Any:
+    """Take a run out of the trash."""
+    key = arguments.text("id")
+    folder = studio.workspace.state.parent / "trash" / key
+    if not key.isascii() or not key.isdecimal() or not (folder / "from.txt").is_file():
+        raise Refused("That is not in the trash any more.", 404)
+    name = (folder / "from.txt").read_text("utf-8")
+    target = studio.workspace.inside(name)
+    if target.exists():
+        raise Refused(f"There is a folder called '{name}' again. Rename it first.", 409)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    (folder / "run").rename(target)
+    shutil.rmtree(folder)
+    return {"id": name}
+
+
+def empty(studio: Studio, arguments: Arguments) -> Any:
+    """Delete what lies in the trash, for good."""
+    shutil.rmtree(studio.workspace.state.parent / "trash", ignore_errors=True)
+    return {"ok": True}

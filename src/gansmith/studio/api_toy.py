@@ -1,0 +1,73 @@
+"""Requests of the Understand page: the 2-D playground."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from starlette.routing import Route
+
+from gansmith.studio.arguments import Arguments
+from gansmith.studio.core import Studio, get, post
+from gansmith.studio.errors import Refused
+
+KEPT = 4
+"""Playgrounds held at once: one per open page."""
+WORLDS = ("ring", "grid", "spiral", "drawn")
+
+
+def routes(studio: Studio) -> list[Route]:
+    """Everything this page asks for."""
+    return [post("/api/toy/start", studio, start), get("/api/toy/frame", studio, frame), post("/api/toy/control", studio, control)]
+
+
+def start(studio: Studio, arguments: Arguments) -> Any:
+    """A new game; an older one of the same page is forgotten."""
+    from gansmith.studio import playground
+
+    kind = arguments.choice("world", WORLDS)
+    families = [str(name) for name in arguments.listed("families", 3)]
+    if not families or not set(families) <= set(playground.SETTINGS):
+        raise Refused(f"Choose one to three of {', '.join(playground.SETTINGS)}.")
+    points = None
+    if kind == "drawn":
+        try:
+            points = playground.parse_points(arguments.listed("points", 2000))
+        except (ValueError, TypeError):
+            raise Refused("Draw some points first.") from None
+    seed, speed = arguments.integer("seed", 0, 10**6, 0), arguments.number("speed", 0.1, 10.0, 2.0)
+    made = playground.Playground(playground.World(kind, points), list(dict.fromkeys(families)), seed, speed)
+    made.running = arguments.values.get("running", True) is True
+    key = secrets.token_hex(8)
+    with studio.lock:
+        old = studio.playgrounds.pop(arguments.text("old", "", 40), None)
+        studio.playgrounds[key] = made
+        while len(studio.playgrounds) > KEPT:
+            studio.playgrounds.pop(next(iter(studio.playgrounds))).running = False
+    if old is not None:
+        old.running = False
+    real = playground.pack16(made.world.spots[:400] / (2 * playground.EXTENT))
+    return {"id": key, "real": real, "cells": playground.CELLS, "extent": playground.EXTENT, "frame": made.look()}
+
+
+def _found(studio: Studio, arguments: Arguments) -> Any:
+    found = studio.playgrounds.get(arguments.text("id", most=40))
+    if found is None:
+        raise Refused("This game was put away. Start it again.", 404)
+    return found
+
+
+def frame(studio: Studio, arguments: Arguments) -> Any:
+    """The newest picture of a game."""
+    return _found(studio, arguments).look()
+
+
+def control(studio: Studio, arguments: Arguments) -> Any:
+    """Play, pause, or step once."""
+    found = _found(studio, arguments)
+    action = arguments.choice("action", ("play", "pause", "step"))
+    if action == "step":
+        found.running = False
+        return found.advance(arguments.integer("steps", 1, 100, 1))
+    found.running = action == "play"
+    return found.look()

@@ -1,0 +1,154 @@
+"""Requests of the Train page: families and their forms, the queue, what a run is doing."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+from starlette.routing import Route
+
+from gansmith import registry
+from gansmith.config import TrainSettings, validate
+from gansmith.studio import forms
+from gansmith.studio.arguments import Arguments
+from gansmith.studio.core import Studio, get, post
+from gansmith.studio.errors import Refused
+from gansmith.studio.workspace import plain_name
+
+_ASKED = ("data", "out", "images", "steps", "minutes", "resume")
+"""Run settings that the page asks for in its own way."""
+_GOALS = ("minutes", "images", "steps")
+
+
+def routes(studio: Studio) -> list[Route]:
+    """Everything this page asks for."""
+    return [
+        get("/api/families", studio, families),
+        get("/api/family", studio, family),
+        get("/api/jobs", studio, jobs),
+        post("/api/train", studio, start),
+        post("/api/jobs/stop", studio, stop),
+        post("/api/jobs/forget", studio, forget),
+        post("/api/resume", studio, resume),
+        get("/api/jobs/console", studio, console),
+    ]
+
+
+def families(studio: Studio, arguments: Arguments) -> Any:
+    """Names and first lines, without importing any."""
+    return [{"name": name, "about": about} for name, about in registry.families().items()]
+
+
+def family(studio: Studio, arguments: Arguments) -> Any:
+    """A family's forms."""
+    name = _known_family(arguments)
+    kind = registry.family(name)
+    return {
+        "name": name,
+        "about": registry.families()[name],
+        "data": kind.data,
+        "batch": getattr(kind, "default_batch", 64),
+        "family": forms.fields(kind.Config),
+        "run": forms.fields(TrainSettings, leave_out=_ASKED),
+    }
+
+
+def _known_family(arguments: Arguments) -> str:
+    name = arguments.text("name")
+    if name not in registry.families():
+        raise Refused(f"There is no family '{name}'.", 404)
+    return name
+
+
+def jobs(studio: Studio, arguments: Arguments) -> Any:
+    """The queue; failed ones say why."""
+    found = studio.jobs.all()
+    for job in found:
+        if job["status"] == "failed":
+            job["reason"] = studio.jobs.reason(job["id"])
+    return found[::-1]
+
+
+def start(studio: Studio, arguments: Arguments) -> Any:
+    """Queue a new run."""
+    name = _known_family(arguments)
+    kind = registry.family(name)
+    specs = [studio.workspace.data_spec(str(spec)) for spec in arguments.listed("data", 2)]
+    expected = {"images": (1,), "crops": (1,), "unpaired": (2,), "paired": (1, 2)}[kind.data]
+    if len(specs) not in expected:
+        raise Refused("This family trains on two sets: choose side A and side B." if expected == (2,) else "Choose the pictures to train on.")
+    goal, amount = arguments.choice("goal", _GOALS, "minutes"), arguments.number("amount", 0.01, 1e12)
+    given = arguments.mapping("run") | {"data": specs, goal: amount if goal == "minutes" else int(amount)}
+    for asked in ("out", "resume"):
+        given.pop(asked, None)
+    run_settings = forms.changed(TrainSettings, given, "The run")
+    validate(TrainSettings(**{**run_settings, "data": tuple(specs)}))
+    family_settings = forms.changed(kind.Config, arguments.mapping("family"), name)
+    for cls, settings in ((TrainSettings, run_settings), (kind.Config, family_settings)):
+        for field in forms.path_fields(cls):
+            if settings.get(field):
+                settings[field] = studio.workspace.relative(studio.workspace.inside(str(settings[field])))
+    taken = {job["run"] for job in studio.jobs.active_runs().values()}
+    wished = arguments.text("called", "", 80).strip()
+    if wished:
+        run = f"runs/{plain_name(wished, 'A run’s name')}"
+        if run in taken or (studio.workspace.root / run).exists():
+            raise Refused(f"There is a run called '{wished}' already.", 409)
+    else:
+        run = studio.workspace.free_run_name(f"{name}-{'-'.join(spec.rpartition('/')[2] for spec in specs)}", taken)
+    settings = {"family": name, "settings": family_settings, "train": run_settings}
+    command = ["train", name, "--config", "{settings}", "--out", run]
+    title = f"{name} on {' and '.join(specs)}, {amount:g} {goal}"
+    job = studio.jobs.add(run, command, settings, title, "new")
+    return {"job": job, "run": run, "command": command_line(name, run_settings, family_settings, run)}
+
+
+def command_line(name: str, run_settings: dict[str, Any], family_settings: dict[str, Any], run: str) -> str:
+    """The same run as one would start it in a terminal."""
+    words = ["gansmith", "train", name]
+    for key, value in {**run_settings, **family_settings}.items():
+        option = "--" + key.replace("_", "-")
+        if isinstance(value, bool):
+            words += [option] if value else [option, "False"]
+        else:
+            words += [option, *(str(item) for item in (value if isinstance(value, list) else [value]))]
+    return shlex.join([*words, "--out", run])
+
+
+def stop(studio: Studio, arguments: Arguments) -> Any:
+    """Stop a running job, or take a waiting one out."""
+    studio.jobs.stop(arguments.text("job"))
+    return {"ok": True}
+
+
+def forget(studio: Studio, arguments: Arguments) -> Any:
+    """Remove ended jobs from the list."""
+    studio.jobs.forget(arguments.text("job"))
+    return {"ok": True}
+
+
+def resume(studio: Studio, arguments: Arguments) -> Any:
+    """Queue the rest of a run, with a new goal where one is given."""
+    name = arguments.text("run")
+    root = studio.workspace.run(name)
+    if name in studio.jobs.active_runs():
+        raise Refused("This run is in the queue already.", 409)
+    found = studio.logs.run(root)
+    if found is None:
+        raise Refused("This run's config.yaml is damaged.", 422)
+    for spec in found.train.get("data", []):
+        studio.workspace.data_spec(str(spec))
+    command = ["train", "--resume", "--out", name]
+    if "amount" in arguments.values:
+        goal = arguments.choice("goal", _GOALS)
+        amount = arguments.number("amount", 0.01, 1e12)
+        command += [f"--{goal}", f"{amount:g}" if goal == "minutes" else str(int(amount))]
+    job = studio.jobs.add(name, command, None, f"{name.removeprefix('runs/')}, going on", "resume")
+    return {"job": job, "run": name}
+
+
+def console(studio: Studio, arguments: Arguments) -> Any:
+    """The end of what a training printed."""
+    return {"text": studio.jobs.console(arguments.text("job"))}
+
+

@@ -1,0 +1,121 @@
+"""The studio's server: pages, requests, and what runs beside them."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from gansmith.studio import api_data, api_play, api_repair, api_runs, api_toy, api_train, uploads
+from gansmith.studio.arguments import Arguments
+from gansmith.studio.core import Studio, failure, get
+from gansmith.studio.guard import App, Guard
+from gansmith.studio.jobs import Jobs
+from gansmith.studio.workspace import Workspace
+from gansmith.version import __version__
+
+STATIC = Path(__file__).parent / "static"
+_QUEUE_SECONDS = 3.0
+
+
+class FreshFiles(StaticFiles):
+    """The page's own files; the browser asks each time whether they changed."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        response = super().file_response(*args, **kwargs)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
+
+
+def create_app(
+    workspace: Path, *, host: str = "127.0.0.1", port: int = 7860, password: str | None = None, warm_up: bool = True
+) -> App:
+    """The whole studio as an ASGI app.
+
+    Args:
+        workspace: the folder it works in; made if it is not there.
+        host, port: what it will be bound to, for the check of the Host header.
+        password: asked for before anything else; None asks for none.
+        warm_up: import torch in the background, so that the first click is quick.
+    """
+    workspace.mkdir(parents=True, exist_ok=True)
+    place = Workspace(workspace)
+    (place.state / "jobs").mkdir(parents=True, exist_ok=True)
+    studio = Studio(place, Jobs(place))
+    modules = (api_data, api_train, api_runs, api_play, api_repair, api_toy)
+    app = Starlette(
+        routes=[
+            Route("/", _page("index.html")),
+            Route("/login", _page("login.html")),
+            Route("/favicon.ico", _page("favicon.svg")),
+            get("/api/about", studio, _about),
+            *[route for module in modules for route in module.routes(studio)],
+            Mount("/static", FreshFiles(directory=STATIC)),
+        ],
+        lifespan=_lifespan(studio, warm_up),
+        exception_handlers={404: _missing, 405: _missing, 500: _broken},
+    )
+    app.state.studio = studio
+    return Guard(app, host=host, port=port, password=password, upload_limit=uploads.ARCHIVE_BYTES)
+
+
+def _page(name: str) -> Any:
+    async def page(request: Request) -> Response:
+        return FileResponse(STATIC / name, headers={"Cache-Control": "no-cache"})
+
+    return page
+
+
+async def _missing(request: Request, error: Exception) -> Response:
+    return failure("There is no such page.", getattr(error, "status_code", 404))
+
+
+async def _broken(request: Request, error: Exception) -> Response:
+    return failure("Something went wrong in the studio; the terminal it runs in shows what.", 500)
+
+
+def _about(studio: Studio, arguments: Arguments) -> Any:
+    return {"version": __version__, "workspace": str(studio.workspace.root)}
+
+
+def _lifespan(studio: Studio, warm_up: bool) -> Any:
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        if warm_up:
+            threading.Thread(target=_import_heavy, daemon=True).start()
+        keeper = asyncio.create_task(_keep_queue(studio))
+        try:
+            yield
+        finally:
+            keeper.cancel()
+            for playground in studio.playgrounds.values():
+                playground.running = False
+
+    return lifespan
+
+
+async def _keep_queue(studio: Studio) -> None:
+    """Whatever waits in the queue finds a worker, also when the last one ended just then."""
+    while True:
+        try:
+            await run_in_threadpool(studio.jobs.ensure_worker)
+        except OSError:
+            pass  # a full disk shows where it matters: in the answer to whoever adds a training
+        await asyncio.sleep(_QUEUE_SECONDS)
+
+
+def _import_heavy() -> None:
+    import importlib
+
+    for name in ("gansmith.bundle", "gansmith.apply.walk", "gansmith.studio.playground", "gansmith.gans.r3gan"):
+        importlib.import_module(name)
