@@ -165,8 +165,8 @@ def averaged_copy(game: Game) -> Game:
     return twin.eval().requires_grad_(False)
 
 
-def save(folder: Path, model: Model) -> Path:
-    """Write a model folder."""
+def save(folder: Path, model: Model, discriminator: Mapping[str, Tensor] | None = None) -> Path:
+    """Write a model folder; with a discriminator's tensors, also what ``train --init`` needs to train it further."""
     tensors = {name: t.detach().cpu().contiguous().clone() for name, t in exported_tensors(model.game).items()}
     document = {
         "format": FORMAT,
@@ -182,6 +182,9 @@ def save(folder: Path, model: Model) -> Path:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         safetensors.torch.save_file(tensors, temporary / "model.safetensors", {"format": "pt"})
+        if discriminator:
+            kept = {name: t.detach().cpu().contiguous().clone() for name, t in discriminator.items()}
+            safetensors.torch.save_file(kept, temporary / "discriminator.safetensors", {"format": "pt"})
         (temporary / "config.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
         (temporary / "README.md").write_text(model_card(document, model.game), encoding="utf-8")
         if folder.exists():
@@ -216,10 +219,49 @@ def load(path: str | Path, device: str = "cpu") -> Model:
         raise ModelError(f"{folder} has no model.safetensors: the model is incomplete. Copy or download it again.") from None
     except (OSError, safetensors.SafetensorError) as error:
         raise ModelError(f"{folder / 'model.safetensors'} cannot be read ({error}). Copy or download it again.") from None
-    game = build_exports(family, config, spec)
-    _load_tensors(game, tensors, folder)
     info = {key: document[key] for key in document if key not in ("format", "family", "settings", "spec")}
-    return Model(document["family"], game.to(device).eval().requires_grad_(False), info)
+    return _assemble(document["family"], build_exports(family, config, spec), tensors, info, str(folder)).to(device)
+
+
+def from_tensors(
+    family: str, settings: Mapping[str, Any], spec: ImageSpec, tensors: Mapping[str, Tensor], info: dict[str, Any], source: str
+) -> Model:
+    """A model of tensors by our names, as an importer hands them over.
+
+    Args:
+        source: where they come from, for the error message.
+
+    Raises:
+        ModelError: they do not fit the family's networks.
+    """
+    kind = registry.family(family)
+    game = build_exports(kind, configs.make(kind.Config, settings, family), spec)
+    return _assemble(family, game, tensors, info, source)
+
+
+def _assemble(family: str, game: Game, tensors: Mapping[str, Tensor], info: dict[str, Any], source: str) -> Model:
+    _load_tensors(game, tensors, source)
+    return Model(family, game.eval().requires_grad_(False), info)
+
+
+def start_from(game: Game, path: str | Path) -> None:
+    """Give a new game the weights of a model, to train it further on other pictures (transfer learning).
+
+    The discriminator's come along where the model folder has them (imported models do).
+
+    Raises:
+        ModelError: the model is of another family or size.
+    """
+    model = load(path)
+    if model.family != registry.name_of(type(game)):
+        raise ModelError(f"{path} is a model of '{model.family}', and this run trains '{registry.name_of(type(game))}'.")
+    _load_tensors(game, exported_tensors(model.game), str(path))
+    extra = _locate(path) / "discriminator.safetensors"
+    if extra.is_file():
+        tensors = safetensors.torch.load_file(extra)
+        state = game.state_dict()
+        if all(name in state and state[name].shape == tensor.shape for name, tensor in tensors.items()):
+            game.load_state_dict(tensors, strict=False)
 
 
 def build_exports(family: type[Game], config: Any, spec: ImageSpec) -> Game:
@@ -258,7 +300,7 @@ def _read_document(folder: Path) -> dict[str, Any]:
     return document
 
 
-def _load_tensors(game: Game, tensors: Mapping[str, Tensor], folder: Path) -> None:
+def _load_tensors(game: Game, tensors: Mapping[str, Tensor], source: str) -> None:
     expected = exported_tensors(game)
     wrong = [f"'{n}' is missing" for n in expected if n not in tensors]
     wrong += [f"'{n}' does not belong" for n in tensors if n not in expected]
@@ -269,7 +311,7 @@ def _load_tensors(game: Game, tensors: Mapping[str, Tensor], folder: Path) -> No
     ]
     if wrong:
         more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
-        raise ModelError(f"The weights in {folder} do not fit the networks that its config.json describes: {wrong[0]}{more}.")
+        raise ModelError(f"The weights in {source} do not fit the networks that their settings describe: {wrong[0]}{more}.")
     game.load_state_dict(dict(tensors), strict=False)
 
 

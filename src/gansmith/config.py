@@ -38,6 +38,8 @@ class TrainSettings:
     """Everything random follows from this number."""
     resume: bool = False
     """Go on from the last checkpoint of --out."""
+    init: str = ""
+    """Start from the weights of this model (a run, a model folder or a Hub id) instead of random ones."""
     size: int = 0
     """Resize and centre-crop to this many pixels; 0 keeps the pictures' own size."""
     flip: bool = False

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from gansmith import chance, checkpoint, config, devices, engine, hooks, registry, run
-from gansmith.bundle import Model, averaged_copy
+from gansmith import chance, checkpoint, config, devices, distributed, engine, hooks, registry, run
+from gansmith.bundle import Model, averaged_copy, start_from
 from gansmith.config import TrainSettings
 from gansmith.data.training import TrainingData, open_training_data
 from gansmith.errors import GansmithError, RunError
@@ -68,7 +68,7 @@ def train(
     try:
         return Session(kind, name, settings, family_config, device, quiet).play()
     finally:
-        devices.leave_processes()
+        distributed.leave()
 
 
 class Session:
@@ -78,20 +78,29 @@ class Session:
         self, kind: type[Game], name: str, settings: TrainSettings, family_config: Any, device: devices.Device, quiet: bool
     ) -> None:
         self.name, self.settings, self.device = name, settings, device
-        self.main = chance.process()[0] == 0
+        rank, self.processes = chance.process()
+        self.main = rank == 0
         self.batch = settings.batch or kind.default_batch
+        check_divides(self.batch, settings.accumulate, self.processes)
         self.goal = goal_of(settings, self.batch)
         self.display = Display(self.goal, quiet or not self.main)
-        self.data: TrainingData = open_training_data(kind, settings, family_config, self.display.warn)
+        if (alone := distributed.lonely()) is not None:
+            self.display.warn(alone)
+        with distributed.first_goes_first():
+            self.data: TrainingData = open_training_data(kind, settings, family_config, self._warn)
+        distributed.require_same("The data", self.data.hash)
         self.state = engine.State(settings.seed)
         torch.manual_seed(chance.derive(settings.seed, "init"))
         self.game = kind(family_config, self.data.spec).to(device.torch_device)
+        if settings.init and not settings.resume:
+            start_from(self.game, settings.init)
         self.run = self._claim_folder(family_config)  # only now: settings that do not fit leave nothing behind
         convolutional = any(isinstance(m, (nn.Conv2d, nn.ConvTranspose2d)) for m in self.game.modules())
         if convolutional:
             self.game.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizers = engine.make_optimizers(self.game, device.torch_device)
         self.average = hooks.Average(self.game, self.batch)
+        distributed.synchronise(self.game)  # not the average: the first process uses it alone
         self.batches = self.data.batches(
             self.batch, chance.derive(settings.seed, "data"), device.torch_device, convolutional
         )
@@ -101,7 +110,8 @@ class Session:
         """Train to the goal, a signal or a divergence; save; report."""
         plan = engine.Plan(self.device, self.settings.accumulate, self.settings.clip_grad)
         self._announce()
-        outputs = Outputs(self)
+        with chance.alone():
+            outputs = Outputs(self)
         status = "diverged"
         try:
             with stop_on_signals(self.state), self.display:
@@ -109,11 +119,15 @@ class Session:
                     self.game, self.optimizers, self.batches, self.state, goal=self.goal, plan=plan, hooks=outputs.hooks
                 )
                 status = "finished" if self.state.clock.progress >= 1.0 else "stopped"
-                outputs.save_last(status)
+                with chance.alone():
+                    outputs.save_last(status)
+        except distributed.LostProcess as error:
+            status = "stopped"
+            raise RunError(f"{error} Go on from the last checkpoint with: {self._go_on()}") from None
         finally:
             outputs.close(status)
         if status == "stopped":
-            self.display.say(f"Stopped and saved. Go on with: gansmith train --resume --out {self.run.root}")
+            self.display.say(f"Stopped and saved. Go on with: {self._go_on()}")
         else:
             self.display.say(
                 f"Done: {self.run.root}. Read report.md, look at samples/; draw more with: gansmith sample {self.run.root} --out grid.png"
@@ -134,13 +148,14 @@ class Session:
             if self.main:
                 found.write_config()
             return found
-        root = settings.out or run.new_folder(self.name, self.data.name)
+        root = distributed.from_first(lambda: settings.out or run.new_folder(self.name, self.data.name))
         facts = {
             "gansmith": __version__,
             "torch": str(torch.__version__),
             "device": str(self.device.torch_device),
             "precision": self.device.precision,
             "batch": self.batch,
+            "processes": self.processes,
             "data": self.data.facts(),
             "spec": run.spec_to_plain(self.data.spec),
         }
@@ -173,15 +188,29 @@ class Session:
                 f"A resumed run keeps its settings, but {config.flag(changed[0])} is {new[changed[0]]} and was {old[changed[0]]}. "
                 "Leave it out, or start a new run with another --out."
             )
+        before = found.facts.get("processes", 1)
+        if before != self.processes:
+            self._warn(
+                f"{found.root} was trained by {before} process(es) and goes on with {self.processes}: the same game, but sums are "
+                "rounded in another order, so it will not be the same bit for bit."
+            )
+            found.facts["processes"] = self.processes
+
+    def _warn(self, message: str) -> None:
+        if self.main:
+            self.display.warn(message)
+
+    def _go_on(self) -> str:
+        return f"gansmith train --resume --out {self.run.root}" + (f" --processes {self.processes}" if self.processes > 1 else "")
 
     def _restore(self) -> None:
         if not self.settings.resume:
             return
-        tree = checkpoint.load(self.run.checkpoints, self.display.warn)
+        tree = checkpoint.load(self.run.checkpoints, self._warn)
         if tree is None:
             if self.main:
                 self.run.rewind(0)
-            self.display.warn(f"{self.run.root} has no checkpoint yet: starting from the beginning.")
+            self._warn(f"{self.run.root} has no checkpoint yet: starting from the beginning.")
             return
         self.game.load_state_dict(tree["game"])
         self.average.game.load_state_dict(tree["average"])
@@ -189,6 +218,7 @@ class Session:
             engine.load_optimizer(optimizer, tree["optimizers"][player])
         self.state.load_state_dict(tree["state"])
         self.state.clock.progress = self.goal.progress(self.state.clock.images, self.state.seconds)
+        distributed.require_same("The checkpoint (images seen)", str(self.state.clock.images))
         if self.main:
             self.run.rewind(self.state.clock.images)
 
@@ -197,7 +227,7 @@ class Session:
             f"{player} {sum(p.numel() for p in self.game.player_parameters(player)):,}" for player in self.game.players
         )
         start = f"from {self.state.clock.images:,} images" if self.state.clock.images else "from scratch"
-        processes = f", {chance.process()[1]} processes" if chance.process()[1] > 1 else ""
+        processes = f", {self.processes} processes" if self.processes > 1 else ""
         self.display.say(f"{self.name} on {self.data.describe()}\nweights: {counts}; {self.device}{processes}; {start}; run: {self.run.root}")
 
     def tree(self) -> dict[str, Any]:
@@ -212,6 +242,14 @@ class Session:
     def info(self) -> dict[str, Any]:
         """What a model says of where it comes from."""
         return {"images": self.state.clock.images, "data": self.data.facts(), "seed": self.settings.seed}
+
+
+def check_divides(batch: int, accumulate: int, processes: int) -> None:
+    """Raise a GansmithError unless a batch splits evenly over processes, and over the parts of each."""
+    if batch % (accumulate * processes):
+        raise GansmithError(
+            f"--batch {batch} must be a multiple of the number of processes times --accumulate ({processes} x {accumulate})."
+        )
 
 
 def goal_of(settings: TrainSettings, batch: int) -> engine.Goal:

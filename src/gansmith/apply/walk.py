@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gansmith.apply.styles import Styles
 from gansmith.bundle import Model
-from gansmith.errors import GansmithError
 from gansmith.pictures import grid
 
 
@@ -49,18 +49,15 @@ def walk(
     """
     latents = model.latents(points * tiles, seed).cpu().unflatten(0, (points, tiles))  # [P, T, D]
     labels = model.labels(tiles, label)
-    game = model.game
     columns = max(1, round(tiles**0.5))
     if space == "w":
-        mapping = getattr(game, "styles", None)
-        if mapping is None:
-            raise GansmithError(f"A {model.family} model has no styles w; walk in z: --space z.")
+        styles = Styles(model)
+        device = model.game.device
         with torch.inference_mode():
-            each = [mapping(z.to(game.device), None if labels is None else labels.to(game.device), truncation) for z in latents]
-        path = loop(torch.stack(each).cpu(), frames)
-        for w in path:
-            with torch.inference_mode():
-                yield grid(game.synthesize(w.to(game.device)).float().cpu(), columns)  # type: ignore[operator]
+            chosen = None if labels is None else labels.to(device)
+            each = [styles.generator.styles(z.to(device), chosen, truncation) for z in latents]
+        for w in loop(torch.stack(each).cpu(), frames):
+            yield grid(styles.pictures(w.to(device)), columns)
         return
     for z in on_the_shell(loop(latents, frames)):
         yield grid(model.decode(z, labels, truncation), columns)

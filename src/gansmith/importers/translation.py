@@ -105,7 +105,9 @@ def cyclegan(ab: Tensors, ba: Tensors, partner: str) -> Imported:
     spec = _spec(256 if facts["blocks"] == 9 else 128, ab["model.1.weight"].shape[1], _last_outputs(cleaned))
     config: dict[str, object] = {"blocks": facts["blocks"], "width": facts["width"]}
     names = _prefixed("generator_ab", cleaned) | _prefixed("generator_ba", other)
-    return Imported("cyclegan", config, spec, names, notes=[*_notes(ab, cleaned), f"The way back was read from {partner}."])
+    return Imported(
+        "cyclegan", config, spec, names, notes=[*_notes(ab, cleaned), f"The way back was read from {partner}."]
+    )
 
 
 def unet(tensors: Tensors) -> Imported:
@@ -126,7 +128,7 @@ def unet(tensors: Tensors) -> Imported:
         config,
         _spec(2**depth, first.shape[1], outputs),
         _prefixed("generator", cleaned),
-        _notes(tensors, cleaned),
+        notes=_notes(tensors, cleaned),
     )
 
 
