@@ -13,7 +13,7 @@ demo: $(VENV)/.installed
 	$(BIN)/python -m gansmith.commands._open $$latest/digits.png
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check src tests benchmarks examples

@@ -168,7 +168,10 @@ def main() -> None:
             print(f"losses of the first step: plain {losses[0]}, gansmith {losses[1]}")
     medians = {name: statistics.median(t) for name, t in times.items()}
     for name, seconds in medians.items():
-        print(f"{name:<16} {1000 * seconds:8.0f} ms/step  {1 / seconds:6.2f} images/s  (min {1000 * min(times[name]):.0f})")
+        print(
+            f"{name:<16} {1000 * seconds:8.0f} ms/step  {1 / seconds:6.2f} images/s, "
+            f"fastest {1000 * min(times[name]):.0f} ms"
+        )
     print(f"gansmith is {medians['plain fp32 NCHW'] / medians['gansmith']:.2f}x as fast")
 
 

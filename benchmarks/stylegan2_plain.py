@@ -1,9 +1,9 @@
 """StyleGAN2's training step here against a plain loop written after the paper: images per second and memory.
 
-The plain loop is what one writes first: one set of weights per picture and a grouped convolution, resampling by inserting
-zeros, a generator pass for each player, Adam as it comes. It is fp32 and complete: both players, lazy R1 and path length,
-style mixing, the weight average. ``--strided`` gives it the transposed convolution for upsampling that the published
-code uses (the paper's text upsamples, then convolves).
+The plain loop is what one writes first: one set of weights per picture and a grouped convolution, resampling by
+inserting zeros, a generator pass for each player, Adam as it comes. It is fp32 and complete: both players, lazy R1 and
+path length, style mixing, the weight average. ``--strided`` gives it the transposed convolution for upsampling that the
+published code uses (the paper's text upsamples, then convolves).
 
     python benchmarks/stylegan2_plain.py --size 32 --batch 16 --rounds 3
 
@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import argparse
 import math
-import resource
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -145,7 +146,7 @@ class Discriminator(nn.Module):
         self.first = Conv(colours, channels[0], 1)
         self.blocks = nn.ModuleList(
             nn.ModuleList([Conv(i, i, 3), Conv(i, o, 3, down=True), Conv(i, o, 1, active=False, down=True)])
-            for i, o in zip(channels, channels[1:], strict=False)
+            for i, o in pairwise(channels)
         )
         c = channels[-1]
         self.conv, self.dense, self.logit = Conv(c + 1, c, 3), Dense(c * base**2, c, active=True), Dense(c, 1)
@@ -228,7 +229,8 @@ def our_step(size: int, batch: int, channels: int = 3, width: float = 1.0) -> Pa
     def main() -> None:
         play("discriminator_loss", "generator_loss")
         with torch.no_grad():
-            torch._foreach_lerp_(list(average.parameters()), list(game.generator.parameters()), 0.002)
+            for ours, theirs in zip(average.parameters(), game.generator.parameters(), strict=True):
+                ours.lerp_(theirs, 0.002)
 
     return {"main": main, "r1": lambda: play("r1_penalty"), "path": lambda: play("path_penalty")}
 
@@ -236,16 +238,16 @@ def our_step(size: int, batch: int, channels: int = 3, width: float = 1.0) -> Pa
 SHARE = {"main": 1.0, "r1": 1 / 16, "path": 1 / 4}
 
 
-def measure(sides: dict[str, Parts], rounds: int) -> dict[str, dict[str, float]]:
+def measure(sides: dict[str, Parts], rounds: int, clock: Callable[[], float]) -> dict[str, dict[str, float]]:
     """Median seconds of every part of every side, the sides taking turns; the first round is not counted."""
     seconds: dict[str, dict[str, list[float]]] = {side: {part: [] for part in SHARE} for side in sides}
     for round_ in range(rounds + 1):
         for part in SHARE:
             for side, parts in sides.items():
-                start = time.perf_counter()
+                start = clock()
                 parts[part]()
                 if round_:
-                    seconds[side][part].append(time.perf_counter() - start)
+                    seconds[side][part].append(clock() - start)
     return {side: {part: statistics.median(times) for part, times in parts.items()} for side, parts in seconds.items()}
 
 
@@ -262,6 +264,9 @@ def main() -> None:
     parser.add_argument("--width", type=float, default=1.0)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument(
+        "--cpu-time", action="store_true", help="with --threads 1: time of this process, on a busy machine"
+    )
     parser.add_argument("--strided", action="store_true", help="give the plain loop transposed convolutions")
     parser.add_argument("--only", choices=("plain", "gansmith"), help="run one side and print its peak memory in MB")
     args = parser.parse_args()
@@ -276,20 +281,25 @@ def main() -> None:
         for _ in range(2):
             for part in SHARE:
                 parts[part]()
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        # ru_maxrss of a child starts at its parent's; the kernel's own high-water mark does not
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+        print(int(status.split("VmHWM:")[1].split()[0]) / 1024)
         return
     options = [f"--{name}={getattr(args, name)}" for name in ("size", "batch", "width", "threads")]
     options += ["--strided"] if args.strided else []
-    times = measure({side: make() for side, make in makers.items()}, args.rounds)
+    times = measure(
+        {side: make() for side, make in makers.items()},
+        args.rounds,
+        time.process_time if args.cpu_time else time.perf_counter,
+    )
     rates = {}
     for side, parts in times.items():
         step = sum(SHARE[part] * value for part, value in parts.items())
         rates[side] = args.batch / step
         detail = ", ".join(f"{part} {value:.2f} s" for part, value in parts.items())
         print(f"{side:9s} {rates[side]:7.2f} images/s  ({detail})  peak {peak_memory(side, options):.0f} MB")
-    print(
-        f"{args.size} px, batch {args.batch}, {args.threads} threads: {rates['gansmith'] / rates['plain']:.2f} times as fast"
-    )
+    ratio = rates["gansmith"] / rates["plain"]
+    print(f"{args.size} px, batch {args.batch}, {args.threads} threads: {ratio:.2f} times as fast")
 
 
 if __name__ == "__main__":

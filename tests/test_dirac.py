@@ -54,7 +54,6 @@ def distance(game: Game, schedule: str, steps: int = 500) -> float:
     optimizers = engine.make_optimizers(game, torch.device("cpu"))
     turns = {turn.player: turn for turn in game.turns()}
     data = torch.zeros(1, 1, dtype=torch.float64)
-    frozen: dict[str, list[Tensor]] = {}
 
     def play(turn: Turn, clock: Clock) -> None:
         engine.play(game, optimizers[turn.player], turn, [Batch(data, clock=clock)], plan)

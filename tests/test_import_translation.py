@@ -29,9 +29,16 @@ class OriginalBlock(nn.Module):
     def __init__(self, c: int, norm: str, dropout: bool) -> None:
         super().__init__()
         bias = norm == "instance"
-        layers: list[nn.Module] = [nn.ReflectionPad2d(1), nn.Conv2d(c, c, 3, bias=bias), norm_layer(norm, c), nn.ReLU(True)]
+        layers: list[nn.Module] = [
+            nn.ReflectionPad2d(1),
+            nn.Conv2d(c, c, 3, bias=bias),
+            norm_layer(norm, c),
+            nn.ReLU(True),
+        ]
         layers += [nn.Dropout(0.5)] if dropout else []
-        self.conv_block = nn.Sequential(*layers, nn.ReflectionPad2d(1), nn.Conv2d(c, c, 3, bias=bias), norm_layer(norm, c))
+        self.conv_block = nn.Sequential(
+            *layers, nn.ReflectionPad2d(1), nn.Conv2d(c, c, 3, bias=bias), norm_layer(norm, c)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.conv_block(x)
@@ -58,12 +65,24 @@ class OriginalSkip(nn.Module):
         bias, self.outermost = norm == "instance", outermost
         if outermost:
             assert sub is not None
-            layers = [nn.Conv2d(3, inner, 4, 2, 1, bias=bias), sub, nn.ReLU(True), nn.ConvTranspose2d(2 * inner, outer, 4, 2, 1), nn.Tanh()]
+            layers = [
+                nn.Conv2d(3, inner, 4, 2, 1, bias=bias),
+                sub,
+                nn.ReLU(True),
+                nn.ConvTranspose2d(2 * inner, outer, 4, 2, 1),
+                nn.Tanh(),
+            ]
         else:
             down = [nn.LeakyReLU(0.2, True), nn.Conv2d(outer, inner, 4, 2, 1, bias=bias)]
             middle = [] if sub is None else [norm_layer(norm, inner), sub]
             width = inner if sub is None else 2 * inner
-            layers = [*down, *middle, nn.ReLU(True), nn.ConvTranspose2d(width, outer, 4, 2, 1, bias=bias), norm_layer(norm, outer)]
+            layers = [
+                *down,
+                *middle,
+                nn.ReLU(True),
+                nn.ConvTranspose2d(width, outer, 4, 2, 1, bias=bias),
+                norm_layer(norm, outer),
+            ]
         self.model = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -109,7 +128,14 @@ class OriginalRRDB:
 
 
 def rrdb_state(first: int) -> dict[str, Tensor]:
-    shapes = {"conv_first": (64, first), "conv_body": (64, 64), "conv_up1": (64, 64), "conv_up2": (64, 64), "conv_hr": (64, 64), "conv_last": (3, 64)}
+    shapes = {
+        "conv_first": (64, first),
+        "conv_body": (64, 64),
+        "conv_up1": (64, 64),
+        "conv_up2": (64, 64),
+        "conv_hr": (64, 64),
+        "conv_last": (3, 64),
+    }
     for b in range(23):
         for r in (1, 2, 3):
             for c in range(1, 6):
@@ -123,7 +149,14 @@ def rrdb_state(first: int) -> dict[str, Tensor]:
 
 
 def old_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    numbers = {"conv_first": "model.0", "conv_body": "model.1.sub.23", "conv_up1": "model.3", "conv_up2": "model.6", "conv_hr": "model.8", "conv_last": "model.10"}
+    numbers = {
+        "conv_first": "model.0",
+        "conv_body": "model.1.sub.23",
+        "conv_up1": "model.3",
+        "conv_up2": "model.6",
+        "conv_hr": "model.8",
+        "conv_last": "model.10",
+    }
 
     def old(name: str) -> str:
         if match := re.fullmatch(r"body\.(\d+)\.rdb(\d)\.conv(\d)\.(\w+)", name):
@@ -143,7 +176,8 @@ def built(path: Path) -> tuple[Any, Translation]:
     game = family(make(family.Config, imported.config, imported.family), imported.spec)
     missing, unexpected = game.load_state_dict(imported.tensors, strict=False)
     exported = tuple(f"{name}." for name in game.exports)
-    assert not unexpected and not [name for name in missing if name.startswith(exported)]
+    assert not unexpected
+    assert not [name for name in missing if name.startswith(exported)]
     assert isinstance(game, Translation)
     return imported, game.eval()  # type: ignore[return-value]
 
@@ -158,13 +192,17 @@ def randomised(network: nn.Module) -> nn.Module:
     return network.eval()
 
 
-@pytest.mark.parametrize(("blocks", "norm", "dropout"), [(9, "instance", False), (6, "batch", False), (6, "instance", True)])
+@pytest.mark.parametrize(
+    ("blocks", "norm", "dropout"), [(9, "instance", False), (6, "batch", False), (6, "instance", True)]
+)
 def test_resnet_generators(tmp_path: Path, blocks: int, norm: str, dropout: bool) -> None:
     torch.manual_seed(0)
     network = randomised(original_resnet(blocks, norm, dropout))
     torch.save({f"module.{n}": t for n, t in network.state_dict().items()}, tmp_path / "latest_net_G.pth")
     imported, game = built(tmp_path / "latest_net_G.pth")
-    assert imported.family == "pix2pix" and imported.config["blocks"] == blocks and imported.config["norm"] == norm
+    assert imported.family == "pix2pix"
+    assert imported.config["blocks"] == blocks
+    assert imported.config["norm"] == norm
     images = torch.rand(2, 3, 32, 40) * 2 - 1
     with torch.no_grad():
         assert (game.translate(images) - network(images)).abs().max() < 1e-5
@@ -174,10 +212,14 @@ def test_both_directions_of_a_cyclegan_and_old_statistics(tmp_path: Path) -> Non
     torch.manual_seed(0)
     networks = {side: original_resnet(6, "instance").eval() for side in "AB"}
     for side, network in networks.items():
-        state = dict(network.state_dict()) | {"model.2.running_mean": torch.rand(8), "model.10.conv_block.2.running_var": torch.rand(32)}
+        state = dict(network.state_dict()) | {
+            "model.2.running_mean": torch.rand(8),
+            "model.10.conv_block.2.running_var": torch.rand(32),
+        }
         torch.save(state, tmp_path / f"200_net_G_{side}.pth")
     imported, game = built(tmp_path / "200_net_G_A.pth")
-    assert imported.family == "cyclegan" and imported.spec.height == 128
+    assert imported.family == "cyclegan"
+    assert imported.spec.height == 128
     assert any("Left out 2" in note for note in imported.notes)
     images = torch.rand(1, 3, 32, 32) * 2 - 1
     with torch.no_grad():
@@ -191,18 +233,26 @@ def test_unets(tmp_path: Path, depth: int, norm: str) -> None:
     network = randomised(original_unet(depth, norm))
     torch.save(network.state_dict(), tmp_path / "g.pth")
     imported, game = built(tmp_path / "g.pth")
-    assert imported.spec.height == 2**depth and imported.config["norm"] == norm
+    assert imported.spec.height == 2**depth
+    assert imported.config["norm"] == norm
     images = torch.rand(1, 3, 2**depth, 2 ** (depth + 1)) * 2 - 1
     with torch.no_grad():
         assert (game.translate(images) - network(images.clone())).abs().max() < 1e-5
 
 
-@pytest.mark.parametrize(("scale", "naming", "key"), [(4, "new", "params_ema"), (2, "new", "params"), (4, "old", None), (4, "middle", None)])
+@pytest.mark.parametrize(
+    ("scale", "naming", "key"), [(4, "new", "params_ema"), (2, "new", "params"), (4, "old", None), (4, "middle", None)]
+)
 def test_rrdbnets(tmp_path: Path, scale: int, naming: str, key: str | None) -> None:
     state = rrdb_state(3 if scale == 4 else 12)
     stored = old_names(state) if naming == "old" else state
     if naming == "middle":
-        renames = ((r"body\.(\d+)\.rdb", r"RRDB_trunk.\1.RDB"), ("conv_body", "trunk_conv"), ("conv_up", "upconv"), ("conv_hr", "HRconv"))
+        renames = (
+            (r"body\.(\d+)\.rdb", r"RRDB_trunk.\1.RDB"),
+            ("conv_body", "trunk_conv"),
+            ("conv_up", "upconv"),
+            ("conv_hr", "HRconv"),
+        )
         stored = {}
         for name, tensor in state.items():
             for pattern, new in renames:
@@ -210,11 +260,12 @@ def test_rrdbnets(tmp_path: Path, scale: int, naming: str, key: str | None) -> N
             stored[name] = tensor
     torch.save({key: stored} if key else stored, tmp_path / "x.pth")
     imported, game = built(tmp_path / "x.pth")
-    assert imported.family == "upscale" and game.scale == scale
+    assert imported.family == "upscale"
+    assert game.scale == scale
     images = torch.rand(1, 3, 12, 10)
     with torch.no_grad():
         expected = OriginalRRDB(state, 4 // scale)(images)
-        found = (game.generator(images) if hasattr(game, "generator") else None)  # type: ignore[operator]
+        found = game.generator(images) if hasattr(game, "generator") else None  # type: ignore[operator]
         assert (found - expected).abs().max() < 1e-5 * max(1.0, expected.abs().max().item())
         assert (game.translate(images * 2 - 1) - (expected * 2 - 1).clamp(-1, 1)).abs().max() < 2e-5
 
@@ -238,7 +289,9 @@ def test_refusals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.save({"layer.weight": torch.zeros(3)}, "other.pth")
     with pytest.raises(ModelError, match="not known"):
         import_translation("other.pth")
-    torch.save({"model.0.weight": torch.zeros(64, 3, 4, 4), "model.11.weight": torch.zeros(1, 512, 4, 4)}, "latest_net_D.pth")
+    torch.save(
+        {"model.0.weight": torch.zeros(64, 3, 4, 4), "model.11.weight": torch.zeros(1, 512, 4, 4)}, "latest_net_D.pth"
+    )
     with pytest.raises(ModelError, match="discriminator"):
         import_translation("latest_net_D.pth")
     torch.save({"params": {k: v for k, v in rrdb_state(3).items() if "body.22" not in k}}, "short.pth")

@@ -279,7 +279,7 @@ def test_weights_are_never_executed(tmp_path):
         def __reduce__(self):
             return Path.touch, (tmp_path / "executed",)
 
-    (tmp_path / "evil.pth").write_bytes(pickle.dumps(Evil()))
+    (tmp_path / "evil.pth").write_bytes(pickle.dumps(Evil(), protocol=2))
     with pytest.raises(ModelError, match="not a readable file of weights"):
         features.build("inception", weights=tmp_path / "evil.pth")
     torch.save({"weights": Evil()}, tmp_path / "evil2.pth")

@@ -14,12 +14,13 @@ from gansmith.damage import luma
 from gansmith.errors import GansmithError
 from gansmith.game import Batch, Clock, ImageSpec
 from gansmith.gans import colorize, cyclegan, inpaint, pix2pix, sketch, upscale
+from gansmith.nn.conv3x3 import Conv3x3
+from gansmith.nn.norms import InstanceNorm
 from gansmith.nn.patchgan import PatchDiscriminator
 from gansmith.nn.pool import ImagePool
 from gansmith.nn.resnet_generator import ResnetGenerator
 from gansmith.nn.rrdb import RRDBNet
 from gansmith.nn.unet import UNet
-from gansmith.nn.winograd import Conv3x3
 
 SPEC = ImageSpec(32, 32, 3, other_channels=3)
 
@@ -61,12 +62,27 @@ def test_parameter_counts_are_the_papers() -> None:
 def test_layers_are_named_as_in_released_weights() -> None:
     with torch.device("meta"):
         names = set(ResnetGenerator(3, 3).state_dict())
-        assert {"model.1.weight", "model.10.conv_block.1.bias", "model.18.conv_block.5.weight", "model.26.bias"} <= names
+        assert {
+            "model.1.weight",
+            "model.10.conv_block.1.bias",
+            "model.18.conv_block.5.weight",
+            "model.26.bias",
+        } <= names
         assert not any("running" in name for name in names)
         names = set(UNet(3, 3).state_dict())
-        assert {"model.model.0.weight", "model.model.1.model.2.running_var", "model.model.1.model.3.model.1.weight"} <= names
+        assert {
+            "model.model.0.weight",
+            "model.model.1.model.2.running_var",
+            "model.model.1.model.3.model.1.weight",
+        } <= names
         names = set(RRDBNet().state_dict())
-        assert {"conv_first.weight", "body.22.rdb3.conv5.bias", "conv_body.weight", "conv_up2.bias", "conv_last.weight"} <= names
+        assert {
+            "conv_first.weight",
+            "body.22.rdb3.conv5.bias",
+            "conv_body.weight",
+            "conv_up2.bias",
+            "conv_last.weight",
+        } <= names
 
 
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (33, 47), (30, 70)])
@@ -90,11 +106,27 @@ def test_winograd_is_the_convolution_and_its_gradients() -> None:
         conv.train(mode)
         assert conv._faster(images) is mode
         made = conv(images)
-        gradients = torch.autograd.grad((made * torch.linspace(-1, 2, made.shape[3])).sum(), [images, conv.weight, conv.bias])
+        gradients = torch.autograd.grad(
+            (made * torch.linspace(-1, 2, made.shape[3])).sum(), [images, conv.weight, conv.bias]
+        )
         results.append((made, *gradients))
     for fast, exact in zip(*results, strict=True):
         assert fast.shape == exact.shape
         assert (fast - exact).abs().max() < 2e-5 * exact.abs().max()
+
+
+def test_instance_norm_in_channels_last_is_torchs_and_its_gradient() -> None:
+    torch.manual_seed(0)
+    images = (torch.randn(2, 8, 9, 7) * 3 + 1).to(memory_format=torch.channels_last).requires_grad_()
+    weight = torch.randn(2, 8, 9, 7)
+    for norm in (InstanceNorm(8).train(), nn.InstanceNorm2d(8)):
+        made = norm(images)
+        results = made, torch.autograd.grad((made * weight).sum(), images)[0]
+        if isinstance(norm, InstanceNorm):
+            assert made.is_contiguous(memory_format=torch.channels_last)
+            mine = results
+    for found, expected in zip(mine, results, strict=True):
+        assert (found - expected).abs().max() < 1e-5
 
 
 # --- the pool -----------------------------------------------------------------------------------------------------
@@ -141,7 +173,12 @@ class Double(nn.Module):
 
 
 def test_cyclegan_loss_is_the_papers() -> None:
-    networks = {"generator_ab": Double(2.0), "generator_ba": Double(0.25), "discriminator_a": Double(1.0), "discriminator_b": Double(3.0)}
+    networks = {
+        "generator_ab": Double(2.0),
+        "generator_ba": Double(0.25),
+        "discriminator_a": Double(1.0),
+        "discriminator_b": Double(3.0),
+    }
     game = cyclegan.CycleGAN(cyclegan.Config(pool=0), SPEC, networks)
     played = batch()
     a, b = played.images, played.other
@@ -172,7 +209,8 @@ def test_every_player_moves_in_its_own_turn_only(family: str) -> None:
     for turn in game.turns():
         before = copy.deepcopy(dict(game.named_parameters()))
         loss, logs = turn.loss(played)
-        assert torch.isfinite(loss) and loss.ndim == 0
+        assert torch.isfinite(loss)
+        assert loss.ndim == 0
         assert all(not value.requires_grad for value in logs.values())
         parameters = game.player_parameters(turn.player)
         optimizer = torch.optim.SGD(parameters, 0.1)
@@ -202,7 +240,8 @@ def test_previews_repeat_and_metrics_pictures_fit(family: str) -> None:
     with torch.no_grad():
         grids = [game.preview(batch(), 3) for _ in range(2)]
         assert torch.equal(grids[0].images, grids[1].images)
-        assert len(grids[0].images) % 3 == 0 and grids[0].images.shape[1:] == (3, 32, 32)
+        assert len(grids[0].images) % 3 == 0
+        assert grids[0].images.shape[1:] == (3, 32, 32)
         assert game.metrics_images(batch(), 3).shape == (2, 3, 32, 32)
     assert registry.name_of(type(game)) == family
 

@@ -11,10 +11,15 @@ from gansmith.version import __version__
 
 if TYPE_CHECKING:
     from gansmith.api import build, load, train
+    from gansmith.augmentation.api import augment
+    from gansmith.augmentation.dataset import MixedSampler, SyntheticDataset
     from gansmith.errors import GansmithError
     from gansmith.registry import families
 
 _WHERE = {
+    "MixedSampler": "gansmith.augmentation.dataset",
+    "SyntheticDataset": "gansmith.augmentation.dataset",
+    "augment": "gansmith.augmentation.api",
     "build": "gansmith.api",
     "load": "gansmith.api",
     "train": "gansmith.api",
@@ -22,7 +27,17 @@ _WHERE = {
     "GansmithError": "gansmith.errors",
 }
 
-__all__ = ["GansmithError", "__version__", "build", "families", "load", "train"]
+__all__ = [
+    "GansmithError",
+    "MixedSampler",
+    "SyntheticDataset",
+    "__version__",
+    "augment",
+    "build",
+    "families",
+    "load",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -40,7 +40,9 @@ def downscale(images: Tensor, factor: int) -> Tensor:
     """
     height, width = images.shape[2:]
     if height % factor or width % factor:
-        raise GansmithError(f"Pictures of {width}x{height} px cannot be made {factor} times smaller: choose a --size that is a multiple of {factor}.")
+        raise GansmithError(
+            f"Pictures of {width}x{height} px cannot be made {factor} times smaller: choose a --size that is a multiple of {factor}."
+        )
     small = interpolate(images.float(), size=(height // factor, width // factor), mode="bicubic", antialias=True)
     return round_to_bytes(small)
 
@@ -170,9 +172,16 @@ def edges(images: Tensor, kind: EdgeName = "mixed") -> Tensor:
         kind: ``canny`` thin lines of one strength, ``sobel`` lines as dark as the edge is strong, ``mixed`` one of the
             two with a random amount of detail for every picture, so that hand drawings of many kinds are understood.
     """
-    draws = chance.uniform(len(images), 2).tolist() if kind == "mixed" else [(0.0 if kind == "canny" else 1.0, 0.5)] * len(images)
+    draws = (
+        chance.uniform(len(images), 2).tolist()
+        if kind == "mixed"
+        else [(0.0 if kind == "canny" else 1.0, 0.5)] * len(images)
+    )
     greys = luma(images).float().add(1).div(2).clamp(0, 1).cpu().numpy()[:, 0]
-    drawn = [_edges(grey, "canny" if which < 0.5 else "sobel", detail) for grey, (which, detail) in zip(greys, draws, strict=True)]
+    drawn = [
+        _edges(grey, "canny" if which < 0.5 else "sobel", detail)
+        for grey, (which, detail) in zip(greys, draws, strict=True)
+    ]
     return torch.from_numpy(np.stack(drawn)[:, None]).to(images.device, images.dtype).mul(-2).add(1)
 
 
@@ -181,7 +190,8 @@ def _edges(grey: np.ndarray, kind: str, detail: float) -> np.ndarray:
 
     sigma = 0.6 + 0.8 * (1 - detail)
     if kind == "canny":
-        return feature.canny(grey, sigma=sigma, low_threshold=0.04, high_threshold=0.12, mode="reflect").astype(np.float32)
+        return feature.canny(grey, sigma=sigma, low_threshold=0.04, high_threshold=0.12, mode="reflect").astype(
+            np.float32
+        )
     strength = filters.sobel(filters.gaussian(grey, sigma))
     return np.clip(strength * (3 + 6 * detail), 0, 1).astype(np.float32)
-

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from gansmith import chance
+from gansmith import distributed
 from gansmith.errors import GansmithError
 
 PRECISIONS = ("auto", "fp32", "bf16")
@@ -43,10 +43,10 @@ def resolve(device: str = "auto", precision: str = "auto") -> Device:
     """
     if precision not in PRECISIONS:
         raise GansmithError(f"--precision is one of {', '.join(PRECISIONS)}, not '{precision}'.")
-    join_processes(device)
     chosen = _device(device)
+    distributed.join(chosen)
     if precision == "auto":
-        precision = "bf16" if _bf16_is_faster(chosen.type) else "fp32"
+        precision = distributed.from_first(lambda: "bf16" if _bf16_is_faster(chosen.type) else "fp32")
     elif precision == "bf16" and chosen.type == "cuda" and not torch.cuda.is_bf16_supported():
         raise GansmithError("This GPU does not compute in bf16. Use --precision fp32.")
     if chosen.type == "cuda":
@@ -55,32 +55,20 @@ def resolve(device: str = "auto", precision: str = "auto") -> Device:
     return Device(chosen, precision)
 
 
-def join_processes(device: str = "auto") -> None:
-    """Find the other processes when started by ``accelerate launch`` or ``torchrun``; otherwise do nothing."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        from accelerate import PartialState
-
-        state = PartialState(cpu=device == "cpu")
-        if state.num_processes != int(os.environ["WORLD_SIZE"]):
-            raise GansmithError(
-                f"{os.environ['WORLD_SIZE']} processes were started but {state.num_processes} found each other. "
-                "Start them with torchrun --nproc-per-node N -m gansmith train ..."
-            )
-        chance.set_process(state.process_index, state.num_processes)
-
-
-def leave_processes() -> None:
-    """Say goodbye to the other processes: without it some backends abort at exit."""
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
-        chance.set_process(0, 1)
-
-
 def _device(name: str) -> torch.device:
-    if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    if name == "cuda" or (name == "auto" and torch.cuda.is_available()):
+        index = int(os.environ.get("LOCAL_RANK", "0"))
+        if several and index >= torch.cuda.device_count() > 0:
+            raise GansmithError(
+                f"There are {torch.cuda.device_count()} GPUs here, and process {index + 1} has none. Start at most one process per GPU, "
+                "or train with --device cpu."
+            )
+        if several and torch.cuda.is_available():
+            torch.cuda.set_device(index)
+        name = f"cuda:{index}"
+    elif name == "auto":
+        return torch.device("mps" if torch.backends.mps.is_available() and not several else "cpu")
     try:
         device = torch.device(name)
         torch.empty(1, device=device)

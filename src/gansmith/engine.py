@@ -10,8 +10,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from gansmith import chance
+from gansmith import chance, distributed
 from gansmith.devices import Device
+from gansmith.errors import GansmithError, RunError
 from gansmith.game import Batch, Clock, Game, Logs, Optimizer, Turn
 
 
@@ -125,12 +126,13 @@ def train(
     plan: Plan,
     hooks: Iterable[Hook] = (),
 ) -> None:
-    """Play turns until the goal is reached or ``state.stop`` is set."""
+    """Play turns until the goal is reached or ``state.stop`` is set, in any process."""
     hooks = tuple(hooks)
     turns = game.turns()
     game.train()
     last = time.monotonic()
-    while state.clock.progress < 1.0 and not state.stop:
+    stopped = agree(state)
+    while state.clock.progress < 1.0 and not stopped:
         size = batches.world_size
         images = state.clock.images + size
         state.clock = Clock(images, state.clock.step + 1, goal.progress(images, state.seconds))
@@ -139,8 +141,32 @@ def train(
         now = time.monotonic()
         state.seconds += now - last
         last = now
-        for hook in hooks:
-            hook(game, state, logs)
+        failure = None
+        try:
+            with chance.alone():  # hooks of the first process must not wait for the others
+                for hook in hooks:
+                    hook(game, state, logs)
+        except GansmithError as error:
+            failure = error
+        stopped = agree(state, failure)
+
+
+def agree(state: State, failure: GansmithError | None = None) -> bool:
+    """Whether to stop now: what one process wants or suffers holds for all, and the first one's watch is the watch.
+
+    Raises:
+        GansmithError: the failure of this process, or of another.
+    """
+    rank, world = chance.process()
+    if world > 1:
+        mine = [state.seconds if rank == 0 else 0.0, float(state.stop), float(failure is not None)]
+        state.seconds, stop, failed = distributed.all_reduce_(torch.tensor(mine, dtype=torch.float64)).tolist()
+        state.stop = stop > 0
+        if failed and failure is None:
+            raise RunError("Another process of this run stopped with an error; it says why.")
+    if failure is not None:
+        raise failure
+    return state.stop
 
 
 def step(
@@ -170,6 +196,8 @@ def step(
 
 def split(batch: Batch, count: int, clock: Clock) -> list[Batch]:
     """A batch as ``count`` batches, each knowing the clock."""
+    if count == 1:
+        return [Batch(batch.images, batch.labels, batch.other, clock, batch.world_size)]
 
     def part(tensor: Tensor | None, index: int) -> Tensor | None:
         return None if tensor is None else tensor.tensor_split(count)[index]
@@ -185,9 +213,10 @@ def play(game: Game, optimizer: torch.optim.Optimizer, turn: Turn, parts: Sequen
 
     Gradients go to the turn's player alone, whatever else the loss runs through.
     """
-    parameters = game.player_parameters(turn.player)
+    parameters: list[nn.Parameter] = optimizer.param_groups[0]["params"]  # the player's, as a list made once
     _set(optimizer, game.optimizer(turn.player, parts[0].clock))
-    optimizer.zero_grad(set_to_none=True)
+    for parameter in parameters:
+        parameter.grad = None
     losses: list[Tensor] = []
     part_logs: list[Logs] = []
     for part in parts:
@@ -196,12 +225,12 @@ def play(game: Game, optimizer: torch.optim.Optimizer, turn: Turn, parts: Sequen
         (loss / len(parts) if len(parts) > 1 else loss).backward(inputs=parameters)
         losses.append(loss.detach())
         part_logs.append(logged)
-    average_gradients(parameters)
+    logs = _mean_logs(part_logs)
+    logs[f"loss/{turn.player}" if turn.every == 1 else f"loss/{turn.player}/{turn.loss.__name__}"] = torch.stack(losses).mean()
+    logs = average_over_processes(parameters, logs)
     if plan.clip_grad:
         nn.utils.clip_grad_norm_(parameters, plan.clip_grad)
     optimizer.step()
-    logs = _mean_logs(part_logs)
-    logs[f"loss/{turn.player}" if turn.every == 1 else f"loss/{turn.player}/{turn.loss.__name__}"] = torch.stack(losses).mean()
     if turn.after is not None:
         turn.after(parts[0], logs)
     return logs
@@ -213,24 +242,24 @@ def _mean_logs(parts: list[Logs]) -> Logs:
     return {name: torch.stack([logs[name] for logs in parts]).mean() for name in parts[0]}
 
 
-def average_gradients(parameters: Sequence[nn.Parameter]) -> None:
-    """Average gradients over processes, in one message.
+def average_over_processes(parameters: Sequence[nn.Parameter], logs: Logs) -> Logs:
+    """Average gradients and logs over processes, in one message.
 
-    Losses are means over their own pictures, so this equals the gradient of one process with the whole batch.
+    Losses are means over their own pictures, so this equals the gradient of one process with the whole batch. A weight
+    that the loss reached in no process keeps having no gradient.
     """
-    if chance.process()[1] == 1:
-        return
-    for parameter in parameters:
-        if parameter.grad is None:  # the same layers must take part in every process's message
-            parameter.grad = torch.zeros_like(parameter)
-    flat = torch.cat([p.grad.flatten() for p in parameters if p.grad is not None])
-    torch.distributed.all_reduce(flat)
-    flat /= chance.process()[1]
-    offset = 0
-    for parameter in parameters:
-        assert parameter.grad is not None
-        size = parameter.numel()
-        parameter.grad.copy_(flat[offset : offset + size].view_as(parameter))
-        offset += size
-
-
+    world = chance.process()[1]
+    if world == 1:
+        return logs
+    grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+    reached = torch.tensor([float(p.grad is not None) for p in parameters], device=grads[0].device)
+    values = torch.stack([value.detach().float().to(reached.device) for value in logs.values()])
+    flat = torch.cat([*(g.reshape(-1) for g in grads), reached, values])
+    flat = distributed.all_reduce_(flat).div_(world)
+    *averaged, reached, values = flat.split([*(g.numel() for g in grads), len(reached), len(values)])
+    for i, (parameter, grad) in enumerate(zip(parameters, averaged, strict=True)):
+        if parameter.grad is None and reached[i] > 0:
+            parameter.grad = torch.empty_like(parameter)
+        if parameter.grad is not None:
+            parameter.grad.copy_(grad.view_as(parameter))
+    return dict(zip(logs, values.unbind(), strict=True))

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from gansmith import chance
+from gansmith import chance, distributed
 from gansmith.errors import GansmithError
 from gansmith.game import Batch, Clock, Game, Grid, ImageSpec, Logs, Optimizer, Turn
 from gansmith.nn.losses import ADVERSARIAL, AdversarialName
@@ -155,11 +156,17 @@ class Generation(Game):
             images = images[: n - n % self.config.pack].reshape(-1, channels * self.config.pack, *rest)
         return self.discriminator(images, labels).flatten()
 
+    @cached_property
+    def judges_across_batch(self) -> bool:
+        """Whether the discriminator's logit of a picture depends on the others beside it."""
+        return any(isinstance(m, _BatchNorm) or getattr(m, "mixes_samples", False) for m in self.discriminator.modules())
+
     def judge_both(self, real: Tensor, fake: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
         """Logits of real and of fake pictures: in one pass, unless the discriminator looks across its batch."""
-        if any(isinstance(m, _BatchNorm) or getattr(m, "mixes_samples", False) for m in self.discriminator.modules()):
+        if self.judges_across_batch:
             return self.judge(real, labels), self.judge(fake, labels)
-        both = self.judge(torch.cat([real, fake.to(real.dtype)]), None if labels is None else labels.repeat(2))
+        with chance.stacked(2):
+            both = self.judge(torch.cat([real, fake.to(real.dtype)]), None if labels is None else labels.repeat(2))
         real_logits, fake_logits = both.chunk(2)
         return real_logits, fake_logits
 
@@ -233,7 +240,7 @@ def judgement_logs(real_logits: Tensor, fake_logits: Tensor, *, relative: bool =
     """
     real, fake = real_logits.detach().float(), fake_logits.detach().float()
     mean_real, mean_fake = real.mean(), fake.mean()
-    zero = (mean_real + mean_fake) / 2 if relative else torch.zeros_like(mean_real)
+    zero = distributed.mean((mean_real + mean_fake) / 2) if relative else torch.zeros_like(mean_real)
     signs = {"sign_real": (real - zero).sign().mean(), "sign_fake": (fake - zero).sign().mean()}
     return {"real": mean_real, "fake": mean_fake, **signs}
 

@@ -180,7 +180,10 @@ class Paired(Translation):
         repair: which classical method is its floor in an evaluation.
     """
 
-    players: ClassVar[Mapping[str, tuple[str, ...]]] = {"generator": ("generator",), "discriminator": ("discriminator",)}
+    players: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "generator": ("generator",),
+        "discriminator": ("discriminator",),
+    }
     exports = ("generator",)
     repair: ClassVar[Literal["upscale", "inpaint", "colour", "translate"]] = "translate"
     generator: nn.Module

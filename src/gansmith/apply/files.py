@@ -98,7 +98,9 @@ def find_pictures(specs: Sequence[str], out: Path | None = None) -> list[Item]:
             raise DataError(f"There is no picture, folder or zip '{spec}'.")
         found = [item for match in matches for item in _items(match, len(matches) == 1, out)]
         if not found:
-            raise DataError(f"'{spec}' has no pictures. JPEG, PNG, WebP, BMP, TIFF and GIF files are read, in sub-folders too.")
+            raise DataError(
+                f"'{spec}' has no pictures. JPEG, PNG, WebP, BMP, TIFF and GIF files are read, in sub-folders too."
+            )
         items += found
     return items
 
@@ -192,7 +194,12 @@ def _apply(game: Translation, item: Item, target: Path, out: Path, options: Opti
     orientation = exif.get(_ORIENTATION, 1)
     if orientation in _UPRIGHT_TO_STORED:  # the file turns its pixels; the result does the same
         result = result.transpose(_UPRIGHT_TO_STORED[orientation])
-    _write(result, target, "JPEG" if kind == "MPO" else "BMP" if kind == "DIB" else kind, _metadata(kind, info, exif, result))
+    _write(
+        result,
+        target,
+        "JPEG" if kind == "MPO" else "BMP" if kind == "DIB" else kind,
+        _metadata(kind, info, exif, result),
+    )
 
 
 def network_input(game: Translation, upright: Image.Image) -> np.ndarray:
@@ -237,11 +244,15 @@ def mask_for(game: Translation, item: Item, size: tuple[int, int], options: Opti
         with open_file(lambda: open(path, "rb")) as file:
             drawn = read_picture(file).convert("L")
         if drawn.size != size:
-            raise GansmithError(f"the mask is {drawn.width}x{drawn.height} and the picture {size[0]}x{size[1]}; they must be the same size")
+            raise GansmithError(
+                f"the mask is {drawn.width}x{drawn.height} and the picture {size[0]}x{size[1]}; they must be the same size"
+            )
         mask |= np.asarray(drawn) > 127
     for x, y, width, height in options.boxes:
         if x < 0 or y < 0 or width < 1 or height < 1 or x + width > size[0] or y + height > size[1]:
-            raise GansmithError(f"the box {x},{y},{width},{height} does not lie in the picture of {size[0]}x{size[1]} px")
+            raise GansmithError(
+                f"the box {x},{y},{width},{height} does not lie in the picture of {size[0]}x{size[1]} px"
+            )
         mask[y : y + height, x : x + width] = True
     if options.mask is None and not options.boxes:
         raise GansmithError("this model fills holes: give --mask PICTURE (white where to fill) or --box x,y,w,h")
@@ -254,13 +265,14 @@ def comparison(before: Image.Image, after: Image.Image, mask: np.ndarray | None 
     """Before and after side by side, each at most 1024 px; the hole is grey in the first."""
     scale = min(1.0, _STRIP / max(after.size))
     size = max(1, round(after.width * scale)), max(1, round(after.height * scale))
+    if mask is not None:
+        before = before.convert("RGBA")
+        before.paste((128, 128, 128, 255), (0, 0), Image.fromarray(mask.astype(np.uint8) * 255))
     sides = []
-    for image in (before, after):
+    for image in (before, after):  # made small first, for the result may be enormous
+        image = image.resize(size, Image.Resampling.BICUBIC) if image.size != size else image
         image = image.convert("RGBA")
-        flat = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-        if mask is not None and image.size == before.size and not sides:
-            flat.paste((128, 128, 128), (0, 0), Image.fromarray(mask.astype(np.uint8) * 255))
-        sides.append(flat.resize(size, Image.Resampling.BICUBIC) if flat.size != size else flat)
+        sides.append(Image.alpha_composite(Image.new("RGBA", size, "white"), image).convert("RGB"))
     strip = Image.new("RGB", (2 * size[0] + 8, size[1]), "white")
     strip.paste(sides[0], (0, 0))
     strip.paste(sides[1], (size[0] + 8, 0))

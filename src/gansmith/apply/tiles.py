@@ -1,8 +1,8 @@
 """A picture of any size through a network, in tiles whose seams cannot be seen and with memory that does not grow.
 
 Tiles overlap; the outer quarter of an overlap is context only and the middle half blends one tile into the next.
-Networks with instance norm see the statistics of the whole picture in every tile. They are taken from the whole picture where
-it is small. Where it is not, windows spread over it give a first guess, and passes over the tiles correct it.
+Networks with instance norm see the statistics of the whole picture in every tile. They are taken once,
+from the whole picture up to two megapixels and from windows spread over it beyond.
 """
 
 from __future__ import annotations
@@ -21,11 +21,8 @@ from gansmith.errors import GansmithError
 from gansmith.nn.norms import forget_statistics, instance_norms, statistics_mode
 from gansmith.translation import Translation
 
-STATISTICS_PIXELS = 1 << 20
-"""A first guess of instance-norm statistics is taken from this many pixels; it is exact for pictures with no more."""
-REFINED_PIXELS = 1 << 23
-"""Passes that correct the guess look at tiles of this many pixels in all."""
-REFINEMENTS = 2
+STATISTICS_PIXELS = 1 << 21
+"""Instance-norm statistics are taken from this many pixels at most, which takes about 2 GB for a generator of width 64."""
 _WINDOW = 128
 
 Progress = Callable[[int, int], None]
@@ -101,7 +98,9 @@ def translate_picture(
     if game.takes_mask and mask is None:
         raise GansmithError("This model fills holes: give --mask PICTURE (white where to fill) or --box x,y,w,h.")
     if mask is not None and mask.shape != pixels.shape[:2]:
-        raise GansmithError(f"The mask is {mask.shape[1]}x{mask.shape[0]} and the picture {pixels.shape[1]}x{pixels.shape[0]}; they must be the same size.")
+        raise GansmithError(
+            f"The mask is {mask.shape[1]}x{mask.shape[0]} and the picture {pixels.shape[1]}x{pixels.shape[0]}; they must be the same size."
+        )
     overview_size = game.overview_size
     if overview_size and min(pixels.shape[:2]) > overview_size and not tile:
         return _by_overview(game, pixels, overview_size, progress)
@@ -115,19 +114,10 @@ def translate_picture(
         progress(1, 1)
         return _kept(to_uint8(result)[0].permute(1, 2, 0).numpy(), pixels, mask)
     try:
-        if not instance_norms(game):
+        if instance_norms(game):
+            _take_statistics(game, pixels, direction)
+        with statistics_mode(game, "held"):
             made = _blend(game, pixels, direction, mask, rows, columns, progress)
-        else:
-            refinements = _take_statistics(game, pixels, direction)
-            count = len(rows) * len(columns)
-            every = max(1, round(pixels.shape[0] * pixels.shape[1] / REFINED_PIXELS))
-            measured = -(-count // every)
-            total = refinements * measured + count
-            for number in range(refinements):
-                _refine(game, pixels, direction, rows, columns, every, lambda d, _, n=number: progress(n * measured + d, total))
-            with statistics_mode(game, "held"):
-                shown = lambda done, _: progress(refinements * measured + done, total)
-                made = _blend(game, pixels, direction, mask, rows, columns, shown)
         return _kept(made, pixels, mask)
     finally:
         forget_statistics(game)
@@ -165,7 +155,11 @@ def _blend(
         for j, column in enumerate(columns):
             piece = pixels[row.start : row.stop, column.start : column.stop]
             hole = None if mask is None else mask[row.start : row.stop, column.start : column.stop]
-            made = _tensor(piece, torch.device("cpu")) if hole is not None and not hole.any() else _run(game, piece, direction, hole)
+            made = (
+                _tensor(piece, torch.device("cpu"))
+                if hole is not None and not hole.any()
+                else _run(game, piece, direction, hole)
+            )
             if output is None:
                 output = np.empty((height * scale, width * scale, made.shape[1]), np.uint8)
                 strip = torch.zeros(made.shape[1], 0, width * scale)
@@ -183,48 +177,21 @@ def _blend(
     return output
 
 
-def _take_statistics(game: Translation, pixels: np.ndarray, direction: str) -> int:
-    """Run once in ``pool`` mode, for the instance norms to remember statistics; returns how often to refine them."""
+def _take_statistics(game: Translation, pixels: np.ndarray, direction: str) -> None:
+    """Run once in ``pool`` mode, for the instance norms to remember the statistics of the whole picture."""
     height, width = pixels.shape[:2]
-    if height * width <= STATISTICS_PIXELS:
-        with statistics_mode(game, "pool"):
-            _run(game, pixels, direction, None)
-        return 0
-    side = min(_WINDOW, height, width) // game.alignment * game.alignment
-    count = STATISTICS_PIXELS // side**2
-    across = max(1, min(count, round(math.sqrt(count * width / height))))
-    down = max(1, count // across)
-    tops = np.linspace(0, height - side, down).astype(int) // game.alignment * game.alignment
-    lefts = np.linspace(0, width - side, across).astype(int) // game.alignment * game.alignment
-    windows = [_tensor(pixels[t : t + side, x : x + side], game.device) for t in tops for x in lefts]
     with statistics_mode(game, "pool"):
+        if height * width <= STATISTICS_PIXELS:
+            _run(game, pixels, direction, None)
+            return
+        side = min(_WINDOW, height, width) // game.alignment * game.alignment
+        count = STATISTICS_PIXELS // side**2
+        across = max(1, min(count, round(math.sqrt(count * width / height))))
+        down = max(1, count // across)
+        tops = np.linspace(0, height - side, down).astype(int) // game.alignment * game.alignment
+        lefts = np.linspace(0, width - side, across).astype(int) // game.alignment * game.alignment
+        windows = [_tensor(pixels[t : t + side, x : x + side], game.device) for t in tops for x in lefts]
         game.translate(torch.cat(windows), direction=direction)
-    return REFINEMENTS
-
-
-def _refine(
-    game: Translation, pixels: np.ndarray, direction: str, rows: list[Span], columns: list[Span], every: int, progress: Progress
-) -> None:
-    """One pass over every k-th tile that measures, layer by layer, the statistics of the whole picture."""
-    norms = instance_norms(game)
-    tiles = [(i, j) for i in range(len(rows)) for j in range(len(columns))][::every]
-    with statistics_mode(game, "refine"):
-        for number, (i, j) in enumerate(tiles):
-            core = (*_core(rows, i), *_core(columns, j))
-            for norm in norms:
-                norm.core = core
-            row, column = rows[i], columns[j]
-            _run(game, pixels[row.start : row.stop, column.start : column.stop], direction, None)
-            progress(number + 1, len(tiles))
-
-
-def _core(axis: list[Span], i: int) -> tuple[float, float]:
-    """Where a tile's own part begins and ends, as shares of the tile: the middles of its overlaps."""
-    span = axis[i]
-    begin = span.start if i == 0 else (axis[i - 1].stop + span.start) / 2
-    end = span.stop if i == len(axis) - 1 else (span.stop + axis[i + 1].start) / 2
-    size = span.stop - span.start
-    return (begin - span.start) / size, (end - span.start) / size
 
 
 def _by_overview(game: Translation, pixels: np.ndarray, size: int, progress: Progress) -> np.ndarray:

@@ -1,10 +1,11 @@
-"""Check pictures before training on them: counts, sizes, classes, duplicates, broken files."""
+"""Check pictures before training on them (check), or pack large sets into tars that stream (pack)."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="gansmith data", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     add_check(commands)
+    add_pack(commands)
     arguments = parser.parse_args(argv)
     return arguments.run(arguments)
 
@@ -57,6 +59,44 @@ def _check(arguments: argparse.Namespace) -> int:
     else:
         _show(report)
     return 0 if report.usable else 1
+
+
+def add_pack(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare ``gansmith data pack``."""
+    packing = commands.add_parser(
+        "pack",
+        help="write pictures into tars that stream well",
+        description="Write pictures into WebDataset tars with an index, shuffled and verified, for sets that do not fit into "
+        "memory or lie on the net. Train on them with --data FOLDER, or --data 'shards:https://.../{000000..000127}.tar'.",
+        epilog="Exit code 0 if all pictures were packed, 1 if some were broken and left out, 2 if nothing was.",
+    )
+    packing.add_argument("spec", help="folder, zip, .npz, or anything else that --data takes")
+    packing.add_argument("--out", required=True, type=Path, help="folder for the tars; must be empty or new")
+    packing.add_argument("--per-shard", type=int, default=1000, help="pictures per tar (default 1000)")
+    packing.add_argument("--size", type=int, help="resize and cut to this many pixels; by default files keep their bytes")
+    packing.set_defaults(run=_pack)
+
+
+def _pack(arguments: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from gansmith.data.pack import pack
+
+    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("Packing", total=None)
+        packed = pack(
+            arguments.spec,
+            arguments.out,
+            per_shard=arguments.per_shard,
+            size=arguments.size,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    for file, reason in packed.broken:
+        print(f"left out: {file}: {reason}", file=sys.stderr)
+    megabytes = packed.bytes / (1 << 20)
+    print(f"{packed.pictures:,} pictures in {packed.shards:,} tars ({megabytes:,.1f} MB), verified: {packed.folder}")
+    return 1 if packed.broken else 0
 
 
 def _show(report: Report) -> None:

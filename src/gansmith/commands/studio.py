@@ -65,7 +65,7 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def listen(host: str, port: int):  # noqa: ANN201 - a bound socket
+def listen(host: str, port: int):
     """Bind the port, or say why it cannot be."""
     import socket
 

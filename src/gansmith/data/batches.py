@@ -6,6 +6,7 @@ batch, so any number of processes sees the same pictures in the same order.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -43,6 +44,12 @@ class Order:
         return self._epochs[epoch]
 
 
+def order_of(pictures: Any, seed: int, batch: int) -> Callable[[int, int], np.ndarray]:
+    """The order in which pictures are drawn: their own where it matters where they lie, else a plain shuffle."""
+    own = pictures.order(seed, batch) if hasattr(pictures, "order") else None
+    return own or Order(len(pictures), seed)
+
+
 def to_float(images: Tensor, device: torch.device | str = "cpu") -> Tensor:
     """uint8 0..255 -> float32 in [-1, 1], on the device."""
     return images.to(device, non_blocking=True).to(torch.float32).mul_(1 / 127.5).sub_(1)
@@ -78,9 +85,8 @@ class Batches:
         self.device, self.flip, self.crop, self.channels_last = device, flip, crop, channels_last
         self.sides = [source.a, source.b] if hasattr(source, "a") else [source]
         aligned = getattr(source, "aligned", True)
-        self.orders = [
-            Order(len(side), seed if aligned else chance.derive(seed, "side", i)) for i, side in enumerate(self.sides)
-        ]
+        seeds = [seed if aligned else chance.derive(seed, "side", i) for i in range(len(self.sides))]
+        self.orders = [order_of(side, number, batch) for side, number in zip(self.sides, seeds, strict=True)]
         streams = any(getattr(side, "streams", False) for side in self.sides)
         self._pool = ThreadPoolExecutor(1, "gansmith-batches") if streams else None
         self._next: tuple[int, Future[Batch]] | None = None
@@ -101,13 +107,13 @@ class Batches:
         rank, world = chance.process()
         count = self.world_size // world
         start = drawn + rank * count
-        random = np.random.Generator(np.random.Philox(chance.derive(self.seed, "batch", start)))
+        random = np.random.Generator(np.random.Philox(chance.derive(self.seed, "batch", drawn)))
         images, labels, other = None, None, None
         aligned = getattr(self.source, "aligned", True)
         for i, (side, order) in enumerate(zip(self.sides, self.orders, strict=True)):
             pixels, side_labels = side.fetch(order(start, count))
             if i == 0 or not aligned:  # aligned sides are cut and mirrored alike
-                choice = random.random((count, 3))
+                choice = random.random((self.world_size, 3))[rank * count :][:count]
             tensor = self._finish(pixels, choice)
             if i == 0:
                 images, labels = tensor, side_labels
@@ -143,7 +149,7 @@ class CropBatches(Batches):
         rank, world = chance.process()
         count = self.world_size // world
         start = drawn + rank * count
-        random = np.random.Generator(np.random.Philox(chance.derive(self.seed, "batch", start)))
-        choice = random.random((count, 3))
+        random = np.random.Generator(np.random.Philox(chance.derive(self.seed, "batch", drawn)))
+        choice = random.random((self.world_size, 3))[rank * count :][:count]
         pixels = self.source.crops(self.orders[0](start, count), self.size, choice[:, :2])
         return Batch(self._finish(pixels, choice), world_size=self.world_size)

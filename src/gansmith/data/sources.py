@@ -15,6 +15,7 @@ from gansmith.data.arrays import ArraySource
 from gansmith.data.decode import Progress, in_parallel
 from gansmith.data.files import Source
 from gansmith.data.planning import Plan, checked_size, default_memory_limit, make_plan, refuse_many_broken, survey
+from gansmith.data.shards import ShardOrder, ShardSource
 from gansmith.data.specs import open_source
 from gansmith.game import ImageSpec
 
@@ -160,6 +161,16 @@ class StreamedPictures(Pictures):
 
     def __len__(self) -> int:
         return len(self.source)
+
+    @property
+    def sharded(self) -> bool:
+        """Whether the pictures lie in tars, to be read one after the other."""
+        return isinstance(self.source, ShardSource)
+
+    def order(self, seed: int, batch: int) -> Callable[[int, int], np.ndarray] | None:
+        """An order that suits where the pictures lie, or None where any does."""
+        source = self.source
+        return ShardOrder(source.shard_of, seed, batch, files=source.files) if isinstance(source, ShardSource) else None
 
     def fetch(self, indices: np.ndarray) -> tuple[Tensor, Tensor | None]:
         out = torch.empty(len(indices), *self.spec.shape, dtype=torch.uint8)

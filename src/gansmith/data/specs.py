@@ -13,10 +13,11 @@ from gansmith.data import standard
 from gansmith.data.arrays import ArraySource, idx_files, is_idx, open_idx, open_npz
 from gansmith.data.decode import EXTENSIONS
 from gansmith.data.files import Source, open_folder, open_single, open_zip
+from gansmith.data.shards import INDEX, open_shards
 from gansmith.errors import DataError
 
 _SLICE = re.compile(r"^(?P<rest>.+)\[(?P<start>-?\d*%?):(?P<stop>-?\d*%?)(?::(?P<step>\d*))?\]$", re.DOTALL)
-_KINDS = "a folder, a zip, an .npz file, IDX files, hf:NAME, or a standard set"
+_KINDS = "a folder, a zip, an .npz file, IDX files, shards:TARS, hf:NAME, or a standard set"
 
 
 def open_source(spec: str) -> Source:
@@ -72,11 +73,15 @@ def _open(spec: str) -> Source:
         from gansmith.data.hub import open_hub
 
         return open_hub(spec.removeprefix("hf:"))
+    if spec.startswith("shards:"):
+        return open_shards(spec.removeprefix("shards:"))
     name, _, split = spec.partition(":")
     if name in standard.NAMES:
         return standard.open_standard(name, split)
     path = Path(spec).expanduser()
     if path.is_dir():
+        if (path / INDEX).is_file():
+            return open_shards(str(path))
         return _open_idx_folder(path, "") or open_folder(path)
     if path.is_file():
         return _open_file(path)

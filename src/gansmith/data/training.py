@@ -95,7 +95,8 @@ class TrainingData:
     def keep_some_from_training(self, share: float) -> None:
         """Hold out a share of the pictures, the same ones for every seed: at most 256, and none where it makes fewer than 16."""
         count = min(256, int(share * len(self)))
-        if count >= 16 and not self.windows and not hasattr(self.source, "a"):
+        sharded = getattr(self.source, "sharded", False)  # pictures drawn here and there would need every tar
+        if count >= 16 and not self.windows and not hasattr(self.source, "a") and not sharded:
             shuffled = np.random.default_rng(0).permutation(len(self))
             self.unseen = Rows(self.source, shuffled[:count])
             self._trained_on = Rows(self.source, np.sort(shuffled[count:]))
@@ -105,19 +106,16 @@ class TrainingData:
         if self.unseen is None:
             return None
         batches = Batches(self.unseen, len(self.unseen), 0, device=device, crop=self.crop)
-        return batches._load(0)
+        with chance.alone():
+            return batches._load(0)
 
     def preview_batch(self, count: int, device: torch.device) -> Batch:
         """Real pictures of the training set that stay the same over the run. At most as many as there are."""
         count = max(1, min(count, len(self._trained_on or self.source) if not hasattr(self.source, "a") else len(self)))
-        rank, world = chance.process()
-        chance.set_process(0, 1)
-        try:
+        with chance.alone():
             batches = self.batches(count, chance.derive(0, "preview"), device, False)
             batches.flip = False
             return batches.at(0)
-        finally:
-            chance.set_process(rank, world)
 
 
 def open_training_data(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -58,7 +58,7 @@ class CycleGAN(Translation):
     """Two generators against two discriminators; the generators also against each other's way back."""
 
     Config = Config
-    players = {
+    players: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "generators": ("generator_ab", "generator_ba"),
         "discriminators": ("discriminator_a", "discriminator_b"),
     }
@@ -85,9 +85,13 @@ class CycleGAN(Translation):
         config, spec = self.config, self.spec
         smaller = min(spec.height, spec.width)
         if smaller < SMALLEST:
-            raise GansmithError(f"cyclegan needs pictures of at least {SMALLEST} px, and these are {spec.width}x{spec.height}.")
+            raise GansmithError(
+                f"cyclegan needs pictures of at least {SMALLEST} px, and these are {spec.width}x{spec.height}."
+            )
         if config.identity and self.other_channels != spec.channels:
-            raise GansmithError("The two sides have different channels, so nothing can stay the same: set --identity 0.")
+            raise GansmithError(
+                "The two sides have different channels, so nothing can stay the same: set --identity 0."
+            )
         blocks = config.blocks or (9 if smaller >= 256 else 6)
         a, b = spec.channels, self.other_channels
         return {
@@ -122,7 +126,9 @@ class CycleGAN(Translation):
         """Half the least squares of real pictures against 1 and of kept fakes against 0, for both sides."""
         made = self.made(batch)
         loss_a, logs_a = self._side_loss(self.discriminator_a, batch.images, self.pool_a.query(made.fake_a.detach()))
-        loss_b, logs_b = self._side_loss(self.discriminator_b, other_side(batch), self.pool_b.query(made.fake_b.detach()))
+        loss_b, logs_b = self._side_loss(
+            self.discriminator_b, other_side(batch), self.pool_b.query(made.fake_b.detach())
+        )
         return loss_a + loss_b, {name: (logs_a[name] + logs_b[name]) / 2 for name in logs_a}
 
     @staticmethod

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from gansmith.errors import GansmithError
 from gansmith.generation import AdversarialConfig, Generation
 from gansmith.nn.dcgan import Discriminator, Generator
+from gansmith.nn.stages import check_size
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,7 @@ class DCGAN(Generation):
 
     def networks(self) -> dict[str, nn.Module]:
         config, spec = self.config, self.spec
-        if not (16 <= min(spec.height, spec.width) and max(spec.height, spec.width) <= 256):
-            raise GansmithError(
-                f"dcgan makes pictures of 16 to 256 px, and these are {spec.width}x{spec.height}. Choose a size with --size."
-            )
+        check_size(spec, "dcgan")
         # penalties and spectral norm act on one picture at a time, so they and batch norm exclude each other
         batch_norm = not (config.spectral_norm or config.r1)
         return {

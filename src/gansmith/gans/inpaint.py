@@ -1,6 +1,6 @@
 """inpaint: fill holes in pictures; what is known stays bit for bit (gated convolutions, arXiv:1806.03589).
 
-    L_G = |y - G(x)| in the hole + L_hinge + feature matching, with a patch discriminator that knows the hole
+L_G = |y - G(x)| in the hole + L_hinge + feature matching, with a patch discriminator that knows the hole
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from gansmith import distributed
 from gansmith.damage import holes
 from gansmith.errors import GansmithError
 from gansmith.nn.inpainting import InpaintUNet
@@ -65,7 +66,9 @@ class Inpaint(Paired):
             raise GansmithError("The shares lost must be 0 < --smallest-hole <= --largest-hole < 1.")
         return {
             "generator": InpaintUNet(spec.channels, config.width),
-            "discriminator": PatchDiscriminator(spec.channels + 1, config.width_discriminator, norm="none", spectral=True),
+            "discriminator": PatchDiscriminator(
+                spec.channels + 1, config.width_discriminator, norm="none", spectral=True
+            ),
         }
 
     def pair(self, images: Tensor, other: Tensor | None = None) -> Pair:
@@ -85,7 +88,8 @@ class Inpaint(Paired):
     def pixel_loss(self, pair: Pair, output: Tensor) -> Tensor:
         assert pair.mask is not None
         lost = (output - pair.target).abs() * pair.mask
-        return lost.sum() / (pair.mask.sum() * output.shape[1]).clamp(min=1)
+        pixels = distributed.mean(pair.mask.sum()) * output.shape[1]  # every lost pixel counts alike, in any process
+        return lost.sum() / pixels.clamp(min=1)
 
     def translate(self, images: Tensor, *, direction: str = "ab", mask: Tensor | None = None) -> Tensor:
         self.check_direction(direction)

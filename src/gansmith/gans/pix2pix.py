@@ -46,13 +46,17 @@ class Pix2Pix(Paired):
     def networks(self) -> dict[str, nn.Module]:
         config, spec = self.config, self.spec
         if min(spec.height, spec.width) < SMALLEST:
-            raise GansmithError(f"pix2pix needs pictures of at least {SMALLEST} px, and these are {spec.width}x{spec.height}.")
+            raise GansmithError(
+                f"pix2pix needs pictures of at least {SMALLEST} px, and these are {spec.width}x{spec.height}."
+            )
         outputs = spec.other_channels or spec.channels
         if config.generator == "unet":
             depth = config.depth or unet_depth(spec.height, spec.width)
             generator: nn.Module = UNet(spec.channels, outputs, depth, config.width, config.norm, config.dropout)
         else:
-            generator = ResnetGenerator(spec.channels, outputs, config.width, config.blocks, config.norm, config.dropout)
+            generator = ResnetGenerator(
+                spec.channels, outputs, config.width, config.blocks, config.norm, config.dropout
+            )
         discriminator = PatchDiscriminator(spec.channels + outputs, config.width_discriminator, norm=config.norm)
         return {"generator": generator, "discriminator": discriminator}
 
@@ -62,7 +66,9 @@ class Pix2Pix(Paired):
 
     def pair(self, images: Tensor, other: Tensor | None = None) -> Pair:
         if other is None:
-            raise GansmithError("pix2pix learns from pairs: give two folders with the same file names, or side-by-side pictures.")
+            raise GansmithError(
+                "pix2pix learns from pairs: give two folders with the same file names, or side-by-side pictures."
+            )
         return Pair(images, other)
 
     def restore(self, pair: Pair) -> Tensor:

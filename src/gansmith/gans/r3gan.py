@@ -19,13 +19,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
+from gansmith import chance
 from gansmith.errors import GansmithError
 from gansmith.game import Batch, Clock, ImageSpec, Logs, Optimizer, Turn
 from gansmith.generation import Generation, GenerationConfig, judgement_logs
 from gansmith.nn.losses import ADVERSARIAL
 from gansmith.nn.penalties import squared_gradient_norm
 from gansmith.nn.resample import downsample, upsample
-from gansmith.nn.stages import base_for, crop_to, stages_for
+from gansmith.nn.stages import base_for, check_size, crop_to, stages_for
 
 SLOPE = 0.2
 """Of LeakyReLU below zero."""
@@ -83,7 +84,9 @@ def _init(layer: nn.Conv2d | nn.Linear, gain: float) -> None:
         nn.init.zeros_(layer.bias)
 
 
-def _conv(inputs: int, outputs: int, kernel: int = 1, *, groups: int = 1, bias: bool = False, gain: float = 1.0) -> nn.Conv2d:
+def _conv(
+    inputs: int, outputs: int, kernel: int = 1, *, groups: int = 1, bias: bool = False, gain: float = 1.0
+) -> nn.Conv2d:
     layer = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, groups=groups, bias=bias)
     _init(layer, gain)
     return layer
@@ -175,7 +178,9 @@ class Discriminator(nn.Module):
             layers += [_Down(widths[stage - 1], channels)] if stage else []
             layers += [Block(channels, config, config.blocks * len(widths)) for _ in range(config.blocks)]
         self.layers = nn.Sequential(*layers)
-        self.basis = nn.Conv2d(widths[-1], widths[-1], (spec.height >> stages, spec.width >> stages), groups=widths[-1], bias=False)
+        self.basis = nn.Conv2d(
+            widths[-1], widths[-1], (spec.height >> stages, spec.width >> stages), groups=widths[-1], bias=False
+        )
         _init(self.basis, 1.0)
         self.embed = nn.Embedding(classes, config.latent_dim) if classes else None
         self.logit = nn.Linear(widths[-1], config.latent_dim if classes else 1, bias=False)
@@ -192,13 +197,11 @@ class R3GAN(Generation):
     """Alternating turns of the losses above, each on real pictures of its own."""
 
     Config = Config
+    tiny = {"width": 16, "latent_dim": 8}
 
     def networks(self) -> dict[str, nn.Module]:
         config, spec = self.config, self.spec
-        if not (16 <= min(spec.height, spec.width) and max(spec.height, spec.width) <= 256):
-            raise GansmithError(
-                f"r3gan makes pictures of 16 to 256 px, and these are {spec.width}x{spec.height}. Choose a size with --size."
-            )
+        check_size(spec, "r3gan")
         if config.width % config.group_width:
             raise GansmithError(f"--width {config.width} must be a multiple of --group-width, {config.group_width}.")
         return {
@@ -220,7 +223,8 @@ class R3GAN(Generation):
         with torch.no_grad():
             fake = self.generate(batch)
         pictures = torch.cat([batch.images, fake.to(batch.images.dtype)]).detach().requires_grad_(penalised)
-        logits = self.judge(pictures, None if labels is None else labels.repeat(2))
+        with chance.stacked(2):
+            logits = self.judge(pictures, None if labels is None else labels.repeat(2))
         real_logits, fake_logits = logits.chunk(2)
         loss = ADVERSARIAL["relativistic"].discriminator(real_logits, fake_logits)
         logs = judgement_logs(real_logits, fake_logits, relative=True)

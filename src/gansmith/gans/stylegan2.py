@@ -21,13 +21,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gansmith import chance
+from gansmith import chance, distributed
 from gansmith.errors import GansmithError
 from gansmith.game import Batch, Clock, ImageSpec, Logs, Optimizer, Turn
 from gansmith.generation import Generation, GenerationConfig, judgement_logs
 from gansmith.nn.equalized import Conv, Dense, activate, normalize
 from gansmith.nn.penalties import squared_gradient_norm
 from gansmith.nn.resample import upfirdn, upsample
+from gansmith.nn.winograd import conv3x3
 
 NoiseMode = Literal["random", "const", "none"]
 """Per-pixel noise of the synthesis: new every time, the trained model's own, or none."""
@@ -123,7 +124,7 @@ def modulated_conv(x: Tensor, weight: Tensor, style: Tensor, *, up: bool = False
     if up:
         x = upfirdn(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2), padding=(1, 1, 1, 1), gain=4)
     else:
-        x = F.conv2d(x, weight, padding=weight.shape[-1] // 2)
+        x = conv3x3(x, weight) if weight.shape[-1] == 3 else F.conv2d(x, weight)
     if demodulate:
         energy = style.square() @ weight.float().square().sum((2, 3)).t()
         x = x * (energy + 1e-8 * scale**2).rsqrt()[:, :, None, None].to(x.dtype)
@@ -206,11 +207,7 @@ class Mapping(nn.Module):
     @torch.no_grad()
     def track(self, w: Tensor, decay: float = 0.995) -> None:
         """Move the average of w by one batch [N, outputs], over all processes."""
-        mean, (_, world) = w.float().mean(0), chance.process()
-        if world > 1:
-            torch.distributed.all_reduce(mean)
-            mean /= world
-        self.w_avg.lerp_(mean, 1 - decay)
+        self.w_avg.lerp_(distributed.mean(w.float().mean(0)), 1 - decay)
 
 
 class Synthesis(nn.Module):
@@ -232,7 +229,7 @@ class Synthesis(nn.Module):
 
     def forward(self, styles: Tensor, noise: NoiseMode = "random") -> Tensor:
         w = styles.unbind(1)
-        x = self.layers[0](self.const.expand(len(styles), *self.const.shape), w[0], noise)
+        x = self.layers[0](self.const.expand(styles.shape[0], *self.const.shape), w[0], noise)
         image = self.to_image[0](x, w[1])
         for level in range(1, len(self.to_image)):
             first = 2 * level - 1
@@ -279,12 +276,14 @@ class Block(nn.Module):
 
 def minibatch_stddev(x: Tensor, group: int = 4) -> Tensor:
     """Append one channel: how much the pictures of a group of about four differ, [N, C, H, W] -> [N, C + 1, H, W]."""
+    own, x = x, distributed.gather(x)  # the groups are those of one process with the whole batch
     n, _, height, width = x.shape
     # where four does not divide the batch, what divides it and is nearest; groups of one would say nothing
     group = min((g for g in range(2, n + 1) if n % g == 0), key=lambda g: abs(g - group), default=1)
     grouped = x.float().unflatten(0, (group, n // group))
     deviation = ((grouped - grouped.mean(0)).square().mean(0) + 1e-8).sqrt().mean((1, 2, 3))  # [N / group]
-    return torch.cat([x, deviation.to(x.dtype).repeat(group)[:, None, None, None].expand(n, 1, height, width)], 1)
+    deviation = distributed.own(deviation.to(x.dtype).repeat(group))
+    return torch.cat([own, deviation[:, None, None, None].expand(-1, 1, height, width)], 1)
 
 
 class Discriminator(nn.Module):
@@ -390,12 +389,7 @@ class StyleGAN2(Generation):
         styles = self.mixed_styles(half, None if labels is None else labels[:half])
         images = self.styled.synthesis(styles)
         lengths = path_lengths(images, styles, chance.normal(half, *images.shape[1:], device=images.device))
-        mean, (_, world) = lengths.mean(), chance.process()
-        if world > 1:  # the same average everywhere; gradients flow through this process's part
-            everywhere = mean.detach().clone()
-            torch.distributed.all_reduce(everywhere)
-            mean = mean + (everywhere / world - mean.detach())
-        average = self.path_mean.lerp(mean, 0.01)
+        average = self.path_mean.lerp(distributed.mean(lengths.mean()), 0.01)
         self.path_mean.copy_(average.detach())
         penalty = (lengths - average).square().mean()
         logs = {"path_length": lengths.detach().mean(), "path_penalty": penalty.detach()}

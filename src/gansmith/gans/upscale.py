@@ -86,7 +86,9 @@ class Upscale(Paired):
         sizes = _LIGHT if config.network == "light" else _FULL
         return {
             "generator": RRDBNet(self.spec.channels, config.scale, **sizes),
-            "discriminator": PatchDiscriminator(self.spec.channels, config.width_discriminator, norm="none", spectral=True),
+            "discriminator": PatchDiscriminator(
+                self.spec.channels, config.width_discriminator, norm="none", spectral=True
+            ),
         }
 
     @property
@@ -96,7 +98,11 @@ class Upscale(Paired):
     def optimizer(self, player: str, clock: Clock) -> Optimizer:
         base = super().optimizer(player, clock)
         lr = self.config.lr or (5e-4 if self.config.network == "light" else 2e-4)
-        left = base.lr / self.config.lr if self.config.lr else min(1.0, (1 - clock.progress) / max(1e-9, 1 - self.config.decay_from))
+        left = (
+            base.lr / self.config.lr
+            if self.config.lr
+            else min(1.0, (1 - clock.progress) / max(1e-9, 1 - self.config.decay_from))
+        )
         stage = 1.0 if clock.progress < self.config.pretrain else 0.5
         return Optimizer(lr * max(0.0, left) * stage, base.betas)
 
@@ -105,7 +111,9 @@ class Upscale(Paired):
         return Pair(smaller(images, self.config.scale), images)
 
     def restore(self, pair: Pair) -> Tensor:
-        return self.generator((pair.given + 1) / 2).float() * 2 - 1  # the network speaks [0, 1], like the weights people have
+        return (
+            self.generator((pair.given + 1) / 2).float() * 2 - 1
+        )  # the network speaks [0, 1], like the weights people have
 
     def judged(self, pair: Pair, picture: Tensor) -> Tensor:
         return picture
@@ -121,5 +129,5 @@ class Upscale(Paired):
         self.check_direction(direction)
         return self.restore(Pair(images, images)).clamp(-1, 1)
 
-    def metrics_images(self, real, seed):  # noqa: ANN001, ANN201
+    def metrics_images(self, real, seed):
         return super().metrics_images(real, seed).clamp(-1, 1)

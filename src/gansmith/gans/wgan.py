@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from gansmith.errors import GansmithError
-from gansmith.game import Batch, Clock, ImageSpec, Logs, Optimizer, Turn
+from gansmith.game import Batch, Clock, Logs, Optimizer, Turn
 from gansmith.generation import Generation, GenerationConfig, judgement_logs
 from gansmith.nn.dcgan import Discriminator, Generator
 from gansmith.nn.losses import ADVERSARIAL
+from gansmith.nn.stages import check_size
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,11 @@ class WGAN(Generation):
     """A critic's turn at every step, the generator's at every 5th."""
 
     Config = Config
+    tiny = {"width": 8, "latent_dim": 8}
 
     def networks(self) -> dict[str, nn.Module]:
         config, spec = self.config, self.spec
-        check_size(spec)
+        check_size(spec, "wgan")
         return {
             "generator": Generator(config.latent_dim, config.width, spec, self.classes),
             "discriminator": Discriminator(config.width, spec, self.classes, config.pack, not config.spectral_norm),
@@ -80,11 +81,3 @@ class WGAN(Generation):
     def optimizer(self, player: str, clock: Clock) -> Optimizer:
         settings = super().optimizer(player, clock)
         return Optimizer(settings.lr, settings.betas, kind="rmsprop")
-
-
-def check_size(spec: ImageSpec) -> None:
-    """WGAN's networks make pictures of 16 to 256 px."""
-    if not (16 <= min(spec.height, spec.width) and max(spec.height, spec.width) <= 256):
-        raise GansmithError(
-            f"wgan makes pictures of 16 to 256 px, and these are {spec.width}x{spec.height}. Choose a size with --size."
-        )

@@ -16,13 +16,14 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from gansmith.errors import GansmithError
+from gansmith import chance
 from gansmith.game import Batch, Clock, Logs, Optimizer, Turn
 from gansmith.generation import Generation, GenerationConfig, judgement_logs
 from gansmith.nn.dcgan import Discriminator as ConvCritic
 from gansmith.nn.dcgan import Generator as ConvGenerator
 from gansmith.nn.losses import ADVERSARIAL
 from gansmith.nn.penalties import gradient_penalty
+from gansmith.nn.stages import check_size
 from gansmith.nn.wgan_resnet import Critic, Generator, Shape
 
 
@@ -74,6 +75,7 @@ class WGANGP(Generation):
     """A critic's turn at every step, the generator's at every 5th."""
 
     Config = Config
+    tiny = {"width": 8, "latent_dim": 8}
 
     @property
     def arch(self) -> Arch:
@@ -82,10 +84,7 @@ class WGANGP(Generation):
 
     def networks(self) -> dict[str, nn.Module]:
         config, spec, arch = self.config, self.spec, self.arch
-        if not (16 <= min(spec.height, spec.width) and max(spec.height, spec.width) <= 128):
-            raise GansmithError(
-                f"wgan-gp makes pictures of 16 to 128 px, and these are {spec.width}x{spec.height}. Choose a size with --size."
-            )
+        check_size(spec, "wgan-gp", 128)
         width = config.width or arch.width
         if arch.shape is None:
             critic = ConvCritic(width, spec, self.classes, config.pack, batch_norm=False)
@@ -120,8 +119,9 @@ class WGANGP(Generation):
         """L_G = -E D(G(z))."""
         labels, times = self.labels_of(batch), self.arch.generator_batch
         labels = None if labels is None else labels.repeat(times)
-        fake = self.generator(self.latents(times * len(batch)), labels)
-        return -self.judge(fake, labels).mean(), {}
+        with chance.stacked(times):
+            fake = self.generator(self.latents(times * len(batch)), labels)
+            return -self.judge(fake, labels).mean(), {}
 
     def optimizer(self, player: str, clock: Clock) -> Optimizer:
         config, arch = self.config, self.arch

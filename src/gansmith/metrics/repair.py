@@ -39,8 +39,16 @@ def ssim(made: Tensor, true: Tensor, border: int = 0) -> Tensor:
     a, b = _bytes(made, border).numpy(), _bytes(true, border).numpy()
     if min(a.shape[2:]) < 11:
         raise GansmithError(f"SSIM looks through an 11x11 window, and these pictures are {a.shape[3]}x{a.shape[2]}.")
-    options = {"channel_axis": 0, "data_range": 255, "gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
-    return torch.tensor([structural_similarity(x, y, **options) for x, y in zip(a, b, strict=True)], dtype=torch.float64)
+    options = {
+        "channel_axis": 0,
+        "data_range": 255,
+        "gaussian_weights": True,
+        "sigma": 1.5,
+        "use_sample_covariance": False,
+    }
+    return torch.tensor(
+        [structural_similarity(x, y, **options) for x, y in zip(a, b, strict=True)], dtype=torch.float64
+    )
 
 
 def lpips_weights() -> Path | None:
@@ -101,9 +109,14 @@ def telea(pair: Pair) -> Tensor:
     for image, mask in zip(to_uint8(pair.given).cpu().numpy(), pair.mask.cpu().numpy(), strict=True):
         hole = (mask[0] > 0.5).astype(np.uint8)
         pixels = np.ascontiguousarray(image.transpose(1, 2, 0))
-        channels = [cv2.inpaint(np.ascontiguousarray(pixels[..., c]), hole, 3, cv2.INPAINT_TELEA) for c in range(3, pixels.shape[2])]
+        channels = [
+            cv2.inpaint(np.ascontiguousarray(pixels[..., c]), hole, 3, cv2.INPAINT_TELEA)
+            for c in range(3, pixels.shape[2])
+        ]
         first = cv2.inpaint(pixels[..., :3] if pixels.shape[2] >= 3 else pixels[..., 0], hole, 3, cv2.INPAINT_TELEA)
-        made.append(np.concatenate([first.reshape(*hole.shape, -1), *[c[..., None] for c in channels]], 2).transpose(2, 0, 1))
+        made.append(
+            np.concatenate([first.reshape(*hole.shape, -1), *[c[..., None] for c in channels]], 2).transpose(2, 0, 1)
+        )
     return torch.from_numpy(np.stack(made)).float() / 127.5 - 1
 
 
@@ -144,13 +157,19 @@ def score(made: Tensor, true: Tensor, mask: Tensor | None = None, border: int = 
     else:
         hole = mask.cpu().double().expand_as(difference)
         l1 = (difference * hole).sum() / hole.sum().clamp(min=1)
-    scores = {"psnr": psnr(made, true, border).mean().item(), "ssim": ssim(made, true, border).mean().item(), "l1": l1.item()}
+    scores = {
+        "psnr": psnr(made, true, border).mean().item(),
+        "ssim": ssim(made, true, border).mean().item(),
+        "l1": l1.item(),
+    }
     perceived = lpips(made, true)
     return scores if perceived is None else scores | {"lpips": perceived.mean().item()}
 
 
 @torch.no_grad()
-def evaluate_repair(game: Paired, images: Tensor, other: Tensor | None = None, seed: int = 0, batch: int = 16) -> dict[str, Scores]:
+def evaluate_repair(
+    game: Paired, images: Tensor, other: Tensor | None = None, seed: int = 0, batch: int = 16
+) -> dict[str, Scores]:
     """A table of a model and of its floors on the same damaged pictures.
 
     Args:
@@ -165,7 +184,10 @@ def evaluate_repair(game: Paired, images: Tensor, other: Tensor | None = None, s
     made: dict[str, list[Tensor]] = {}
     pairs: list[Pair] = []
     for start in range(0, len(images), batch):
-        part = Batch(images[start : start + batch].to(game.device), other=None if other is None else other[start : start + batch].to(game.device))
+        part = Batch(
+            images[start : start + batch].to(game.device),
+            other=None if other is None else other[start : start + batch].to(game.device),
+        )
         pair = game.seeded_pair(part, seed + start)
         pairs.append(pair)
         made.setdefault("model", []).append(game.restore(pair).cpu())

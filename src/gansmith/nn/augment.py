@@ -328,7 +328,8 @@ class AdaptiveAugment(nn.Module):
         """Look at one batch; every few batches move p a little towards where D overfits as much as the target says.
 
         Args:
-            signs: signs of D's logits on this process's real pictures, or their mean.
+            signs: signs of D's logits on the real pictures of all processes, or their mean (the engine's logs are means
+                over all processes).
             images: real pictures in the batch, over all processes.
         """
         self._signs += signs.float().mean()
@@ -337,10 +338,6 @@ class AdaptiveAugment(nn.Module):
         if self._batches < self.every:
             return
         mean = self._signs / self._batches
-        _, world = chance.process()
-        if world > 1:
-            torch.distributed.all_reduce(mean)
-            mean /= world
         if not self.fixed:
             step = (mean - self.target).sign() * self._images / self.images_per_unit
             self.p.copy_((self.p + step).clamp(0, 1))

@@ -6,6 +6,8 @@ this is the paper's network to the last weight; other sizes take one stage more 
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 
@@ -34,7 +36,7 @@ class Generator(nn.Module):
             nn.BatchNorm2d(channels[0]),
             nn.ReLU(),
         ]
-        for before, after in zip(channels, channels[1:], strict=False):
+        for before, after in itertools.pairwise(channels):
             layers += [nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
         layers += [nn.ConvTranspose2d(channels[-1], spec.channels, 4, 2, 1, bias=False), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
@@ -54,7 +56,7 @@ class Discriminator(nn.Module):
         stages = stages_for(spec)
         channels = stage_channels(width, stages)
         layers: list[nn.Module] = [nn.Conv2d(spec.channels * pack, width, 4, 2, 1, bias=False), nn.LeakyReLU(0.2)]
-        for before, after in zip(channels, channels[1:], strict=False):
+        for before, after in itertools.pairwise(channels):
             layers.append(nn.Conv2d(before, after, 4, 2, 1, bias=False))
             layers += [nn.BatchNorm2d(after)] if batch_norm else []
             layers.append(nn.LeakyReLU(0.2))

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gansmith.nn.resample import downsample, upfirdn
+from gansmith.nn.winograd import conv3x3
 
 ROOT2 = math.sqrt(2.0)
 
@@ -79,7 +80,7 @@ class Conv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         weight = self.weight * (self.scale if self.bias is not None else self.scale * self.gain)
         if not self.down:
-            x = F.conv2d(x, weight, padding=self.pad)
+            x = conv3x3(x, weight) if self.pad == 1 else F.conv2d(x, weight, padding=self.pad)
         elif self.pad == 0:  # filtering at the lower resolution comes to the same
             x = F.conv2d(downsample(x), weight)
         else:

@@ -4,70 +4,70 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn.functional import instance_norm
 
 NormName = Literal["instance", "batch", "none"]
 
 
-Core = tuple[float, float, float, float]
-"""The part of a tile that no other tile has: top, bottom, left, right as shares of its height and width."""
+class _Normalise(torch.autograd.Function):
+    """Instance norm that stays in channels_last; torch's own copies to channels first and back on a CPU."""
+
+    @staticmethod
+    def forward(ctx: Any, images: Tensor, eps: float) -> Tensor:
+        pixels = images.permute(0, 2, 3, 1).flatten(1, 2)  # [N, H W, C], a view
+        variance, mean = torch.var_mean(pixels.float(), 1, correction=0, keepdim=True)
+        scale = (variance + eps).rsqrt()
+        normal = ((pixels - mean) * scale).to(images.dtype)
+        ctx.save_for_backward(normal, scale)
+        return normal.unflatten(1, images.shape[2:]).permute(0, 3, 1, 2)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        normal, scale = ctx.saved_tensors
+        pixels = grad.permute(0, 2, 3, 1).flatten(1, 2)
+        along = (pixels * normal).mean(1, keepdim=True)
+        result = torch.addcmul(pixels - pixels.mean(1, keepdim=True), normal, along, value=-1).mul_(scale)
+        return result.to(grad.dtype).unflatten(1, grad.shape[2:]).permute(0, 3, 1, 2), None
 
 
 class InstanceNorm(nn.Module):
     """Every channel of every picture to mean 0 and variance 1 (Ulyanov et al. 2016, arXiv:1607.08022); no weights.
 
-    A picture processed in tiles must be normalised by the statistics of the whole. So the layer has modes: ``own`` (each
-    picture by itself), ``pool`` (the batch as one picture, remembering its statistics), ``held`` (by the remembered
-    statistics) and ``refine`` (held, while measuring over many tiles what the statistics should have been).
+    A picture processed in tiles must be normalised by the statistics of the whole. So the layer has three modes: ``own``
+    (each picture by itself), ``pool`` (the batch as one picture, remembering its statistics), and ``held`` (by the
+    remembered statistics). Pooling does all layers in one pass; correcting statistics in several passes over tiles
+    does not converge, for every layer's error is amplified by the next.
     """
 
     def __init__(self, channels: int, eps: float = 1e-5) -> None:
         super().__init__()
         self.channels, self.eps = channels, eps
-        self.mode: Literal["own", "pool", "held", "refine"] = "own"
+        self.mode: Literal["own", "pool", "held"] = "own"
         self.statistics: tuple[Tensor, Tensor] | None = None
-        self.core: Core = (0.0, 1.0, 0.0, 1.0)
-        self.sums: Tensor | None = None  # [3, C]: of 1, x and x^2, float64
 
     def forward(self, images: Tensor) -> Tensor:
         if self.mode == "own":
             if images.shape[2] * images.shape[3] == 1:  # one value has no variance
                 return torch.zeros_like(images)
+            if (
+                self.training
+                and images.device.type == "cpu"
+                and images.is_contiguous(memory_format=torch.channels_last)
+            ):
+                return _Normalise.apply(images, self.eps)
             return instance_norm(images, eps=self.eps)
         if self.mode == "pool":
             variance, mean = torch.var_mean(images, (0, 2, 3), correction=0, keepdim=True)
             self.statistics = mean, (variance + self.eps).rsqrt()
         assert self.statistics is not None, "pool statistics before holding them"
-        if self.mode == "refine":
-            self._measure(images)
         mean, scale = self.statistics
         return (images - mean).mul_(scale)
-
-    def _measure(self, images: Tensor) -> None:
-        height, width = images.shape[2:]
-        top, bottom, left, right = self.core
-        core = images[:, :, round(top * height) : round(bottom * height), round(left * width) : round(right * width)]
-        count = core.shape[0] * core.shape[2] * core.shape[3]
-        if count:
-            variance, mean = torch.var_mean(core, (0, 2, 3), correction=0)
-            mean, variance = mean.double(), variance.double()
-            part = count * torch.stack([torch.ones_like(mean), mean, variance + mean.square()])
-            self.sums = part if self.sums is None else self.sums + part
-
-    def take_measured(self) -> None:
-        """Hold what ``refine`` has measured from now on."""
-        if self.sums is not None:
-            count, total, squares = self.sums
-            mean = total / count
-            variance = (squares / count - mean.square()).clamp(min=0)
-            kind = self.statistics[0] if self.statistics is not None else total
-            shape = (1, -1, 1, 1)
-            self.statistics = mean.view(shape).to(kind), (variance + self.eps).rsqrt().view(shape).to(kind)
-        self.sums = None
 
 
 def instance_norms(network: nn.Module) -> list[InstanceNorm]:
@@ -76,16 +76,13 @@ def instance_norms(network: nn.Module) -> list[InstanceNorm]:
 
 
 @contextmanager
-def statistics_mode(network: nn.Module, mode: Literal["pool", "held", "refine"]) -> Iterator[None]:
-    """Run every :class:`InstanceNorm` of a network in a mode; ``refine`` ends by holding what it measured."""
+def statistics_mode(network: nn.Module, mode: Literal["pool", "held"]) -> Iterator[None]:
+    """Run every :class:`InstanceNorm` of a network in a mode."""
     norms = instance_norms(network)
     for norm in norms:
         norm.mode = mode
     try:
         yield
-        if mode == "refine":
-            for norm in norms:
-                norm.take_measured()
     finally:
         for norm in norms:
             norm.mode = "own"
@@ -94,7 +91,7 @@ def statistics_mode(network: nn.Module, mode: Literal["pool", "held", "refine"])
 def forget_statistics(network: nn.Module) -> None:
     """Drop what was remembered."""
     for norm in instance_norms(network):
-        norm.statistics = norm.sums = None
+        norm.statistics = None
 
 
 def make_norm(name: NormName, channels: int) -> nn.Module:

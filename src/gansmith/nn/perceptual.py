@@ -39,7 +39,8 @@ class Perceptual(nn.Module):
         network = vgg19()
         if weights is not None:
             network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
-        self.features = network.features[: max(_LAYERS) + 1]
+        layers = list(network.features.children())
+        self.features = nn.Sequential(*layers[: max(_LAYERS) + 1])
         for layer in self.features:
             if isinstance(layer, nn.ReLU):
                 layer.inplace = False

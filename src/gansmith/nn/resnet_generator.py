@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from gansmith.nn.conv3x3 import Conv3x3
 from gansmith.nn.fit import at_any_size
 from gansmith.nn.norms import NormName, init_normal, make_norm
-from gansmith.nn.winograd import Conv3x3
 
 
 class ResidualBlock(nn.Module):
@@ -38,11 +38,22 @@ class ResnetGenerator(nn.Module):
     """
 
     def __init__(
-        self, inputs: int, outputs: int, width: int = 64, blocks: int = 9, norm: NormName = "instance", dropout: bool = False
+        self,
+        inputs: int,
+        outputs: int,
+        width: int = 64,
+        blocks: int = 9,
+        norm: NormName = "instance",
+        dropout: bool = False,
     ) -> None:
         super().__init__()
         bias = norm != "batch"
-        layers: list[nn.Module] = [nn.ReflectionPad2d(3), nn.Conv2d(inputs, width, 7, bias=bias), make_norm(norm, width), nn.ReLU()]
+        layers: list[nn.Module] = [
+            nn.ReflectionPad2d(3),
+            nn.Conv2d(inputs, width, 7, bias=bias),
+            make_norm(norm, width),
+            nn.ReLU(),
+        ]
         for channels in (width, 2 * width):
             layers += [nn.Conv2d(channels, 2 * channels, 3, 2, 1, bias=bias), make_norm(norm, 2 * channels), nn.ReLU()]
         layers += [ResidualBlock(4 * width, norm, dropout) for _ in range(blocks)]

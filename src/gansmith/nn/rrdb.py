@@ -65,7 +65,13 @@ class RRDBNet(nn.Module):
     """
 
     def __init__(
-        self, channels: int = 3, scale: int = 4, width: int = 64, blocks: int = 23, growth: int = 32, tail: Tail = "nearest"
+        self,
+        channels: int = 3,
+        scale: int = 4,
+        width: int = 64,
+        blocks: int = 23,
+        growth: int = 32,
+        tail: Tail = "nearest",
     ) -> None:
         super().__init__()
         self.scale, self.tail = scale, tail

@@ -6,7 +6,20 @@ import math
 
 from torch import Tensor
 
+from gansmith.errors import GansmithError
 from gansmith.game import ImageSpec
+
+
+def check_size(spec: ImageSpec, family: str, largest: int = 256) -> None:
+    """Refuse pictures that a family's networks cannot make.
+
+    Raises:
+        GansmithError: a side is below 16 px or above ``largest``.
+    """
+    if min(spec.height, spec.width) < 16 or max(spec.height, spec.width) > largest:
+        raise GansmithError(
+            f"{family} makes pictures of 16 to {largest} px, and these are {spec.width}x{spec.height}. Choose a size with --size."
+        )
 
 
 def stages_for(spec: ImageSpec) -> int:

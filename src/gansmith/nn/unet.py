@@ -22,9 +22,7 @@ def unet_depth(height: int, width: int) -> int:
 class Level(nn.Module):
     """One halving, all deeper levels, one doubling; every level but the outermost hands on its input beside the result."""
 
-    def __init__(
-        self, outer: int, inner: int, deeper: nn.Module | None, norm: NormName, dropout: bool = False
-    ) -> None:
+    def __init__(self, outer: int, inner: int, deeper: nn.Module | None, norm: NormName, dropout: bool = False) -> None:
         super().__init__()
         bias = norm != "batch"
         layers: list[nn.Module] = [nn.LeakyReLU(0.2), nn.Conv2d(outer, inner, 4, 2, 1, bias=bias)]

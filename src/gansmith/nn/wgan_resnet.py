@@ -6,6 +6,7 @@ Two kinds: ``level`` networks have the same width everywhere and no norm in the 
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Literal
 
@@ -99,7 +100,7 @@ class Generator(nn.Module):
         widths = _widths(shape, width, stages)[::-1]
         self.embed = nn.Embedding(classes, latent_dim) if classes else None
         self.project = nn.Linear(latent_dim * (2 if classes else 1), widths[0] * math.prod(self.base))
-        pairs = zip(widths, widths[1:], strict=False)
+        pairs = itertools.pairwise(widths)
         self.blocks = nn.Sequential(*[Block(a, b, "up", "batch", bias=shape == "level") for a, b in pairs])
         self.norm = nn.BatchNorm2d(widths[-1])
         self.to_image = _he(nn.Conv2d(widths[-1], spec.channels, 3, padding=1), gain=1.0)
@@ -126,7 +127,7 @@ class Critic(nn.Module):
             self.blocks = nn.Sequential(*downs, *[Block(width, width, "none", "none") for _ in range(2)])
             inputs = width
         else:
-            pairs = zip(widths, widths[1:], strict=False)
+            pairs = itertools.pairwise(widths)
             downs = [Block(a, b, "down", "layer", hidden=a, bias=False) for a, b in pairs]
             self.blocks = nn.Sequential(_he(nn.Conv2d(channels, width, 3, padding=1), gain=1.0), *downs)
             inputs = widths[-1] * (spec.height >> stages) * (spec.width >> stages)

@@ -42,8 +42,8 @@ def model(studio: Studio, arguments: Arguments) -> Any:
         return models.facts(loaded.model)
 
 
-def _decode(loaded: models.Loaded, recipes: list[Any], label: str, truncation: float) -> np.ndarray:
-    """Recipes -> uint8 [N, H, W, C]."""
+def _decode(loaded: models.Loaded, recipes: list[Any], label: str, truncation: float, first: int = 0) -> np.ndarray:
+    """Recipes -> uint8 [N, H, W, C]; with label ``each``, classes in turn from that of picture ``first``."""
     import torch
 
     from gansmith.pictures import to_arrays
@@ -51,7 +51,7 @@ def _decode(loaded: models.Loaded, recipes: list[Any], label: str, truncation: f
     found = loaded.model
     latents = torch.stack([models.latent(found, recipe) for recipe in recipes])
     if found.classes and label == "each":
-        labels = found.labels(len(recipes))
+        labels = found.labels(len(recipes), [(first + i) % found.classes for i in range(len(recipes))])
     else:
         labels = found.labels(len(recipes), label or 0) if found.classes else None
     with loaded.lock:
@@ -65,7 +65,8 @@ def pictures(studio: Studio, arguments: Arguments) -> Response:
     if not recipes:
         raise Refused("Ask for at least one picture.")
     columns = arguments.integer("columns", 1, MOST, min(len(recipes), 10))
-    arrays = _decode(loaded, recipes, arguments.text("label", "", 100), arguments.number("truncation", 0.0, 2.0, 1.0))
+    label, truncation = arguments.text("label", "", 100), arguments.number("truncation", 0.0, 2.0, 1.0)
+    arrays = _decode(loaded, recipes, label, truncation, arguments.integer("first", 0, MOST, 0))
     count, height, width, _ = arrays.shape
     layout = {"X-Columns": str(columns), "X-Count": str(count), "X-Tile": f"{width}x{height}"}
     return image(models.png(models.sheet(arrays, columns)), **layout)

@@ -116,7 +116,8 @@ def apply(studio: Studio, arguments: Arguments) -> Any:
         raise Refused("The result would be too large for this page. Use: gansmith apply")
     started = time.monotonic()
     with loaded.lock:
-        result = translate_picture(loaded.model.game, pixels, direction=direction, mask=mask)
+        game: Any = loaded.model.game
+        result = translate_picture(game, pixels, direction=direction, mask=mask)
     key = secrets.token_hex(12)
     (_inbox(studio) / f"{key}.png").write_bytes(models.png(result))
     given = secrets.token_hex(12)

@@ -100,13 +100,15 @@ def start(studio: Studio, arguments: Arguments) -> Any:
     command = ["train", name, "--config", "{settings}", "--out", run]
     title = f"{name} on {' and '.join(specs)}, {amount:g} {goal}"
     job = studio.jobs.add(run, command, settings, title, "new")
-    return {"job": job, "run": run, "command": command_line(name, run_settings, family_settings, run)}
+    return {"job": job, "run": run, "command": command_line(name, specs, run_settings, family_settings, run)}
 
 
-def command_line(name: str, run_settings: dict[str, Any], family_settings: dict[str, Any], run: str) -> str:
+def command_line(name: str, specs: list[str], run_settings: dict[str, Any], family_settings: dict[str, Any], run: str) -> str:
     """The same run as one would start it in a terminal."""
-    words = ["gansmith", "train", name]
+    words = ["gansmith", "train", name, "--data", *specs]
     for key, value in {**run_settings, **family_settings}.items():
+        if key == "data":
+            continue
         option = "--" + key.replace("_", "-")
         if isinstance(value, bool):
             words += [option] if value else [option, "False"]

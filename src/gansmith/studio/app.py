@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,7 +20,7 @@ from starlette.staticfiles import StaticFiles
 from gansmith.studio import api_data, api_play, api_repair, api_runs, api_toy, api_train, uploads
 from gansmith.studio.arguments import Arguments
 from gansmith.studio.core import Studio, failure, get
-from gansmith.studio.guard import App, Guard
+from gansmith.studio.guard import SMALL_BODY, App, Guard, TooLarge
 from gansmith.studio.jobs import Jobs
 from gansmith.studio.workspace import Workspace
 from gansmith.version import __version__
@@ -63,7 +64,7 @@ def create_app(
             Mount("/static", FreshFiles(directory=STATIC)),
         ],
         lifespan=_lifespan(studio, warm_up),
-        exception_handlers={404: _missing, 405: _missing, 500: _broken},
+        exception_handlers={404: _missing, 405: _missing, 500: _broken, TooLarge: _too_large},
     )
     app.state.studio = studio
     return Guard(app, host=host, port=port, password=password, upload_limit=uploads.ARCHIVE_BYTES)
@@ -78,6 +79,10 @@ def _page(name: str) -> Any:
 
 async def _missing(request: Request, error: Exception) -> Response:
     return failure("There is no such page.", getattr(error, "status_code", 404))
+
+
+async def _too_large(request: Request, error: Exception) -> Response:
+    return failure(f"That is more than the {SMALL_BODY >> 20} MB that one request may have.", 413)
 
 
 async def _broken(request: Request, error: Exception) -> Response:
@@ -107,10 +112,8 @@ def _lifespan(studio: Studio, warm_up: bool) -> Any:
 async def _keep_queue(studio: Studio) -> None:
     """Whatever waits in the queue finds a worker, also when the last one ended just then."""
     while True:
-        try:
+        with contextlib.suppress(OSError):  # a full disk shows where it matters: in the answer to whoever adds a training
             await run_in_threadpool(studio.jobs.ensure_worker)
-        except OSError:
-            pass  # a full disk shows where it matters: in the answer to whoever adds a training
         await asyncio.sleep(_QUEUE_SECONDS)
 
 
@@ -119,3 +122,6 @@ def _import_heavy() -> None:
 
     for name in ("gansmith.bundle", "gansmith.apply.walk", "gansmith.studio.playground", "gansmith.gans.r3gan"):
         importlib.import_module(name)
+    from gansmith.studio.playground import Player, World
+
+    Player("gan", World("ring"), 0, 1.0).frame()  # torch loads its optimizers' machinery at the first use

@@ -79,22 +79,27 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            return await self.app(scope, receive, send)
+            await self.app(scope, receive, send)
+            return
         if scope["type"] != "http":  # no websockets here
-            return await send({"type": "websocket.close", "code": 1008})
+            await send({"type": "websocket.close", "code": 1008})
+            return
         headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
         refusal = self._refusal(scope, headers)
         if refusal is not None:
-            return await self._answer(scope, send, *refusal)
+            await self._answer(scope, send, *refusal)
+            return
         if scope["path"] == "/api/login" and scope["method"] == "POST":
-            return await self._login(receive, send)
+            await self._login(receive, send)
+            return
         limit = self.upload_limit if scope["path"].startswith("/api/upload/") else SMALL_BODY
         if int(headers.get("content-length") or 0) > limit:
-            return await self._answer(scope, send, 413, f"That is more than the {limit >> 20} MB that one file may have.")
+            await self._answer(scope, send, 413, f"That is more than the {limit >> 20} MB that one file may have.")
+            return
         await self._serve(scope, receive, send, limit)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
-        seen, started = 0, False
+        seen = 0
 
         async def counted() -> MutableMapping[str, Any]:
             nonlocal seen
@@ -105,17 +110,11 @@ class Guard:
             return message
 
         async def with_headers(message: MutableMapping[str, Any]) -> None:
-            nonlocal started
             if message["type"] == "http.response.start":
-                started = True
                 message["headers"] = [*message.get("headers", []), *_HEADERS]
             await send(message)
 
-        try:
-            await self.app(scope, counted, with_headers)
-        except TooLarge:
-            if not started:
-                await self._answer(scope, send, 413, f"That is more than the {limit >> 20} MB that one request may have.")
+        await self.app(scope, counted, with_headers)
 
     def _refusal(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str] | None:
         """Why a request is not served: status and message, or None."""
@@ -171,7 +170,8 @@ class Guard:
         now = time.monotonic()
         self._failures = [t for t in self._failures if now - t < _WINDOW]
         if len(self._failures) >= _TRIES:
-            return await self._answer({"path": "/api/login"}, send, 429, "Too many wrong passwords. Wait a minute.")
+            await self._answer({"path": "/api/login"}, send, 429, "Too many wrong passwords. Wait a minute.")
+            return
         try:
             given = json.loads(body)["password"]
             right = isinstance(given, str) and hmac.compare_digest(
@@ -181,7 +181,8 @@ class Guard:
             right = False
         if not right:
             self._failures.append(now)
-            return await self._answer({"path": "/api/login"}, send, 401, "That is not the password.")
+            await self._answer({"path": "/api/login"}, send, 401, "That is not the password.")
+            return
         token = secrets.token_urlsafe(32)
         self._sessions = {t: end for t, end in self._sessions.items() if end > time.time()}
         self._sessions[token] = time.time() + _SESSION_SECONDS
@@ -190,7 +191,8 @@ class Guard:
 
     async def _answer(self, scope: Scope, send: Send, status: int, message: str) -> None:
         if status == 401 and not scope["path"].startswith("/api/"):
-            return await _respond(send, 303, b"", b"text/plain", [(b"location", b"/login")])
+            await _respond(send, 303, b"", b"text/plain", [(b"location", b"/login")])
+            return
         await _respond(send, status, json.dumps({"error": message}).encode(), b"application/json", [])
 
 

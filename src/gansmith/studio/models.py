@@ -96,7 +96,7 @@ def style_functions(game: Any) -> tuple[Any, Any] | None:
     """(z, labels, truncation) -> styles [N, L, D], and styles -> pictures; None where a model has no styles per layer."""
     if hasattr(game, "styles") and hasattr(game, "synthesize"):
         return game.styles, game.synthesize
-    generator = getattr(game, "generator", None)
+    generator: Any = getattr(game, "generator", None)
     if hasattr(generator, "styles") and hasattr(generator, "synthesis"):
         return generator.styles, lambda w: generator.synthesis(w, "const")
     return None

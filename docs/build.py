@@ -1,0 +1,193 @@
+"""Writes what the documentation takes from the code and from benchmark files: run by ``make docs`` and by mkdocs itself.
+
+- ``docs/families/NAME.md``: a page per family, from its docstring, ``docs/texts/NAME.md``, its code and its settings;
+- ``docs/commands.md``: every command and its options, as ``--help`` tells them;
+- ``docs/tables/NAME.md``: a table per ``benchmarks/results/NAME.json``, for pages to include.
+
+None of these is kept in git.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+DOCS = Path(__file__).resolve().parent
+ROOT = DOCS.parent
+SHOWN = ("turns", "pair", "restore")
+"""Methods that a family's page shows beside its losses."""
+
+
+def family_page(name: str) -> str:
+    """The page of one family."""
+    from gansmith import registry
+
+    kind = registry.family(name)
+    doc = inspect.getdoc(sys.modules[kind.__module__]) or ""
+    title, _, body = doc.partition("\n")
+    text = DOCS / "texts" / f"{name}.md"
+    parts = [f"# {name}\n\n{title}", as_markdown(body)]
+    if text.exists():
+        parts.append(text.read_text(encoding="utf-8").strip())
+    parts.append(f"## What the code says\n\n{source_of(kind)}")
+    parts.append(f"## Settings\n\nThe flags of `gansmith train {name}`; settings of every run are on the page of [commands](../commands.md).\n\n{settings_table(kind.Config)}")
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def as_markdown(body: str) -> str:
+    """A docstring's paragraphs; what is indented is an equation."""
+    lines = [line.replace("``", "`") for line in body.strip("\n").splitlines()]
+    return "\n".join(lines).strip("\n")
+
+
+def source_of(kind: type) -> str:
+    """The schedule and the losses of a family, as they stand in its file."""
+    shown = []
+    for name, value in vars(kind).items():
+        if inspect.isfunction(value) and (name in SHOWN or name.endswith(("_loss", "_penalty"))):
+            shown.append(inspect.getsource(value).rstrip())
+    if not shown:
+        parent = kind.__mro__[1]
+        return f"It plays the game of `{parent.__module__}.{parent.__name__}` and has networks of its own only."
+    return "```python\n" + "\n\n".join(inspect.cleandoc("\n" + text) if text.startswith("\n") else dedent(text) for text in shown) + "\n```"
+
+
+def dedent(text: str) -> str:
+    """A method as if it were a function."""
+    import textwrap
+
+    return textwrap.dedent(text)
+
+
+def settings_table(config: type) -> str:
+    """The settings of a dataclass: flag, default, help text."""
+    helps = help_texts(config)
+    rows = ["| flag | default | |", "| --- | --- | --- |"]
+    for field in dataclasses.fields(config):
+        rows.append(f"| `--{field.name.replace('_', '-')}` | `{shown(field.default)}` | {cell(helps.get(field.name, ''))} |")
+    return "\n".join(rows)
+
+
+def help_texts(config: type) -> dict[str, str]:
+    """The docstrings below a dataclass's fields, its bases' among them."""
+    found: dict[str, str] = {}
+    for base in reversed(config.__mro__):
+        if not dataclasses.is_dataclass(base):
+            continue
+        body = ast.parse(inspect.cleandoc(inspect.getsource(base))).body[0]
+        assert isinstance(body, ast.ClassDef)
+        for field, text in zip(body.body, body.body[1:], strict=False):
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(text, ast.Expr):
+                if isinstance(text.value, ast.Constant) and isinstance(text.value.value, str):
+                    found[field.target.id] = text.value.value
+    return found
+
+
+def shown(value: Any) -> str:
+    """A default as it is typed on the command line."""
+    if isinstance(value, tuple):
+        return " ".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def cell(text: str) -> str:
+    """Text inside a table."""
+    return " ".join(text.split()).replace("``", "`").replace("|", "\\|")
+
+
+def commands_page() -> str:
+    """Every command and its options."""
+    from gansmith import cli
+    from gansmith.config import TrainSettings
+
+    parts = ["# Commands", "`gansmith COMMAND --help` tells the same. `--debug` shows the traceback of an error."]
+    for name, doc in cli.commands().items():
+        parts.append(f"## gansmith {name}\n\n{doc}")
+        if name == "train":
+            parts.append(f"Settings of every run; each [family](index.md#families) adds its own.\n\n{settings_table(TrainSettings)}")
+            continue
+        options = options_of(name)
+        if options is not None:
+            parts.append(options_table(options))
+    return "\n\n".join(parts) + "\n"
+
+
+def options_of(command: str) -> type | None:
+    """The dataclass of a command's options, where it has one."""
+    import importlib
+
+    module = importlib.import_module(f"gansmith.commands.{command.replace('-', '_')}")
+    own = [v for v in vars(module).values() if inspect.isclass(v) and dataclasses.is_dataclass(v) and v.__module__ == module.__name__]
+    return own[0] if own else None
+
+
+def options_table(options: type) -> str:
+    """The options of a command; those without ``--`` are given by position."""
+    helps, hints = help_texts(options), options.__annotations__
+    rows = ["| option | default | |", "| --- | --- | --- |"]
+    for field in dataclasses.fields(options):
+        hint = str(hints.get(field.name, ""))
+        renamed = 'name="' in hint and hint.split('name="')[1].split('"')[0]
+        name = field.name.upper() if "Positional" in hint else f"--{(renamed or field.name).replace('_', '-')}"
+        default = "" if field.default is dataclasses.MISSING or field.default is None else f"`{shown(field.default)}`"
+        rows.append(f"| `{name}` | {default} | {cell(helps.get(field.name, ''))} |")
+    return "\n".join(rows)
+
+
+def result_table(content: Any) -> str:
+    """A benchmark's json as a table: a list of rows, or rows by name; anything else is shown as it is."""
+    if isinstance(content, dict) and isinstance(content.get("rows"), list):
+        content = content["rows"]
+    if isinstance(content, dict) and content and all(isinstance(row, dict) for row in content.values()):
+        content = [{"": name, **row} for name, row in content.items()]
+    if not (isinstance(content, list) and content and all(isinstance(row, dict) for row in content)):
+        return f"```json\n{json.dumps(content, indent=2)}\n```\n"
+    columns = list(dict.fromkeys(key for row in content for key in row if not isinstance(row[key], (dict, list))))
+    lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
+    lines += ["| " + " | ".join(number(row.get(column, "")) for column in columns) + " |" for row in content]
+    return "\n".join(lines) + "\n"
+
+
+def number(value: Any) -> str:
+    """A value of a results table."""
+    return f"{value:.4g}" if isinstance(value, float) else cell(str(value))
+
+
+def build() -> list[str]:
+    """Write every generated page that changed; returns the families' names."""
+    from gansmith import registry
+
+    names = list(registry.families())
+    for name in names:
+        write(DOCS / "families" / f"{name}.md", family_page(name))
+    write(DOCS / "commands.md", commands_page())
+    for file in sorted((ROOT / "benchmarks" / "results").glob("*.json")):
+        write(DOCS / "tables" / f"{file.stem}.md", result_table(json.loads(file.read_text(encoding="utf-8"))))
+    return names
+
+
+def write(path: Path, text: str) -> None:
+    """Write a page, unless it says so already (a watching server would build forever)."""
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+def on_config(config: Any) -> Any:
+    """Called by mkdocs: build the pages and lay out the navigation."""
+    names = build()
+    applications = sorted(f"applications/{path.name}" for path in (DOCS / "applications").glob("*.md"))
+    pages: list[Any] = ["index.md", "quickstart.md", {"Families": [f"families/{name}.md" for name in names]}]
+    pages += [{"Applications": applications}, "failures.md", "own-family.md"]
+    pages += [page for page in ("results.md", "scaling.md") if (DOCS / page).exists()]
+    config.nav = [*pages, "commands.md", "environment.md", "python.md"]
+    return config
+
+
+if __name__ == "__main__":
+    build()

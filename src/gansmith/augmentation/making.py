@@ -1,0 +1,277 @@
+"""From labelled pictures to a folder of synthetic ones: split, train a conditional GAN, draw, filter, write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gansmith.augmentation.classifier import Recipe, usual_steps
+from gansmith.augmentation.dataset import Row, SyntheticDataset
+from gansmith.augmentation.filters import NAMES, Filters, Tally, describe_counts
+from gansmith.augmentation.folder import ImageNames, usual_suffix, write
+from gansmith.augmentation.modelling import load_model, model_name, train_model, work_folder
+from gansmith.augmentation.sides import new_split, separate_test, stored_split
+from gansmith.augmentation.split import Split, digests, labelled
+from gansmith.bundle import Model
+from gansmith.data import Pictures
+from gansmith.errors import DataError, GansmithError, ModelError, RunError
+
+Say = Callable[[str], None]
+
+_ROUND = 256
+"""Pictures drawn and judged at once."""
+
+
+@dataclass(frozen=True)
+class AugmentSettings:
+    """Settings of ``gansmith augment``."""
+
+    model: str | None = None
+    """A conditional model to draw from (run folder, model folder or Hub id) instead of training one."""
+    per_class: int = 0
+    """Synthetic pictures per class; by default as many as the largest class has real ones."""
+    balance: bool = False
+    """Fill every class up to the size of the largest instead."""
+    agreement: bool = True
+    """Drop pictures that a classifier of the real ones takes for another class."""
+    duplicates: bool = True
+    """Drop pictures that are nearly training pictures."""
+    outliers: bool = True
+    """Drop pictures whose features are far from those of the real ones of their class."""
+    tries: int = 10
+    """Give up on a class after drawing this many times the pictures it needs."""
+    truncation: float = 1.0
+    """Below 1: closer to the average picture, less variety."""
+    holdout: float = 0.2
+    """Share of each class that neither the model nor anything else learns from, kept to test on; 0 learns from all."""
+    test: str = ""
+    """Other real pictures to test on, of the same classes; then nothing is held out, and copies of them are not learned from."""
+    minutes: float = 10.0
+    """Train the model for this long."""
+    images: int = 0
+    """Train it for this many pictures seen instead."""
+    steps: int = 0
+    """Train it for this many batches instead."""
+    batch: int = 0
+    """Pictures per training step; 0 takes the family's usual number."""
+    size: int = 0
+    """Resize and centre-crop to this many pixels; 0 keeps the pictures' own size."""
+    flip: bool = False
+    """A mirrored picture is still one of its class: mirror at random, in the model's training and in classic augmentation."""
+    seed: int = 0
+    """Everything random follows from this number."""
+    device: str = "auto"
+    """cuda, cuda:1, mps, cpu, or auto."""
+
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """The filters that are on."""
+        return tuple(name for name in NAMES if getattr(self, name))
+
+
+@dataclass
+class Made:
+    """What :func:`make` did.
+
+    Attributes:
+        dataset: the synthetic pictures.
+        split: which real pictures were learned from.
+        model_name: family and hash of the weights.
+        real: real pictures of each class that were learned from.
+        wanted: how many were asked for.
+        tallies: class name -> what the filters did.
+        filter_accuracy: mean recall of the filters' classifier on real pictures kept from it, NaN without one.
+    """
+
+    dataset: SyntheticDataset
+    split: Split
+    model_name: str
+    real: dict[str, int]
+    wanted: dict[str, int]
+    tallies: dict[str, Tally]
+    filter_accuracy: float
+    train_images: Tensor = field(repr=False)
+    train_labels: Tensor = field(repr=False)
+
+
+def study_folder(out: Path) -> Path:
+    """Where the study of the pictures in ``out`` is written."""
+    return out.with_name(out.name + "-study")
+
+
+def check_free(*folders: Path) -> None:
+    """Raise ``RunError`` if one of these exists and is not empty."""
+    for folder in folders:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise RunError(f"{folder} exists already. Choose another --out, or remove it first.")
+
+
+def make(
+    pictures: Pictures,
+    out: Path,
+    settings: AugmentSettings,
+    family: str,
+    family_settings: Any,
+    *,
+    must_test: bool = False,
+    say: Say,
+    quiet: bool = False,
+) -> Made:
+    """Split, train or load, draw, filter and write.
+
+    Args:
+        family_settings: an instance of the family's ``Config``.
+        must_test: a study follows: refuse to begin if nothing is kept to test on.
+        say: told what is going on, a line at a time.
+
+    Raises:
+        GansmithError: something the caller can put right; ``out`` is only there once it is whole.
+    """
+    check_settings(settings)
+    check_free(out, *(() if settings.model else (work_folder(out),)))
+    x, y = labelled(pictures)
+    model = None if settings.model is None else load_model(settings.model, pictures)
+    split = choose_split(pictures, x, y, settings, model)
+    if must_test and not split.test:
+        raise GansmithError(
+            "A study needs pictures that the model has not learned from, and nothing is held out. Give a --holdout above 0, or "
+            "other labelled pictures with --test"
+            + (": what a finished model has seen is not known." if settings.model else ".")
+        )
+    rows, _ = split.rows(digests(x))
+    names = pictures.spec.class_names
+    train_x, train_y = x[rows], y[rows]
+    wanted = wanted_counts(torch.bincount(train_y, minlength=len(names)).tolist(), settings)
+    if split.test:
+        say(f"{len(rows):,} pictures to learn from, {len(split.test):,} kept to test on")
+    if model is None:
+        model = train_model(train_x, train_y, names, out, split, settings, family, family_settings, quiet)
+    filters = fit_filters(train_x, train_y, pictures, settings, say)
+    device = resolve(settings.device)
+    model.to(device)
+    images, labels, seeds, scores, tallies = draw(model, filters, wanted, names, settings, say)
+    model.to("cpu")
+    made = ImageNames(names, usual_suffix(pictures.names))
+    rows_made = [
+        Row(made.next(int(label)), names[int(label)], seed, model_name(model), float(score))
+        for label, seed, score in zip(labels, seeds, scores, strict=True)
+    ]
+    dataset = SyntheticDataset(images, labels, names, rows=rows_made, folder=out)
+    counts = dict(zip(names, torch.bincount(train_y, minlength=len(names)).tolist(), strict=True))
+    result = Made(
+        dataset,
+        split,
+        model_name(model),
+        counts,
+        dict(zip(names, wanted, strict=True)),
+        tallies,
+        filters.accuracy,
+        train_x,
+        train_y,
+    )
+    write(result, settings, out)
+    return result
+
+
+def choose_split(pictures: Pictures, x: Tensor, y: Tensor, settings: AugmentSettings, model: Model | None) -> Split:
+    """The split that the model was trained by, where it is one of ours; otherwise a new one."""
+    stored = stored_split(settings.model, pictures)
+    if stored is None:
+        return new_split(pictures, x, y, share=settings.holdout, test=settings.test, seed=settings.seed, model=model)
+    if settings.test and settings.test != stored.test_data:
+        return separate_test(stored, settings.test, pictures, keep_train=True)
+    return stored
+
+
+def check_settings(settings: AugmentSettings) -> None:
+    """Raise ``GansmithError`` for settings that cannot be."""
+    if settings.balance and settings.per_class:
+        raise GansmithError("Give one of --per-class and --balance, not both.")
+    if settings.per_class < 0 or settings.tries < 1:
+        raise GansmithError("--per-class cannot be negative, and --tries is 1 or more.")
+    if min(settings.minutes, settings.images, settings.steps) < 0:
+        raise GansmithError("--minutes, --images and --steps cannot be negative.")
+    if settings.images and settings.steps:
+        raise GansmithError("Give one of --images and --steps, not both.")
+    if not 0 <= settings.holdout < 1:
+        raise GansmithError(f"--holdout is a share from 0 to under 1, such as 0.2, not {settings.holdout}.")
+
+
+def wanted_counts(real: Sequence[int], settings: AugmentSettings) -> list[int]:
+    """Synthetic pictures to make of each class."""
+    most = max(real)
+    if settings.balance:
+        wanted = [most - n for n in real]
+        if not any(wanted):
+            raise DataError("All classes have equally many pictures: there is nothing to balance. Use --per-class N.")
+        return wanted
+    return [settings.per_class or most] * len(real)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# drawing
+
+
+def fit_filters(x: Tensor, y: Tensor, pictures: Pictures, settings: AugmentSettings, say: Say) -> Filters:
+    """Filters fitted to the training pictures."""
+    recipe = Recipe(steps=usual_steps(len(y)), flip=settings.flip)
+    if settings.filters:
+        say("fitting the filters to the training pictures")
+    filters = Filters(
+        x, y, pictures.spec, active=settings.filters, recipe=recipe, seed=settings.seed, device=resolve(settings.device)
+    )
+    if not np.isnan(filters.accuracy):
+        say(f"the filters' classifier is right on {100 * filters.accuracy:.1f} % of real pictures kept from it")
+    return filters
+
+
+def draw(
+    model: Model, filters: Filters, wanted: Sequence[int], names: Sequence[str], settings: AugmentSettings, say: Say
+) -> tuple[Tensor, Tensor, list[int], np.ndarray, dict[str, Tally]]:
+    """Draw until every class has what it needs, or has been tried ten times over.
+
+    Returns:
+        Pictures uint8 [N, C, H, W] class after class, their labels, seeds and scores, and the tallies by class name.
+    """
+    theirs = list(model.spec.class_names) or [str(i) for i in range(model.classes)]
+    images, labels, seeds, scores, tallies = [], [], [], [], {}
+    next_seed = settings.seed * 1_000_000
+    for label, name in enumerate(names):
+        tally = tallies[name] = Tally()
+        while tally.kept < wanted[label] and tally.drawn < settings.tries * wanted[label]:
+            count = min(_ROUND, settings.tries * wanted[label] - tally.drawn)
+            numbers = list(range(next_seed, next_seed + count))
+            next_seed += count
+            latents = torch.cat([model.latents(1, number) for number in numbers])
+            made = model.decode(latents, torch.full((count,), theirs.index(name)), settings.truncation)
+            made = made.add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
+            judged = filters.judge(made, torch.full((count,), label))
+            keep = np.flatnonzero(judged.keep)[: wanted[label] - tally.kept]
+            looked_at = count if tally.kept + len(keep) < wanted[label] else int(keep[-1]) + 1
+            tally.drawn, tally.kept = tally.drawn + looked_at, tally.kept + len(keep)
+            for reason, failed in judged.failed.items():
+                tally.failed[reason] += int(failed[:looked_at].sum())
+            images.append(made[keep])
+            labels.append(torch.full((len(keep),), label))
+            seeds += [numbers[i] for i in keep]
+            scores.append(judged.scores[keep])
+    describe_counts(tallies, say)
+    if not seeds:
+        raise ModelError(
+            "The filters dropped every picture: the model is not good enough yet. Train it longer with --minutes, or see what "
+            "it makes with --no-agreement --no-outliers."
+        )
+    return torch.cat(images), torch.cat(labels), seeds, np.concatenate(scores), tallies
+
+
+def resolve(device: str) -> torch.device:
+    """The device by its name, or the best there is."""
+    from gansmith import devices
+
+    return devices.resolve(device, "fp32").torch_device

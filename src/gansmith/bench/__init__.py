@@ -1,0 +1,1 @@
+"""Measuring training: how fast, how much memory, how near to what the machine can do."""

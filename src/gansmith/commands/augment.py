@@ -1,0 +1,78 @@
+"""Make labelled synthetic pictures with a class-conditional GAN, and say whether they help."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gansmith.augmentation.making import AugmentSettings
+from gansmith.commands._parse import parse, show_table
+from gansmith.commands.train import take_option
+
+FAMILY = "r3gan"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(AugmentSettings):
+    """Options of ``gansmith augment``."""
+
+    data: str
+    """Labelled pictures: a folder with a sub-folder per class, a zip, an .npz with 'y', or a standard name."""
+    out: Path
+    """Folder for the pictures, one sub-folder per class. The model goes to OUT-work, the study to OUT-study."""
+    family: str = FAMILY
+    """Which family to train; its own settings are below."""
+    study: bool = False
+    """Also train classifiers with and without the pictures, and report whether they help."""
+    seeds: int = 5
+    """Of the study: how often every classifier is trained."""
+    ratio: float = 0.5
+    """Of the study: at most this share of what is shown of a class is synthetic."""
+    classifier: str = "small"
+    """Of the study: 'small', 'tiny', or a network of torchvision such as resnet18."""
+    classifier_steps: int = 0
+    """Of the study: batches that each classifier learns from; 0 chooses."""
+
+
+def main(argv: list[str]) -> int:
+    """Run ``gansmith augment``."""
+    from gansmith.augmentation.modelling import family_config
+
+    family, _ = take_option(argv, "--family")
+    usual = family_config(family or FAMILY, {})
+    arguments = dataclasses.make_dataclass(
+        "Arguments", [("options", Options), ("settings", type(usual), field(default_factory=lambda: usual))]
+    )
+    parsed: Any = parse(arguments, argv, "augment", __doc__ or "")
+    run(parsed.options, parsed.settings)
+    return 0
+
+
+def run(options: Options, family_settings: Any) -> None:
+    """Make the pictures, and the study where it is asked for."""
+    from gansmith.augmentation import api
+    from gansmith.augmentation.comparison import StudySettings
+    from gansmith.augmentation.making import study_folder
+    from gansmith.commands.study import say
+    from gansmith.data import open_pictures
+
+    settings = AugmentSettings(**{name: getattr(options, name) for name in AugmentSettings.__dataclass_fields__})
+    asked = (
+        StudySettings(options.seeds, options.classifier, options.classifier_steps, options.ratio)
+        if options.study
+        else None
+    )
+    pictures = open_pictures(options.data, size=options.size or None)
+    made = api.run(pictures, options.out, settings, options.family, family_settings, asked=asked, say=say)
+    rows = [
+        [name, str(made.real[name]), str(tally.drawn), *(str(n) for n in tally.failed.values()), str(tally.kept)]
+        for name, tally in made.tallies.items()
+    ]
+    show_table(
+        "", ["class", "real", "drawn", *(f"failed {n}" for n in next(iter(made.tallies.values())).failed), "kept"], rows
+    )
+    print(f"{len(made.dataset):,} pictures: {options.out}. What was made and dropped: {options.out / 'report.md'}")
+    if made.dataset.study is not None:
+        print(f"{made.dataset.study.verdict} The report: {study_folder(options.out) / 'report.md'}")

@@ -1,0 +1,1 @@
+"""Models for other programs: ONNX, one web page, TorchScript and torch.export."""

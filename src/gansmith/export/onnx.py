@@ -1,0 +1,158 @@
+"""ONNX: a model for any runtime, checked against torch before it is handed over."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gansmith.bundle import Model
+from gansmith.errors import GansmithError, MissingExtra
+from gansmith.export.program import Program
+from gansmith.export.rewrites import recording
+from gansmith.translation import Translation
+
+OPSET = 17
+"""Of 2022: what every runtime in use understands, and the first with all that these networks need."""
+
+TOLERANCE = 1e-4
+"""The largest difference to torch, of values in [-1, 1], that counts as the same picture."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One comparison of an export with the model.
+
+    Attributes:
+        batch: pictures at once.
+        size: (H, W) of what comes out.
+        difference: largest absolute difference to torch.
+    """
+
+    batch: int
+    size: tuple[int, int]
+    difference: float
+
+    @property
+    def passed(self) -> bool:
+        return self.difference <= TOLERANCE
+
+
+def to_onnx(program: Program) -> bytes:
+    """A program as an ONNX file's bytes, its facts among the metadata (key ``gansmith``, json).
+
+    Raises:
+        MissingExtra: the package ``onnx`` is not installed.
+        GansmithError: the model holds something that ONNX cannot say.
+    """
+    onnx = _need("onnx", "Writing ONNX")
+    free = {name: axes for name, axes in program.free.items() if axes}
+    made = {axis: name if axis == 0 else f"out_{name}" for axis, name in program.free[next(iter(program.inputs))].items()}
+    file = io.BytesIO()
+    try:
+        with _quiet(), torch.no_grad(), recording():
+            # the recorder of executions, not the newer compiler: it knows every operation here, with free sizes, in a second
+            torch.onnx.export(
+                program.module,
+                tuple(program.inputs.values()),
+                file,
+                dynamo=False,
+                opset_version=OPSET,
+                input_names=list(program.inputs),
+                output_names=["pictures"],
+                dynamic_axes=free | {"pictures": made},
+            )
+    except (torch.onnx.errors.OnnxExporterError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
+        raise GansmithError(f"This model cannot be written as ONNX: {reason}") from error
+    model = onnx.load_model_from_string(file.getvalue())
+    onnx.helper.set_model_props(model, {"gansmith": json.dumps(program.facts | {"smallest": program.smallest})})
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+def check_onnx(file: bytes, program: Program, model: Model) -> list[Check]:
+    """Run an ONNX file beside the model itself on inputs it was not recorded with: other batches, sizes and truncations.
+
+    Raises:
+        MissingExtra: the package ``onnxruntime`` is not installed.
+        GansmithError: the runtime refuses the file.
+    """
+    runtime = _need("onnxruntime", "Checking an ONNX file")
+    try:
+        options = runtime.SessionOptions()
+        options.log_severity_level = 3
+        session = runtime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the runtime raises kinds of its own for everything
+        raise GansmithError(f"onnxruntime does not run the file: {' '.join(str(error).split())[:300]}") from error
+
+    def run(inputs: dict[str, Tensor]) -> np.ndarray:
+        return session.run(None, {name: tensor.numpy() for name, tensor in inputs.items()})[0]
+
+    return compare(run, program, model)
+
+
+def compare(run: Any, program: Program, model: Model) -> list[Check]:
+    """Compare ``run(inputs by name) -> pictures [N, C, H, W]`` with the model, on several kinds of inputs."""
+    checks = []
+    for seed, (batch, size) in enumerate(((1, None), (3, _sizes(program)[0]), (2, _sizes(program)[1])), start=1):
+        inputs = program.example(batch, seed, size)
+        if "truncation" in inputs and seed == 1:
+            inputs["truncation"] = torch.tensor(1.0)
+        expected = reference(model, program, inputs).numpy()
+        got = np.asarray(run(inputs))
+        if got.shape != expected.shape:
+            raise GansmithError(f"The export makes pictures of shape {list(got.shape)} instead of {list(expected.shape)}.")
+        difference = float(np.abs(got - expected).max())
+        checks.append(Check(batch, expected.shape[2:], difference if np.isfinite(difference) else float("inf")))
+    return checks
+
+
+@torch.no_grad()
+def reference(model: Model, program: Program, inputs: dict[str, Tensor]) -> Tensor:
+    """What the model itself makes of a program's inputs, [N, C, H, W]."""
+    if isinstance(model.game, Translation):
+        return model.game.translate(inputs["picture"], direction=program.facts["direction"], mask=inputs.get("mask")).float()
+    if "noise" in inputs:  # the model's own sampling has no such input; the program is plain torch
+        return program.module(*inputs.values())
+    return model.decode(inputs["z"], inputs.get("label"), float(inputs["truncation"]))
+
+
+def _sizes(program: Program) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Two sizes to try: one that fits the network, one odd."""
+    smallest = program.smallest
+    return (3 * smallest, 2 * smallest), (2 * smallest + 5, smallest + 3)
+
+
+def _need(package: str, purpose: str) -> Any:
+    import importlib
+
+    try:
+        return importlib.import_module(package)
+    except ImportError:
+        raise MissingExtra(package, "export", purpose) from None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the recorder's remarks on constants, which is what :mod:`gansmith.export.rewrites` makes of them on purpose."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.onnx._internal")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

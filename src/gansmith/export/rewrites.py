@@ -1,0 +1,96 @@
+"""Equivalents of functions that look at sizes or values before they choose a way, for recording a model as a graph.
+
+A recorded graph has one way only. Each function here computes what the one it stands in for does, for every size from
+``multiple`` on, without a choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, interpolate, pad
+
+from gansmith.nn import inpainting, oklab, resample, resnet_generator, rrdb, unet
+
+LEVELS = 12
+"""Halvings of :func:`smooth_fill`: enough for pictures of 4096 px."""
+
+
+def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
+    """:func:`gansmith.nn.fit.pad_to_multiple`, always mirroring, by nothing where the size fits."""
+    if multiple == 1:
+        return images
+    return pad(images, (0, -images.shape[3] % multiple, 0, -images.shape[2] % multiple), mode="reflect")
+
+
+def at_any_size(network: Callable[[Tensor], Tensor], images: Tensor, multiple: int) -> Tensor:
+    """:func:`gansmith.nn.fit.at_any_size`, always padding and cropping."""
+    return network(pad_to_multiple(images, multiple))[:, :, : images.shape[2], : images.shape[3]]
+
+
+def smooth_fill(images: Tensor, mask: Tensor) -> Tensor:
+    """:func:`gansmith.nn.inpainting.smooth_fill` with a fixed number of levels.
+
+    The original stops at the first level where every pixel knows something. Here all levels are computed, and that level
+    ignores what comes from the coarser ones.
+    """
+    known = 1 - mask
+    levels = [(images * known, known)]
+    for _ in range(LEVELS):
+        levels.append((_half(levels[-1][0]), _half(levels[-1][1])))
+    sums, weights = levels[-1]
+    filled = sums / weights.clamp(min=1e-6)
+    for sums, weights in reversed(levels[:-1]):
+        coarse = interpolate(filled, size=sums.shape[2:], mode="bilinear")
+        enough = (weights.amin((0, 1, 2, 3), keepdim=True) >= 1e-3).to(weights.dtype)
+        trust = torch.maximum((4 * weights).clamp(max=1), enough)
+        filled = trust * (sums / weights.clamp(min=1e-6)) + (1 - trust) * coarse
+    return torch.where(mask > 0.5, filled, images)
+
+
+def _half(x: Tensor) -> Tensor:
+    """2x2 means; at an odd edge, of what is there."""
+    edges = (0, x.shape[3] % 2, 0, x.shape[2] % 2)
+    there = pad(torch.ones_like(x[:1, :1]), edges)
+    return avg_pool2d(pad(x, edges), 2) / avg_pool2d(there, 2)
+
+
+def oklab_to_srgb(colours: Tensor) -> Tensor:
+    """:func:`gansmith.nn.oklab.oklab_to_srgb` with matrices that are inverted beforehand."""
+    lms, lab = (np.linalg.inv(np.array(matrix)).tolist() for matrix in (oklab._TO_LMS, oklab._TO_LAB))
+    mixed = oklab._mix(torch.tensor(lab, dtype=torch.float64), colours.float())
+    linear = oklab._mix(torch.tensor(lms, dtype=torch.float64), mixed**3)
+    bright = 1.055 * linear.clamp(min=0.0031308) ** (1 / 2.4) - 0.055
+    return torch.where(linear <= 0.0031308, 12.92 * linear, bright) * 2 - 1
+
+
+def filter_weights(images: Tensor, taps: tuple[float, ...], gain: float, flip: bool, axis: str) -> Tensor:
+    """The filters of :func:`gansmith.nn.resample.upfirdn` for as many channels as there are now, a plain constant."""
+    kernel = torch.tensor(resample._kernel(taps, gain, flip, axis), dtype=images.dtype)
+    return torch.stack([kernel] * int(images.shape[1]))[:, None]
+
+
+@contextmanager
+def recording() -> Iterator[None]:
+    """Inside, the networks use the functions of this module."""
+    places = [
+        (inpainting, "at_any_size", at_any_size),
+        (resnet_generator, "at_any_size", at_any_size),
+        (unet, "at_any_size", at_any_size),
+        (rrdb, "pad_to_multiple", pad_to_multiple),
+        (inpainting, "smooth_fill", smooth_fill),
+        (oklab, "oklab_to_srgb", oklab_to_srgb),
+        (resample, "_weights", filter_weights),
+    ]
+    before = [getattr(module, name) for module, name, _ in places]
+    for module, name, function in places:
+        setattr(module, name, function)
+    try:
+        yield
+    finally:
+        for (module, name, _), function in zip(places, before, strict=True):
+            setattr(module, name, function)

@@ -1,0 +1,170 @@
+// Line charts on a canvas: several series over images seen, hover to read values, click a name to hide it.
+import { count, decimals, fill, h } from "./dom.js";
+
+const COLOURS = ["--blue", "--accent", "--good", "--violet", "--teal", "--warn", "--bad", "--muted"];
+const TARGET_TICKS = 5;
+
+export const colour = (index) => getComputedStyle(document.documentElement).getPropertyValue(COLOURS[index % COLOURS.length]).trim();
+const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+function ticks(low, high) {
+  const rough = (high - low) / TARGET_TICKS || 1;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 2.5, 5, 10].map((m) => m * power).find((s) => s >= rough) || power;
+  const found = [];
+  for (let v = Math.ceil(low / step) * step; v <= high + step * 1e-6; v += step) found.push(Math.abs(v) < step * 1e-6 ? 0 : v);
+  return found;
+}
+
+/** A running mean over a small share of the points, so that noisy losses can be read. */
+function smooth(points) {
+  const reach = Math.floor(points.length / 60);
+  if (reach < 1) return points;
+  return points.map(([x], i) => {
+    const window = points.slice(Math.max(0, i - reach), i + reach + 1);
+    return [x, window.reduce((sum, point) => sum + point[1], 0) / window.length];
+  });
+}
+
+export class Chart {
+  /** @param {string} name what it shows, for screen readers. */
+  constructor(name, { height = 220, x = "images" } = {}) {
+    this.series = [];
+    this.hidden = new Set();
+    this.x = x;
+    this.legend = h("div", { class: "legend" });
+    this.canvas = h("canvas", { role: "img", "aria-label": name, style: { height: `${height}px` } });
+    this.tip = h("div", { class: "tip", hidden: true });
+    this.frame = h("div", { style: { position: "relative" } }, this.canvas, this.tip);
+    this.element = h("div", { class: "chart" }, this.legend, this.frame);
+    this.canvas.addEventListener("pointermove", (event) => this.point(event));
+    this.canvas.addEventListener("pointerleave", () => { this.at = null; this.draw(); });
+    new ResizeObserver(() => this.draw()).observe(this.canvas);
+    window.addEventListener("themechange", () => this.set(this.series));
+  }
+
+  /** @param {{name: string, points: [number, number][], colour?: number}[]} series */
+  set(series) {
+    this.series = series.map((s, i) => ({ ...s, line: smooth(s.points), index: s.colour ?? i }));
+    fill(this.legend, this.series.map((s) => h("button", {
+      type: "button", "aria-pressed": String(!this.hidden.has(s.name)), title: "Show or hide",
+      onclick: () => { if (!this.hidden.delete(s.name)) this.hidden.add(s.name); this.set(this.series); },
+    }, h("i", { style: { background: colour(s.index) } }), s.name,
+      h("span", { class: "muted" }, s.points.length ? decimals(s.line.at(-1)[1]) : ""))));
+    this.draw();
+  }
+
+  draw() {
+    const { canvas } = this;
+    const ratio = devicePixelRatio || 1;
+    const width = canvas.clientWidth;
+    const height = canvas.clientHeight;
+    if (!width) return;
+    canvas.width = width * ratio;
+    canvas.height = height * ratio;
+    const c = canvas.getContext("2d");
+    c.scale(ratio, ratio);
+    c.font = `11px ${getComputedStyle(document.body).fontFamily}`;
+    const visible = this.series.filter((s) => !this.hidden.has(s.name) && s.line.length);
+    this.tip.hidden = true;
+    if (!visible.length) {
+      c.fillStyle = token("--muted");
+      c.textAlign = "center";
+      return c.fillText("The curves begin with the first log line.", width / 2, height / 2);
+    }
+    this.scales(visible, width, height);
+    this.axes(c, width, height);
+    const lone = visible.length > 4;
+    for (const s of visible) {
+      if (!lone) this.line(c, s.points, colour(s.index), 1, 0.22);
+      this.line(c, s.line, colour(s.index), 1.8, 1);
+    }
+    if (this.at !== null && this.at !== undefined) this.read(c, visible, width);
+    return undefined;
+  }
+
+  scales(visible, width, height) {
+    const xs = visible.flatMap((s) => [s.points[0][0], s.points.at(-1)[0]]);
+    // the middle 98 % of the values: one wild step must not flatten the rest
+    const ys = visible.flatMap((s) => s.line.map((p) => p[1])).sort((a, b) => a - b);
+    let low = ys[Math.floor(ys.length * 0.01)];
+    let high = ys[Math.ceil(ys.length * 0.99) - 1];
+    const pad = (high - low || Math.abs(high) || 1) * 0.08;
+    low -= pad;
+    high += pad;
+    const [left, right, top, bottom] = [46, 10, 8, 22];
+    const x0 = Math.min(...xs);
+    const x1 = Math.max(...xs, x0 + 1);
+    Object.assign(this, { left, x0, x1, low, high });
+    this.px = (x) => left + ((x - x0) / (x1 - x0)) * (width - left - right);
+    this.py = (y) => top + (1 - (y - low) / (high - low)) * (height - top - bottom);
+    this.area = [left, top, width - left - right, height - top - bottom];
+  }
+
+  axes(c, width, height) {
+    c.lineWidth = 1;
+    c.strokeStyle = token("--line");
+    c.fillStyle = token("--muted");
+    c.textAlign = "right";
+    c.textBaseline = "middle";
+    for (const v of ticks(this.low, this.high)) {
+      const y = Math.round(this.py(v)) + 0.5;
+      c.beginPath();
+      c.moveTo(this.left, y);
+      c.lineTo(width - 10, y);
+      c.stroke();
+      c.fillText(Math.abs(v) >= 1000 ? count(v) : Number(v.toPrecision(3)), this.left - 7, y);
+    }
+    c.textBaseline = "alphabetic";
+    c.textAlign = "center";
+    const shown = ticks(this.x0, this.x1);
+    shown.forEach((v, i) => {
+      if (width < 420 && i % 2) return;
+      const x = Math.min(this.px(v), width - 24);
+      c.fillText(count(v), x, height - 5);
+    });
+  }
+
+  line(c, points, ink, thick, alpha) {
+    c.save();
+    c.beginPath();
+    c.rect(...this.area);
+    c.clip();
+    c.globalAlpha = alpha;
+    c.strokeStyle = ink;
+    c.lineWidth = thick;
+    c.lineJoin = "round";
+    c.beginPath();
+    points.forEach(([x, y], i) => (i ? c.lineTo(this.px(x), this.py(y)) : c.moveTo(this.px(x), this.py(y))));
+    c.stroke();
+    c.restore();
+  }
+
+  point(event) {
+    if (!this.px) return;
+    const share = (event.offsetX - this.left) / this.area[2];
+    this.at = this.x0 + Math.min(1, Math.max(0, share)) * (this.x1 - this.x0);
+    this.draw();
+  }
+
+  read(c, visible, width) {
+    const x = this.px(this.at);
+    c.strokeStyle = token("--line-strong");
+    c.beginPath();
+    c.moveTo(x, this.area[1]);
+    c.lineTo(x, this.area[1] + this.area[3]);
+    c.stroke();
+    const rows = visible.map((s) => {
+      const near = s.line.reduce((best, p) => (Math.abs(p[0] - this.at) < Math.abs(best[0] - this.at) ? p : best));
+      c.fillStyle = colour(s.index);
+      c.beginPath();
+      c.arc(this.px(near[0]), this.py(near[1]), 3.5, 0, 7);
+      c.fill();
+      return h("div", {}, `${s.name}  ${decimals(near[1])}`);
+    });
+    fill(this.tip, h("div", { style: { opacity: 0.7 } }, `${count(Math.round(this.at))} ${this.x}`), rows);
+    this.tip.hidden = false;
+    const wide = this.tip.offsetWidth;
+    this.tip.style.left = `${x + 12 + wide > width ? x - wide - 12 : x + 12}px`;
+  }
+}

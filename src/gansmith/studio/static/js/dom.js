@@ -1,0 +1,207 @@
+// Building the page: elements, icons, numbers for people, messages.
+
+/** An element: h("p", {class: "muted", onclick: f}, "text", child, [more]) */
+export function h(tag, properties, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties || {})) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name === "class") element.className = value;
+    else if (name === "style") for (const [key, v] of Object.entries(value)) element.style.setProperty(key, v);
+    else if (name in element && name !== "list" && name !== "form") element[name] = value;
+    else element.setAttribute(name, value === true ? "" : value);
+  }
+  add(element, children);
+  return element;
+}
+
+function add(element, children) {
+  for (const child of children.flat(Infinity)) {
+    if (child === null || child === undefined || child === false) continue;
+    element.append(child instanceof Node ? child : String(child));
+  }
+}
+
+/** Replace what an element holds. */
+export function fill(element, ...children) {
+  element.replaceChildren();
+  add(element, children);
+  return element;
+}
+
+const PATHS = {
+  data: "M4 6c0-1.7 3.6-3 8-3s8 1.3 8 3-3.600 3-8 3-8-1.300-8-3zM4 6v6c0 1.700 3.600 3 8 3s8-1.300 8-3V6M4 12v6c0 1.700 3.600 3 8 3s8-1.300 8-3v-6",
+  train: "M3 17l5-6 4 3 5-8 4 4M3 21h18",
+  play: "M4 4h7v7H4zM13 4h7v7h-7zM4 13h7v7H4zM16.500 13v7M13 16.500h7",
+  repair: "M4 20l4-1L19 8a2.100 2.100 0 0 0-3-3L5 16zM14 7l3 3M4 4h5M6.500 1.500v5",
+  understand: "M9 18h6M10 21h4M12 3a6.500 6.500 0 0 0-4 11.600c.600.500 1 1.200 1 2V17h6v-.400c0-.800.400-1.500 1-2A6.500 6.500 0 0 0 12 3z",
+  runs: "M4 6h10M4 12h16M4 18h7M18 4v4M9 10v4M15 16v4",
+  upload: "M12 16V4M7 9l5-5 5 5M4 16v4h16v-4",
+  download: "M12 4v12M7 11l5 5 5-5M4 20h16",
+  folder: "M3 6a1 1 0 0 1 1-1h5l2 2h9a1 1 0 0 1 1 1v10a1 1 0 0 1-1 1H4a1 1 0 0 1-1-1z",
+  dice: "M5 4h14a1 1 0 0 1 1 1v14a1 1 0 0 1-1 1H5a1 1 0 0 1-1-1V5a1 1 0 0 1 1-1zM9 9h.010M15 9h.010M9 15h.010M15 15h.010M12 12h.010",
+  stop: "M6 6h12v12H6z",
+  start: "M7 4.500v15l12-7.500z",
+  pause: "M8 5v14M16 5v14",
+  step: "M6 5v14l9-7zM18 5v14",
+  again: "M4 12a8 8 0 1 0 2.500-5.800M4 4v4h4",
+  trash: "M4 7h16M9 7V4h6v3M6 7l1 13h10l1-13M10 11v5M14 11v5",
+  pen: "M4 20l1-4L16 5l3 3L8 19z",
+  check: "M5 13l4 4L19 7",
+  alert: "M12 4l9 16H3zM12 10v4M12 17h.010",
+  info: "M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18zM12 11v5M12 8h.010",
+  heart: "M3 12h4l2-5 4 10 2-5h6",
+  sun: "M12 16a4 4 0 1 0 0-8 4 4 0 0 0 0 8zM12 3v1.500M12 19.500V21M3 12h1.500M19.500 12H21M5.600 5.600l1.100 1.100M17.300 17.300l1.100 1.100M5.600 18.400l1.100-1.100M17.300 6.700l1.100-1.100",
+  moon: "M20 14a8 8 0 1 1-10-10 6.500 6.500 0 0 0 10 10z",
+  picture: "M4 5h16v14H4zM4 16l5-5 4 4 2-2 5 5M15.500 9.500h.010",
+  film: "M4 5h16v14H4zM8 5v14M16 5v14M4 9.700h4M4 14.300h4M16 9.700h4M16 14.300h4",
+  more: "M6 12h.010M12 12h.010M18 12h.010",
+  close: "M6 6l12 12M18 6L6 18",
+};
+
+/** An inline icon; decorative, so hidden from screen readers. */
+export function icon(name) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  for (const [key, value] of Object.entries({
+    viewBox: "0 0 24 24", fill: "none", stroke: "currentColor", "stroke-width": "1.8",
+    "stroke-linecap": "round", "stroke-linejoin": "round", "aria-hidden": "true",
+  })) svg.setAttribute(key, value);
+  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+  path.setAttribute("d", PATHS[name]);
+  svg.append(path);
+  return svg;
+}
+
+export const button = (text, onclick, { kind = "", symbol = null, ...more } = {}) =>
+  h("button", { type: "button", class: `button ${kind}`, onclick, ...more }, symbol && icon(symbol), text);
+
+/** A square button with an icon and a name for screen readers. */
+export const iconButton = (name, symbol, onclick, kind = "quiet") =>
+  h("button", { type: "button", class: `button only ${kind}`, onclick, title: name, "aria-label": name }, icon(symbol));
+
+/** A slider that shows its value. */
+export function slider(name, { min, max, step, value, show = (v) => v, oninput, help }) {
+  const output = h("output", {}, show(value));
+  const input = h("input", { type: "range", min, max, step, value, "aria-label": name });
+  const paint = () => input.style.setProperty("--fill", `${((input.value - min) / (max - min || 1)) * 100}%`);
+  input.addEventListener("input", () => {
+    output.textContent = show(Number(input.value));
+    paint();
+    oninput?.(Number(input.value));
+  });
+  paint();
+  const element = h("label", { class: "slider" }, h("span", { class: "row" }, h("span", { class: "label" }, name), output), input, help && h("span", { class: "help" }, help));
+  element.set = (v) => { input.value = v; output.textContent = show(Number(input.value)); paint(); };
+  element.range = (low, high) => { input.min = min = low; input.max = max = high; paint(); };
+  element.input = input;
+  return element;
+}
+
+/** A row of choices, one of which is on. */
+export function segments(name, options, value, onchange) {
+  const element = h("div", { class: "segments", role: "group", "aria-label": name });
+  const draw = (chosen) => fill(element, options.map(([key, text]) =>
+    h("button", { type: "button", "aria-pressed": String(key === chosen), onclick: () => { draw(key); onchange(key); } }, text)));
+  draw(value);
+  element.set = draw;
+  return element;
+}
+
+export function select(name, options, value, onchange) {
+  return h("select", { class: "select", "aria-label": name, onchange: (event) => onchange?.(event.target.value) },
+    options.map(([key, text]) => h("option", { value: key, selected: key === value }, text)));
+}
+
+export const field = (name, control, help) =>
+  h("label", { class: "field" }, h("span", { class: "label" }, name), control, help && h("span", { class: "help" }, help));
+
+export const chip = (kind, text = kind) => h("span", { class: `chip ${kind}` }, text);
+
+export const empty = (symbol, title, text, ...actions) =>
+  h("div", { class: "empty" }, icon(symbol), h("h2", {}, title), h("p", {}, text), actions);
+
+export const note = (kind, symbol, ...children) => h("div", { class: `note ${kind}` }, icon(symbol), h("div", { class: "grow" }, children));
+
+/** A message that goes away by itself; an action can be taken meanwhile. */
+export function toast(text, kind = "", action = null) {
+  const element = h("div", { class: `toast ${kind}` }, h("span", { class: "grow" }, text));
+  const gone = () => element.remove();
+  if (action) element.append(h("button", { type: "button", onclick: () => { gone(); action[1](); } }, action[0]));
+  document.querySelector(".toasts").append(element);
+  setTimeout(gone, action || kind === "bad" ? 9000 : 4000);
+}
+
+/** Ask before something is done. Resolves to the text entered, true, or null. */
+export function ask(title, text, { confirm = "OK", danger = false, value = null } = {}) {
+  return new Promise((resolve) => {
+    const input = value === null ? null : h("input", { class: "input", value, "aria-label": title, maxLength: 64 });
+    const dialog = h("dialog", { onclose: () => { dialog.remove(); resolve(dialog.returnValue === "yes" ? (input ? input.value.trim() : true) : null); } },
+      h("form", { method: "dialog" }, h("h2", {}, title), text && h("p", { class: "muted" }, text), input,
+        h("div", { class: "row", style: { "justify-content": "end" } },
+          h("button", { class: "button quiet", value: "no", formNoValidate: true }, "Cancel"),
+          h("button", { class: `button ${danger ? "danger" : "primary"}`, value: "yes", autofocus: !input }, confirm))));
+    input?.addEventListener("keydown", (event) => {
+      if (event.key === "Enter") { event.preventDefault(); dialog.close("yes"); }
+    });
+    document.body.append(dialog);
+    dialog.showModal();
+    input?.select();
+  });
+}
+
+export function debounce(wait, function_) {
+  let timer;
+  return (...given) => { clearTimeout(timer); timer = setTimeout(() => function_(...given), wait); };
+}
+
+/** Runs one call at a time; of calls made meanwhile only the last is run after it. */
+export function latest(function_) {
+  let busy = false;
+  let next = null;
+  return async function run(...given) {
+    if (busy) { next = given; return; }
+    busy = true;
+    try { await function_(...given); } finally {
+      busy = false;
+      if (next) { const again = next; next = null; run(...again); }
+    }
+  };
+}
+
+/** Call again and again while the page is visible; returns how to stop. */
+export function poll(seconds, function_) {
+  let stopped = false;
+  let timer;
+  const tick = async () => {
+    if (stopped) return;
+    if (!document.hidden) { try { await function_(); } catch { /* the next tick tries again */ } }
+    if (!stopped) timer = setTimeout(tick, seconds * 1000);
+  };
+  tick();
+  return () => { stopped = true; clearTimeout(timer); };
+}
+
+export const count = (n) => {
+  if (n === null || n === undefined) return "-";
+  const size = Math.abs(n);
+  if (size >= 1e9) return `${(n / 1e9).toFixed(1)} G`;
+  if (size >= 1e6) return `${(n / 1e6).toFixed(size >= 1e7 ? 1 : 2)} M`;
+  if (size >= 1e4) return `${(n / 1e3).toFixed(size >= 1e5 ? 0 : 1)} k`;
+  return Number.isInteger(n) ? n.toLocaleString("en") : decimals(n);
+};
+export const decimals = (n) => (n === null || n === undefined ? "-" : Math.abs(n) >= 100 ? n.toFixed(0) : Math.abs(n) >= 10 ? n.toFixed(1) : Math.abs(n) >= 0.01 || n === 0 ? n.toFixed(3) : n.toExponential(1));
+export const duration = (s) => {
+  if (s === null || s === undefined || !Number.isFinite(s)) return "-";
+  if (s < 90) return `${Math.round(s)} s`;
+  if (s < 5400) return `${Math.round(s / 60)} min`;
+  return `${Math.floor(s / 3600)} h ${Math.round((s % 3600) / 60)} min`;
+};
+export const bytes = (n) => (n >= 1 << 30 ? `${(n / (1 << 30)).toFixed(1)} GB` : n >= 1 << 20 ? `${(n / (1 << 20)).toFixed(0)} MB` : `${Math.max(1, Math.round(n / 1024))} KB`);
+export const shortName = (id) => id.replace(/^runs\//, "");
+
+/** Save a blob as a file. */
+export function save(blob, name) {
+  const link = h("a", { href: URL.createObjectURL(blob), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}

@@ -1,0 +1,192 @@
+"""What the documentation tells people to type exists, and works."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import functools
+import importlib.util
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import gansmith
+from gansmith import cli, registry
+from gansmith.commands.completion import flags_of
+
+ROOT = Path(__file__).parent.parent
+PAGES = [*sorted(ROOT.glob("*.md")), *(p for p in sorted((ROOT / "docs").rglob("*.md")) if p.parent.name not in ("families", "tables") and p.name != "commands.md")]
+pytestmark = pytest.mark.skipif(not (ROOT / "docs").is_dir(), reason="the documentation is not part of an installed package")
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^[ ]*```{language}[^\n]*\n(.*?)^[ ]*```", page.read_text(encoding="utf-8"), re.M | re.S)
+
+
+def commands() -> list[tuple[str, str]]:
+    """(page, line) of every gansmith command line in the documentation."""
+    found = []
+    for page in PAGES:
+        for block in [*blocks(page, "bash"), *blocks(page, "console"), *blocks(page, "sh")]:
+            for line in block.replace("\\\n", " ").splitlines():
+                line = re.sub(r"\s+#.*$", "", line.strip().removeprefix("$ "))
+                if re.match(r"^(\w+=\S* )*gansmith( |$)", line):
+                    found.append((str(page.relative_to(ROOT)), line))
+    return found
+
+
+@functools.cache
+def known_flags(command: str, *more: str) -> frozenset[str]:
+    return frozenset(flags_of(command, *more)) | {"--help", "--debug"}
+
+
+def arguments(line: str) -> list[str]:
+    words = shlex.split(re.split(r" (?:>|\||&&|;) ?", line)[0])
+    return words[words.index("gansmith") + 1 :]
+
+
+@pytest.mark.parametrize(("page", "line"), commands(), ids=lambda value: value[:60])
+def test_every_command_line_is_understood(page, line, monkeypatch):
+    words = arguments(line)
+    if not words or words[0] in ("--help", "--version", "COMMAND"):
+        return
+    assert words[0] in cli.commands(), f"{page}: no command '{words[0]}'"
+    given = {word.split("=")[0] for word in words if word.startswith("--")}
+    if words[0] == "train" and len(words) > 1 and not words[1].startswith("-") and words[1] != "FAMILY":
+        monkeypatch.syspath_prepend(str(ROOT))
+        registry.family(words[1])
+        allowed = known_flags("train", words[1])
+    elif words[0] == "train":
+        allowed = known_flags("train", "gan") | {"--resume"}
+    elif words[0] == "toy":
+        family = words[words.index("--family") + 1] if "--family" in words else "gan"
+        allowed = known_flags("toy", words[1], "--family", family)
+    elif words[0] == "data" and len(words) > 1:
+        allowed = known_flags("data", words[1])
+    else:
+        allowed = known_flags(words[0])
+    assert given <= allowed, f"{page}: {words[0]} has no {', '.join(sorted(given - allowed))}"
+
+
+def test_there_are_commands_to_look_at():
+    assert len(commands()) > 30
+    assert {"--truncation", "--seeds"} <= known_flags("sample")
+    assert "--nonsense" not in known_flags("sample")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_in_the_documentation_is_python(page):
+    for block in blocks(page, "python"):
+        if "--8<--" in block:
+            continue
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "gansmith":
+                assert hasattr(gansmith, node.attr), f"{page.name}: gansmith.{node.attr}"
+
+
+def test_the_quickstart_runs(tmp_path, monkeypatch, capsys):
+    """Its own command lines, with fewer steps and smaller networks."""
+    monkeypatch.chdir(tmp_path)
+    lines = [line for page, line in commands() if page == "docs/quickstart.md"]
+    smaller = {"--steps 2000": "--steps 3 --batch 8 --width 8 --snapshots 1", "--seconds 4": "--seconds 0.5 --tiles 1 --points 2 --fps 4", ".mp4": ".gif"}
+    wanted = ("train gan", "sample", "walk", "train --resume")
+    done = 0
+    for line in sorted((line for line in lines if "runs/digits" in line), key=lambda line: "--resume" in line):
+        for old, new in smaller.items():
+            line = line.replace(old, new)
+        if line.startswith(tuple(f"gansmith {words}" for words in wanted)):
+            assert cli.main(arguments(line)) == 0, line
+            done += 1
+    assert done == 5
+    assert (tmp_path / "digits.png").is_file()
+    assert len(list((tmp_path / "digits").glob("*.png"))) == 10
+    assert (tmp_path / "walk.gif").is_file()
+
+
+def test_the_example_family_trains(npz, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT))
+    words = ["train", "examples.my_gan", "--data", str(npz), "--steps", "4", "--batch", "8", "--width", "8", "--conditional", "--snapshots", "1"]
+    assert cli.main([*words, "--out", str(tmp_path / "run")]) == 0
+    model = gansmith.load(tmp_path / "run")
+    assert model.family == "examples.my_gan"
+    one, two = model.sample(4, seed=0, label=0), model.sample(4, seed=0, label=1)
+    assert one.shape == (4, 32, 32, 3)
+    assert not np.array_equal(one, two)
+
+
+def test_the_notebook_runs(tmp_path):
+    cells = json.loads((ROOT / "examples" / "quickstart.ipynb").read_text())["cells"]
+    code = "\n\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    assert "steps=2000" in code
+    small = "import matplotlib\nmatplotlib.use('agg')\n" + code.replace("steps=2000", "steps=3, width=8, batch=8, snapshots=1")
+    done = subprocess.run([sys.executable, "-c", small], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "digits-model" / "model.safetensors").is_file()
+
+
+@pytest.fixture(scope="module")
+def builder():
+    spec = importlib.util.spec_from_file_location("docs_build", ROOT / "docs" / "build.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", list(registry.families()))
+def test_a_page_for_every_family(name, builder):
+    page = builder.family_page(name)
+    for field in dataclasses.fields(registry.family(name).Config):
+        row = next(line for line in page.splitlines() if line.startswith(f"| `--{field.name.replace('_', '-')}` |"))
+        assert len(row.split("|")[3].strip()) > 10, row
+    assert "## What the code says" in page
+    assert "## When to use it" in page
+    assert f"families/{name}.md" in (ROOT / "docs" / "index.md").read_text()
+
+
+def test_tables_come_from_files(builder):
+    assert builder.result_table([{"family": "gan", "fid": 12.34567}, {"family": "r3gan", "fid": 3}]).splitlines() == [
+        "| family | fid |", "| --- | --- |", "| gan | 12.35 |", "| r3gan | 3 |",
+    ]  # fmt: skip
+    assert "| gan | 1 |" in builder.result_table({"gan": {"x": 1}})
+    page = builder.commands_page()
+    for name in cli.commands():
+        assert f"## gansmith {name}\n" in page
+    assert "| `--class` |" in page
+    assert "| `MODEL` |" in page
+
+
+def test_environment_variables_are_documented():
+    page = (ROOT / "docs" / "environment.md").read_text()
+    for path in (ROOT / "src").rglob("*.py"):
+        for name in re.findall(r"[\"'](GANSMITH_\w+)[\"']", path.read_text(encoding="utf-8")):
+            assert f"`{name}`" in page, f"{path.name}: {name}"
+
+
+def test_what_the_coach_can_say_is_explained():
+    page = (ROOT / "docs" / "failures.md").read_text().lower()
+    kinds = re.findall(r'Finding\(\s*"([\w-]+)"', (ROOT / "src" / "gansmith" / "coach.py").read_text())
+    assert len(kinds) >= 6
+    for kind in kinds:
+        assert any(word in page for word in (kind, kind.replace("-", " "), {"collapse": "mode collapse", "discriminator-wins": "discriminator wins"}.get(kind, kind))), kind
+
+
+def test_completion_scripts(capsys):
+    for shell, words in (("bash", "complete -o filenames -F _gansmith gansmith"), ("zsh", "#compdef gansmith"), ("fish", "complete -c gansmith")):
+        assert cli.main(["completion", shell]) == 0
+        text = capsys.readouterr().out
+        assert words in text
+        assert "truncation" in text
+        assert "penalty-every" in text
+        if shell == "bash":
+            probe = text + '\nCOMP_WORDS=(gansmith sam); COMP_CWORD=1; _gansmith; echo "${COMPREPLY[@]}"'
+            probe += '\nCOMP_WORDS=(gansmith train r3gan --tap); COMP_CWORD=3; _gansmith; echo "${COMPREPLY[@]}"'
+            done = subprocess.run(["bash", "-c", probe], capture_output=True, text=True, check=True)
+            assert done.stdout.split() == ["sample", "--taper"]

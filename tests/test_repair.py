@@ -1,0 +1,74 @@
+"""Scores of restored pictures against their definitions, and the classical floors they stand beside."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from skimage.metrics import peak_signal_noise_ratio
+
+from gansmith.game import ImageSpec
+from gansmith.gans import colorize, inpaint, upscale
+from gansmith.metrics.repair import FLOORS, evaluate_repair, lpips, lpips_weights, psnr, score, ssim
+from gansmith.translation import Pair
+
+SPEC = ImageSpec(32, 32, 3, other_channels=3)
+
+
+def smooth(n: int = 3, size: int = 32) -> torch.Tensor:
+    coarse = torch.rand(n, 3, 5, 5, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    return torch.nn.functional.interpolate(coarse, size=(size, size), mode="bicubic").clamp(-1, 1)
+
+
+def test_scores_are_the_definitions() -> None:
+    true = smooth()
+    off = (true * 127.5 / 127.5 + 10 / 127.5).clamp(-1, 1)
+    a, b = (((x + 1) * 127.5).round().numpy() for x in (off, true))
+    for i, found in enumerate(psnr(off, true).tolist()):
+        assert found == pytest.approx(peak_signal_noise_ratio(b[i], a[i], data_range=255), abs=1e-6)
+    assert math.isinf(psnr(true, true)[0])
+    assert ssim(true, true).tolist() == pytest.approx([1.0] * 3)
+    noisy = (true + 0.3 * torch.randn(true.shape, generator=torch.Generator().manual_seed(1))).clamp(-1, 1)
+    assert ssim(noisy, true).mean() < 0.9
+    mask = torch.zeros(3, 1, 32, 32)
+    mask[..., :8] = 1
+    changed = torch.where(mask > 0, true.clamp(max=0.5) + 0.2, true)
+    assert score(changed, true, mask)["l1"] == pytest.approx(4 * score(changed, true)["l1"], rel=1e-6)
+    assert (lpips(true, true) is None) == (lpips_weights() is None)
+
+
+def test_floors_beat_doing_nothing() -> None:
+    true = smooth()
+    small = torch.nn.functional.interpolate(true, scale_factor=0.5, mode="bicubic", antialias=True)
+    mask = torch.zeros(3, 1, 32, 32)
+    mask[..., 10:20, 8:24] = 1
+    pairs = {
+        "upscale": Pair(small, true),
+        "inpaint": Pair(torch.where(mask > 0, torch.zeros(()), true), true, mask),
+    }
+    nothing = {
+        "upscale": torch.nn.functional.interpolate(small, scale_factor=2, mode="nearest"),
+        "inpaint": pairs["inpaint"].given,
+    }
+    for kind, pair in pairs.items():
+        for name, method in FLOORS[kind].items():
+            made = method(pair)
+            assert made.shape == true.shape
+            assert (made - true).abs().mean() < 0.7 * (nothing[kind] - true).abs().mean(), name
+            if pair.mask is not None:
+                assert (((made - true).abs()) * (1 - mask)).max() < 0.005, "what is known stays"
+
+
+@pytest.mark.parametrize("family", ["upscale", "inpaint", "colorize"])
+def test_the_table_repeats_and_has_every_method(family: str) -> None:
+    torch.manual_seed(0)
+    game = {
+        "upscale": lambda: upscale.Upscale(upscale.Config(scale=2, width_discriminator=8), SPEC),
+        "inpaint": lambda: inpaint.Inpaint(inpaint.Config(width=8, width_discriminator=8), SPEC),
+        "colorize": lambda: colorize.Colorize(colorize.Config(width=8, width_discriminator=8), SPEC),
+    }[family]().eval()
+    tables = [evaluate_repair(game, smooth(), seed=3, batch=2) for _ in range(2)]
+    assert tables[0] == tables[1]
+    assert list(tables[0]) == ["model", *FLOORS[game.repair]]
+    assert all({"psnr", "ssim", "l1"} <= set(scores) for scores in tables[0].values())
