@@ -1,4 +1,4 @@
-"""Writes what the documentation takes from the code and from benchmark files: run by ``make docs`` and by mkdocs itself.
+"""Writes what the documentation takes from the code and from benchmark files; ``make docs`` and mkdocs run it.
 
 - ``docs/families/NAME.md``: a page per family, from its docstring, ``docs/texts/NAME.md``, its code and its settings;
 - ``docs/commands.md``: every command and its options, as ``--help`` tells them;
@@ -13,7 +13,9 @@ import ast
 import dataclasses
 import inspect
 import json
+import re
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +37,8 @@ def family_page(name: str) -> str:
     if text.exists():
         parts.append(text.read_text(encoding="utf-8").strip())
     parts.append(f"## What the code says\n\n{source_of(kind)}")
-    parts.append(f"## Settings\n\nThe flags of `gansmith train {name}`; settings of every run are on the page of [commands](../commands.md).\n\n{settings_table(kind.Config)}")
+    flags = f"The flags of `gansmith train {name}`; those of every run are on the page of [commands](../commands.md)."
+    parts.append(f"## Settings\n\n{flags}\n\n{settings_table(kind.Config)}")
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -54,14 +57,7 @@ def source_of(kind: type) -> str:
     if not shown:
         parent = kind.__mro__[1]
         return f"It plays the game of `{parent.__module__}.{parent.__name__}` and has networks of its own only."
-    return "```python\n" + "\n\n".join(inspect.cleandoc("\n" + text) if text.startswith("\n") else dedent(text) for text in shown) + "\n```"
-
-
-def dedent(text: str) -> str:
-    """A method as if it were a function."""
-    import textwrap
-
-    return textwrap.dedent(text)
+    return "```python\n" + "\n\n".join(map(textwrap.dedent, shown)) + "\n```"
 
 
 def settings_table(config: type) -> str:
@@ -69,7 +65,8 @@ def settings_table(config: type) -> str:
     helps = help_texts(config)
     rows = ["| flag | default | |", "| --- | --- | --- |"]
     for field in dataclasses.fields(config):
-        rows.append(f"| `--{field.name.replace('_', '-')}` | `{shown(field.default)}` | {cell(helps.get(field.name, ''))} |")
+        flag = field.name.replace("_", "-")
+        rows.append(f"| `--{flag}` | `{shown(field.default)}` | {cell(helps.get(field.name, ''))} |")
     return "\n".join(rows)
 
 
@@ -82,9 +79,10 @@ def help_texts(config: type) -> dict[str, str]:
         body = ast.parse(inspect.cleandoc(inspect.getsource(base))).body[0]
         assert isinstance(body, ast.ClassDef)
         for field, text in zip(body.body, body.body[1:], strict=False):
-            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(text, ast.Expr):
-                if isinstance(text.value, ast.Constant) and isinstance(text.value.value, str):
-                    found[field.target.id] = text.value.value
+            if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)):
+                continue
+            if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
+                found[field.target.id] = str(text.value.value)
     return found
 
 
@@ -109,7 +107,8 @@ def commands_page() -> str:
     for name, doc in cli.commands().items():
         parts.append(f"## gansmith {name}\n\n{doc}")
         if name == "train":
-            parts.append(f"Settings of every run; each [family](index.md#families) adds its own.\n\n{settings_table(TrainSettings)}")
+            parts.append("Settings of every run; each [family](index.md#families) adds its own.")
+            parts.append(settings_table(TrainSettings))
             continue
         options = options_of(name)
         if options is not None:
@@ -122,8 +121,10 @@ def options_of(command: str) -> type | None:
     import importlib
 
     module = importlib.import_module(f"gansmith.commands.{command.replace('-', '_')}")
-    own = [v for v in vars(module).values() if inspect.isclass(v) and dataclasses.is_dataclass(v) and v.__module__ == module.__name__]
-    return own[0] if own else None
+    classes = [
+        value for value in vars(module).values() if inspect.isclass(value) and value.__module__ == module.__name__
+    ]
+    return next(filter(dataclasses.is_dataclass, classes), None)
 
 
 def options_table(options: type) -> str:
@@ -132,9 +133,14 @@ def options_table(options: type) -> str:
     rows = ["| option | default | |", "| --- | --- | --- |"]
     for field in dataclasses.fields(options):
         hint = str(hints.get(field.name, ""))
-        renamed = 'name="' in hint and hint.split('name="')[1].split('"')[0]
-        name = field.name.upper() if "Positional" in hint else f"--{(renamed or field.name).replace('_', '-')}"
-        default = "" if field.default is dataclasses.MISSING or field.default is None else f"`{shown(field.default)}`"
+        renamed = re.search(r"""name=["'](\w+)["']""", hint)
+        name = (
+            field.name.upper()
+            if "Positional" in hint
+            else f"--{(renamed.group(1) if renamed else field.name).replace('_', '-')}"
+        )
+        unset = field.default is dataclasses.MISSING or field.default is None
+        default = "" if unset else f"`{shown(field.default)}`"
         rows.append(f"| `{name}` | {default} | {cell(helps.get(field.name, ''))} |")
     return "\n".join(rows)
 

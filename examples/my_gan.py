@@ -3,13 +3,14 @@
     L_D = 1/2 E (D(x) - 1)^2 + 1/2 E D(G(z))^2
     L_G = 1/2 E (D(G(z)) - 1)^2
 
-Train it by its dotted name from the folder that holds it: ``PYTHONPATH=. gansmith train examples.my_gan --data mnist10k``.
+Train it by its dotted name: ``PYTHONPATH=. gansmith train examples.my_gan --data mnist10k``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -63,7 +64,7 @@ class MyGAN(Generation):
     """Both players at every step, the discriminator first."""
 
     Config = Config
-    tiny = {"width": 8, "latent_dim": 8}
+    tiny: ClassVar = {"width": 8, "latent_dim": 8}
 
     def networks(self) -> dict[str, nn.Module]:
         return {
@@ -72,7 +73,10 @@ class MyGAN(Generation):
         }
 
     def turns(self) -> Sequence[Turn]:
-        return Turn("discriminator", self.discriminator_loss, after=self.adapt_augment), Turn("generator", self.generator_loss)
+        return (
+            Turn("discriminator", self.discriminator_loss, after=self.adapt_augment),
+            Turn("generator", self.generator_loss),
+        )
 
     def discriminator_loss(self, batch: Batch) -> tuple[Tensor, Logs]:
         real, fake = self.judge_both(batch.images, self.fakes(batch).detach(), self.labels_of(batch))

@@ -25,7 +25,9 @@ def pictures(count: int, size: int = 32, channels: int = 3) -> np.ndarray:
     return np.stack([picture(i, size, channels) for i in range(count)])
 
 
-def write_folder(folder: Path, count: int, size: int = 32, channels: int = 3, first: int = 0, suffix: str = "png") -> Path:
+def write_folder(
+    folder: Path, count: int, size: int = 32, channels: int = 3, first: int = 0, suffix: str = "png"
+) -> Path:
     """Write pictures 000.png, 001.png, ..."""
     from PIL import Image
 

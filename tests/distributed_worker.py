@@ -57,7 +57,9 @@ def gradients(name: str, settings: dict) -> dict[str, torch.Tensor]:
         for network in game.players[turn.player]:
             for key, parameter in game.get_submodule(network).named_parameters(network):
                 gradient = parameter.grad
-                found[f"{turn.loss.__name__}/{key}"] = torch.full((1,), float("nan")) if gradient is None else gradient.clone()
+                found[f"{turn.loss.__name__}/{key}"] = (
+                    torch.full((1,), float("nan")) if gradient is None else gradient.clone()
+                )
         found |= {f"{turn.loss.__name__}/log/{key}": value.float() for key, value in logs.items()}
         with torch.no_grad():
             for key, parameter in game.named_parameters():
@@ -92,7 +94,9 @@ def agreements() -> list[str]:
         if "differs between the processes" not in str(error):
             wrong.append(str(error))
     rows = torch.arange(3.0) + 10 * rank
-    if distributed.gather(rows).tolist() != [0, 1, 2, 10, 11, 12] or not torch.equal(distributed.own(distributed.gather(rows)), rows):
+    if distributed.gather(rows).tolist() != [0, 1, 2, 10, 11, 12] or not torch.equal(
+        distributed.own(distributed.gather(rows)), rows
+    ):
         wrong.append("rows were not gathered in order")
     return wrong
 
@@ -113,7 +117,9 @@ def main(out: Path, names: list[str]) -> None:
                 (difference(whole[k], halves[k], max(largest[k.split("/")[0]], 1e-3) if "/log/" not in k else max(1.0, whole[k].abs().item())), k)
                 for k in whole if whole[k].numel()
             )  # fmt: skip
-            rows.append({"family": name, "settings": settings, "difference": worst[0], "where": worst[1], "tensors": len(whole)})
+            rows.append(
+                {"family": name, "settings": settings, "difference": worst[0], "where": worst[1], "tensors": len(whole)}
+            )
     wrong = agreements()
     if chance.process()[0] == 0:
         out.write_text(json.dumps({"gradients": rows, "wrong": wrong}))

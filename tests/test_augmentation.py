@@ -38,7 +38,7 @@ UNFILTERED = ["--no-agreement", "--no-duplicates", "--no-outliers"]
 @pytest.fixture(scope="module")
 def filters() -> Filters:
     pictures = memory(*shapes(150, 1))
-    return Filters(pictures.x, pictures.y, pictures.spec, recipe=Recipe(steps=150))
+    return Filters(pictures.x, pictures.y, pictures.spec, recipe=Recipe("tiny", steps=120))
 
 
 def test_good_pictures_pass(filters):
@@ -72,7 +72,7 @@ def test_pictures_like_nothing_real_are_dropped(filters):
     bad = torch.randint(0, 256, (60, 1, 12, 12), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     bad[30:] = 255 - bad[30:] // 8
     judged = filters.judge(bad, torch.arange(60) % 3)
-    assert judged.failed["outliers"].mean() > 0.8
+    assert judged.failed["outliers"].mean() > 0.6
     good = memory(*shapes(90, 4))
     assert filters.judge(good.x, good.y).failed["outliers"].mean() < 0.1
 
@@ -358,7 +358,7 @@ def test_bad_input_is_told_at_once(made, tmp_path, capsys):
     def refused(*words: str) -> str:
         out = tmp_path / "out"
         try:
-            code = cli.main(["augment", "--out", str(out), *words])
+            code = cli.main(["augment", "--out", str(out), "--steps", "2", "--batch", "4", *words])
         except SystemExit as stop:
             code = stop.code
         assert code == 2

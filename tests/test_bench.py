@@ -58,4 +58,10 @@ def test_the_peak_is_a_number_of_this_machine():
 
 
 def test_bytes_for_people():
-    assert [human_bytes(n) for n in (3, 1536, 3 << 20, 5 << 30, None)] == ["3 bytes", "1.5 KB", "3.0 MB", "5.0 GB", "unknown"]
+    assert [human_bytes(n) for n in (3, 1536, 3 << 20, 5 << 30, None)] == [
+        "3 bytes",
+        "1.5 KB",
+        "3.0 MB",
+        "5.0 GB",
+        "unknown",
+    ]

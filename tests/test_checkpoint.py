@@ -16,9 +16,9 @@ import torch
 
 from gansmith import checkpoint
 from gansmith.errors import Diverged, RunError
+from gansmith.gans.gan import GAN
 from gansmith.run import Run
 from gansmith.training import settings_from, train
-from gansmith.gans.gan import GAN
 
 TREE = {"a": {"b": torch.arange(6).reshape(2, 3), 3: [torch.ones(2), 1.5, None, "x"]}, "n": 7}
 
@@ -98,13 +98,17 @@ def final_state(out: Path) -> dict[str, torch.Tensor]:
 def test_killed_at_random_moments_it_ends_the_same(npz, tmp_path):
     """kill -9 of real processes, mostly during a save (they save all the time): the end is equal bit for bit."""
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    settings, config = settings_from(GAN, tmp_path / "whole", data=str(npz), steps=60, batch=4, width=8, latent_dim=8, snapshots=2, device="cpu")
+    settings, config = settings_from(
+        GAN, tmp_path / "whole", data=str(npz), steps=60, batch=4, width=8, latent_dim=8, snapshots=2, device="cpu"
+    )
     train(GAN, settings=settings, family_config=config, quiet=True)
     chance = random.Random(0)
     out = tmp_path / "killed"
     for attempt in range(4):
         more = ["--resume"] if attempt else []
-        process = subprocess.Popen(command(out, npz, *more), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            command(out, npz, *more), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         deadline = time.monotonic() + 120
         seen = len(list(Run(out, "gan").records()))
         # wait until it trains, then a random moment more
@@ -147,7 +151,9 @@ def test_a_loss_that_is_not_a_number_stops_the_run_and_keeps_the_last_good_state
         return (loss * float("nan"), logs) if batch.clock.step == 5 else (loss, logs)
 
     monkeypatch.setattr(GAN, "discriminator_loss", poisoned)
-    settings, config = settings_from(GAN, tmp_path / "run", data=str(npz), steps=20, batch=4, width=8, save_minutes=1e-9, snapshots=1)
+    settings, config = settings_from(
+        GAN, tmp_path / "run", data=str(npz), steps=20, batch=4, width=8, save_minutes=1e-9, snapshots=1
+    )
     with pytest.raises(Diverged, match="Try a lower --lr"):
         train(GAN, settings=settings, family_config=config, quiet=True)
     kept = checkpoint.load(tmp_path / "run" / "checkpoint", pytest.fail)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import pictures, write_folder
 from PIL import Image
 
+from conftest import pictures, write_folder
 from gansmith import cli
 
 
@@ -23,7 +23,23 @@ def run(tmp_path_factory) -> Path:
 
 
 def train(root: Path, *more: str, family: str = "gan") -> int:
-    return cli.main(["train", family, "--out", str(root / "run"), "--steps", "3", "--batch", "4", "--width", "8", "--snapshots", "1", *more])
+    return cli.main(
+        [
+            "train",
+            family,
+            "--out",
+            str(root / "run"),
+            "--steps",
+            "3",
+            "--batch",
+            "4",
+            "--width",
+            "8",
+            "--snapshots",
+            "1",
+            *more,
+        ]
+    )
 
 
 def fails(capsys, argv: list[str], *words: str) -> None:
@@ -61,7 +77,10 @@ def test_seeds_name_pictures(run, tmp_path):
 
 def test_walk_loops(run, tmp_path):
     out = tmp_path / "walk.gif"
-    assert cli.main(["walk", str(run), "--out", str(out), "--seconds", "1", "--fps", "8", "--tiles", "2", "--points", "3"]) == 0
+    assert (
+        cli.main(["walk", str(run), "--out", str(out), "--seconds", "1", "--fps", "8", "--tiles", "2", "--points", "3"])
+        == 0
+    )
     assert Image.open(out).n_frames == 8
 
 
@@ -73,8 +92,12 @@ def test_runs_lists_them(run, capsys):
 
 def test_config_file_and_flags(tmp_path):
     np.savez(tmp_path / "data.npz", x=pictures(12, 16, 1)[..., 0])
-    (tmp_path / "c.yaml").write_text(f"family: gan\ndata: {tmp_path / 'data.npz'}\nsteps: 2\nbatch: 4\nwidth: 8\nlr: 1e-3\n")
-    assert cli.main(["train", "--config", str(tmp_path / "c.yaml"), "--out", str(tmp_path / "run"), "--width", "4"]) == 0
+    (tmp_path / "c.yaml").write_text(
+        f"family: gan\ndata: {tmp_path / 'data.npz'}\nsteps: 2\nbatch: 4\nwidth: 8\nlr: 1e-3\n"
+    )
+    assert (
+        cli.main(["train", "--config", str(tmp_path / "c.yaml"), "--out", str(tmp_path / "run"), "--width", "4"]) == 0
+    )
     import yaml
 
     saved = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
@@ -134,7 +157,9 @@ def test_bad_data(capsys, tmp_path):
     common = ["--out", str(tmp_path / "run"), "--steps", "2", "--batch", "4"]
     fails(capsys, ["train", "gan", "--data", str(tmp_path / "empty"), *common], "empty")
     fails(capsys, ["train", "gan", "--data", str(tmp_path / "plain"), "--conditional", *common], "no labels")
-    fails(capsys, ["train", "gan", "--data", str(tmp_path / "plain"), str(tmp_path / "plain"), *common], "--data names 2")
+    fails(
+        capsys, ["train", "gan", "--data", str(tmp_path / "plain"), str(tmp_path / "plain"), *common], "--data names 2"
+    )
     for i in range(3):
         (tmp_path / "plain" / f"text{i}.png").write_text("no picture")
     fails(capsys, ["train", "gan", "--data", str(tmp_path / "plain"), *common], "3 of 11", "text0.png")

@@ -114,7 +114,7 @@ def test_dirac_table(name: str, column: int, schedule: str) -> None:
 @pytest.mark.parametrize("schedule", ["simultaneous", "1", "5"])
 def test_r3gan_converges(schedule: str) -> None:
     """Theorem of the R3GAN paper: the relativistic game with R1 and R2 converges; without them it does not."""
-    with_penalty = dirac("r3gan", {"gamma": 0.3, "gamma_end": 0.3})
+    with_penalty = dirac("r3gan", {"gamma": 0.3, "gamma_end": 0.3, "penalty_every": 1})
     without = dirac("r3gan", {"gamma": 0.0})
     assert distance(with_penalty, schedule) < 1e-5
     assert distance(without, schedule) > 0.1

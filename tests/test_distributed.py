@@ -22,7 +22,9 @@ from gansmith.errors import GansmithError
 from gansmith.run import Run
 
 HERE = Path(__file__).parent
-ENVIRONMENT = {k: v for k, v in os.environ.items() if k not in ("RANK", "WORLD_SIZE", "LOCAL_RANK")} | {"OMP_NUM_THREADS": "1"}
+ENVIRONMENT = {k: v for k, v in os.environ.items() if k not in ("RANK", "WORLD_SIZE", "LOCAL_RANK")} | {
+    "OMP_NUM_THREADS": "1"
+}
 SETTINGS = ["--steps", "12", "--batch", "8", "--width", "8", "--latent-dim", "8", "--snapshots", "1", "--device", "cpu"]
 
 
@@ -33,7 +35,13 @@ def free_port() -> int:
 
 
 def start(command: list[str], rank: int, port: int, host: str = "127.0.0.1", **options) -> subprocess.Popen:
-    environment = ENVIRONMENT | {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": host, "MASTER_PORT": str(port)}
+    environment = ENVIRONMENT | {
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": "2",
+        "MASTER_ADDR": host,
+        "MASTER_PORT": str(port),
+    }
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, **options)
 
 
@@ -65,13 +73,45 @@ def test_every_launcher_trains_and_resumes_the_same_run_bit_for_bit(npz, tmp_pat
     done = run(sys.executable, "-m", "gansmith", *train, "--out", str(whole), "--processes", "2")
     assert done.returncode == 0, done.stderr
     assert "2 processes" in done.stderr
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "gansmith"]
+    torchrun = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        "-m",
+        "gansmith",
+    ]
     done = run(*torchrun, *train, "--out", str(parts), "--save-minutes", "1e-9")
     assert done.returncode == 0, done.stderr
-    assert [r["images"] for r in Run.open(parts).records()] == list(range(8, 97, 8))  # written once, by the first process
+    assert [r["images"] for r in Run.open(parts).records()] == list(
+        range(8, 97, 8)
+    )  # written once, by the first process
     shutil.rmtree(max((parts / "checkpoint").iterdir()))
-    accelerate = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"]
-    done = run(*accelerate, "--mixed_precision", "no", "--dynamo_backend", "no", "-m", "gansmith", "train", "--resume", "--out", str(parts))
+    accelerate = [
+        sys.executable,
+        "-m",
+        "accelerate.commands.launch",
+        "--multi_gpu",
+        "--num_processes",
+        "2",
+        "--num_machines",
+        "1",
+    ]
+    done = run(
+        *accelerate,
+        "--mixed_precision",
+        "no",
+        "--dynamo_backend",
+        "no",
+        "-m",
+        "gansmith",
+        "train",
+        "--resume",
+        "--out",
+        str(parts),
+    )
     assert done.returncode == 0, done.stderr
     one, two = state_of(whole), state_of(parts)
     assert one.keys() == two.keys()
@@ -81,7 +121,20 @@ def test_every_launcher_trains_and_resumes_the_same_run_bit_for_bit(npz, tmp_pat
 def test_killing_one_process_ends_the_others_and_the_run_goes_on_alone(npz, tmp_path):
     out, port = tmp_path / "run", free_port()
     settings = ["1000000" if word == "12" else word for word in SETTINGS]
-    train = [sys.executable, "-m", "gansmith", "train", "gan", "--data", str(npz), *settings, "--out", str(out), "--log-images", "8"]
+    train = [
+        sys.executable,
+        "-m",
+        "gansmith",
+        "train",
+        "gan",
+        "--data",
+        str(npz),
+        *settings,
+        "--out",
+        str(out),
+        "--log-images",
+        "8",
+    ]
     first, second = (start(train, rank, port) for rank in (0, 1))
     deadline = time.monotonic() + 200
     while not list(Run(out, "gan").records()) and time.monotonic() < deadline and first.poll() is None:
@@ -107,7 +160,9 @@ def two_machines():
         pytest.skip("network namespaces need root and the program 'ip'")
     names = [f"gansmith{os.getpid()}{side}" for side in "ab"]
     commands = [["netns", "add", name] for name in names]
-    commands.append(["link", "add", "cable0", "netns", names[0], "type", "veth", "peer", "name", "cable1", "netns", names[1]])
+    commands.append(
+        ["link", "add", "cable0", "netns", names[0], "type", "veth", "peer", "name", "cable1", "netns", names[1]]
+    )
     for i, name in enumerate(names):
         commands += [["-n", name, "address", "add", f"10.77.0.{i + 1}/24", "dev", f"cable{i}"]]
         commands += [["-n", name, "link", "set", device, "up"] for device in ("lo", f"cable{i}")]
@@ -125,7 +180,18 @@ def two_machines():
 def test_two_machines_train_together(two_machines, npz, tmp_path):
     both = []
     for rank, (name, _) in enumerate(two_machines):
-        train = [sys.executable, "-m", "gansmith", "train", "gan", "--data", str(npz), *SETTINGS, "--out", str(tmp_path / "run")]
+        train = [
+            sys.executable,
+            "-m",
+            "gansmith",
+            "train",
+            "gan",
+            "--data",
+            str(npz),
+            *SETTINGS,
+            "--out",
+            str(tmp_path / "run"),
+        ]
         both.append(start(["ip", "netns", "exec", name, *train], rank, 29400, two_machines[0][1]))
     said = [process.communicate(timeout=280)[1] for process in both]
     assert [process.returncode for process in both] == [0, 0], said

@@ -21,8 +21,17 @@ from gansmith import cli, registry
 from gansmith.commands.completion import flags_of
 
 ROOT = Path(__file__).parent.parent
-PAGES = [*sorted(ROOT.glob("*.md")), *(p for p in sorted((ROOT / "docs").rglob("*.md")) if p.parent.name not in ("families", "tables") and p.name != "commands.md")]
-pytestmark = pytest.mark.skipif(not (ROOT / "docs").is_dir(), reason="the documentation is not part of an installed package")
+PAGES = [
+    *sorted(ROOT.glob("*.md")),
+    *(
+        p
+        for p in sorted((ROOT / "docs").rglob("*.md"))
+        if p.parent.name not in ("families", "tables") and p.name != "commands.md"
+    ),
+]
+pytestmark = pytest.mark.skipif(
+    not (ROOT / "docs").is_dir(), reason="the documentation is not part of an installed package"
+)
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -94,7 +103,11 @@ def test_the_quickstart_runs(tmp_path, monkeypatch, capsys):
     """Its own command lines, with fewer steps and smaller networks."""
     monkeypatch.chdir(tmp_path)
     lines = [line for page, line in commands() if page == "docs/quickstart.md"]
-    smaller = {"--steps 2000": "--steps 3 --batch 8 --width 8 --snapshots 1", "--seconds 4": "--seconds 0.5 --tiles 1 --points 2 --fps 4", ".mp4": ".gif"}
+    smaller = {
+        "--steps 2000": "--steps 3 --batch 8 --width 8 --snapshots 1",
+        "--seconds 4": "--seconds 0.5 --tiles 1 --points 2 --fps 4",
+        ".mp4": ".gif",
+    }
     wanted = ("train gan", "sample", "walk", "train --resume")
     done = 0
     for line in sorted((line for line in lines if "runs/digits" in line), key=lambda line: "--resume" in line):
@@ -111,7 +124,21 @@ def test_the_quickstart_runs(tmp_path, monkeypatch, capsys):
 
 def test_the_example_family_trains(npz, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT))
-    words = ["train", "examples.my_gan", "--data", str(npz), "--steps", "4", "--batch", "8", "--width", "8", "--conditional", "--snapshots", "1"]
+    words = [
+        "train",
+        "examples.my_gan",
+        "--data",
+        str(npz),
+        "--steps",
+        "4",
+        "--batch",
+        "8",
+        "--width",
+        "8",
+        "--conditional",
+        "--snapshots",
+        "1",
+    ]
     assert cli.main([*words, "--out", str(tmp_path / "run")]) == 0
     model = gansmith.load(tmp_path / "run")
     assert model.family == "examples.my_gan"
@@ -124,7 +151,9 @@ def test_the_notebook_runs(tmp_path):
     cells = json.loads((ROOT / "examples" / "quickstart.ipynb").read_text())["cells"]
     code = "\n\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
     assert "steps=2000" in code
-    small = "import matplotlib\nmatplotlib.use('agg')\n" + code.replace("steps=2000", "steps=3, width=8, batch=8, snapshots=1")
+    small = "import matplotlib\nmatplotlib.use('agg')\n" + code.replace(
+        "steps=2000", "steps=3, width=8, batch=8, snapshots=1"
+    )
     done = subprocess.run([sys.executable, "-c", small], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "digits-model" / "model.safetensors").is_file()
@@ -175,11 +204,22 @@ def test_what_the_coach_can_say_is_explained():
     kinds = re.findall(r'Finding\(\s*"([\w-]+)"', (ROOT / "src" / "gansmith" / "coach.py").read_text())
     assert len(kinds) >= 6
     for kind in kinds:
-        assert any(word in page for word in (kind, kind.replace("-", " "), {"collapse": "mode collapse", "discriminator-wins": "discriminator wins"}.get(kind, kind))), kind
+        assert any(
+            word in page
+            for word in (
+                kind,
+                kind.replace("-", " "),
+                {"collapse": "mode collapse", "discriminator-wins": "discriminator wins"}.get(kind, kind),
+            )
+        ), kind
 
 
 def test_completion_scripts(capsys):
-    for shell, words in (("bash", "complete -o filenames -F _gansmith gansmith"), ("zsh", "#compdef gansmith"), ("fish", "complete -c gansmith")):
+    for shell, words in (
+        ("bash", "complete -o filenames -F _gansmith gansmith"),
+        ("zsh", "#compdef gansmith"),
+        ("fish", "complete -c gansmith"),
+    ):
         assert cli.main(["completion", shell]) == 0
         text = capsys.readouterr().out
         assert words in text

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import pictures
 
+from conftest import pictures
 from gansmith import devices, registry
 from gansmith.bench import doctor, measure
 from gansmith.cli import main
@@ -28,7 +28,20 @@ def examined(npz: Path, **settings) -> doctor.Diagnosis:
 
 
 def test_a_run_is_measured(npz, capsys):
-    words = ["doctor", "dcgan", "--data", str(npz), "--batch", "16", "--steps", "100", "--width", "8", "--device", "cpu"]
+    words = [
+        "doctor",
+        "dcgan",
+        "--data",
+        str(npz),
+        "--batch",
+        "16",
+        "--steps",
+        "100",
+        "--width",
+        "8",
+        "--device",
+        "cpu",
+    ]
     assert main([*words, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["fits"] is True
@@ -75,6 +88,11 @@ def test_a_slow_loader_is_named(npz, monkeypatch):
 
 
 def test_missing_extras_are_named(monkeypatch):
-    lines = ["torch>=2.6", "nonsense-pictures>=1; extra == 'hub'", "numpy; extra == 'shards'", "pytest-nonsense; extra == 'dev'"]
+    lines = [
+        "torch>=2.6",
+        "nonsense-pictures>=1; extra == 'hub'",
+        "numpy; extra == 'shards'",
+        "pytest-nonsense; extra == 'dev'",
+    ]
     monkeypatch.setattr(doctor.metadata, "requires", lambda name: lines)
     assert doctor.missing_extras() == {"hub": ["nonsense-pictures"]}

@@ -28,7 +28,9 @@ class Recorder(Game):
 
     def turns(self):
         return (
-            Turn("critic", self.critic_loss, after=lambda batch, logs: self.heard.append(("after", batch.clock.step, 0))),
+            Turn(
+                "critic", self.critic_loss, after=lambda batch, logs: self.heard.append(("after", batch.clock.step, 0))
+            ),
             Turn("generator", self.generator_loss, every=3),
             Turn("generator", self.fresh_loss, every=3, fresh=True),
         )
@@ -106,7 +108,9 @@ def test_order_is_a_permutation_of_every_epoch_and_depends_on_the_seed():
 
 
 def test_two_processes_see_what_one_sees():
-    pictures = MemoryPictures.from_arrays(np.arange(20 * 64, dtype=np.int64).reshape(20, 8, 8).astype(np.uint8), np.arange(20))
+    pictures = MemoryPictures.from_arrays(
+        np.arange(20 * 64, dtype=np.int64).reshape(20, 8, 8).astype(np.uint8), np.arange(20)
+    )
     whole = Batches(pictures, 8, 3, flip=True).at(8)
     noise = torch.manual_seed(5) and chance.normal(8, 2)
     halves = []

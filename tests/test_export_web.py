@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from test_export import tiny_model
 
 from gansmith import cli
 from gansmith.pictures import to_arrays
+from test_export import tiny_model
 
 pytest.importorskip("onnx", reason="the extra 'export' is not installed")
 pytest.importorskip("onnxruntime", reason="the extra 'export' is not installed")
@@ -49,7 +49,12 @@ def opened(browser, tmp_path):
         page.problems = []
         page.on("pageerror", lambda error: page.problems.append(str(error)))
         page.on("console", lambda message: page.problems.append(message.text) if message.type == "error" else None)
-        page.on("request", lambda request: page.problems.append(request.url) if not request.url.startswith(("file:", "blob:", "data:")) else None)
+        page.on(
+            "request",
+            lambda request: (
+                page.problems.append(request.url) if not request.url.startswith(("file:", "blob:", "data:")) else None
+            ),
+        )
         page.goto(page_file.as_uri())
         wait(page, "!!window.gansmith")
         assert page.evaluate("window.gansmith.error") is None
@@ -92,10 +97,14 @@ def drawn(page, latents: torch.Tensor, labels: list[int], truncation: float, cha
         "async ([z, labels, t]) => (await window.gansmith.draw(z, labels, t)).images.map((i) => [i.height, i.width, [...i.data]])",
         [latents.tolist(), labels, truncation],
     )
-    return np.stack([np.array(data, np.uint8).reshape(height, width, 4)[..., :channels] for height, width, data in made])
+    return np.stack(
+        [np.array(data, np.uint8).reshape(height, width, 4)[..., :channels] for height, width, data in made]
+    )
 
 
-@pytest.mark.parametrize(("family", "size", "channels", "classes"), [("gan", 28, 1, 10), ("stylegan2", 32, 3, 0), ("r3gan", 32, 3, 0)])
+@pytest.mark.parametrize(
+    ("family", "size", "channels", "classes"), [("gan", 28, 1, 10), ("stylegan2", 32, 3, 0), ("r3gan", 32, 3, 0)]
+)
 def test_pictures_equal_the_models(opened, family, size, channels, classes):
     model = tiny_model(family, classes=classes, size=size, channels=channels)
     page = opened(model)

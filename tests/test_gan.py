@@ -48,7 +48,9 @@ def test_dcgan_starts_as_the_paper_says():
     game = gansmith.build("dcgan", size=64, channels=3)
     convs = [m.weight for m in game.modules() if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d))]
     assert all(w.std().item() == pytest.approx(0.02, rel=0.1) for w in convs)
-    assert not [n for n, _ in game.named_parameters() if n.endswith("bias") and "layers" not in n and "features" not in n]
+    assert not [
+        n for n, _ in game.named_parameters() if n.endswith("bias") and "layers" not in n and "features" not in n
+    ]
 
 
 class Line(nn.Module):

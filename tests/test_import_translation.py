@@ -294,6 +294,15 @@ def test_refusals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     )
     with pytest.raises(ModelError, match="discriminator"):
         import_translation("latest_net_D.pth")
-    torch.save({"params": {k: v for k, v in rrdb_state(3).items() if "body.22" not in k}}, "short.pth")
-    with pytest.raises(ModelError, match="22 blocks"):
-        import_translation("short.pth")
+    torch.save({"params": {k: v for k, v in rrdb_state(3).items() if "conv_up2" not in k}}, "odd.pth")
+    with pytest.raises(ModelError, match="1 steps up"):
+        import_translation("odd.pth")
+
+
+def test_an_rrdbnet_of_six_blocks(tmp_path: Path) -> None:
+    state = {name: tensor for name, tensor in rrdb_state(3).items() if not re.match(r"body\.([6-9]|1\d|2\d)\.", name)}
+    torch.save({"params_ema": state}, tmp_path / "anime.pth")
+    imported, game = built(tmp_path / "anime.pth")
+    assert imported.config["blocks"] == 6
+    with torch.no_grad():
+        assert game.translate(torch.zeros(1, 3, 9, 8)).shape == (1, 3, 36, 32)

@@ -14,7 +14,9 @@ import gansmith
 from gansmith import cli, registry
 
 PACKAGE = Path(gansmith.__file__).parent
-MODULES = {".".join(("gansmith", *path.relative_to(PACKAGE).with_suffix("").parts)): path for path in PACKAGE.rglob("*.py")}
+MODULES = {
+    ".".join(("gansmith", *path.relative_to(PACKAGE).with_suffix("").parts)): path for path in PACKAGE.rglob("*.py")
+}
 
 
 def imports(path: Path, top_level_only: bool) -> set[str]:
@@ -34,7 +36,9 @@ def imports(path: Path, top_level_only: bool) -> set[str]:
 
 
 def test_there_is_no_import_cycle():
-    edges = {name: {n if n in MODULES else f"{n}.__init__" for n in imports(path, True)} for name, path in MODULES.items()}
+    edges = {
+        name: {n if n in MODULES else f"{n}.__init__" for n in imports(path, True)} for name, path in MODULES.items()
+    }
     done: set[str] = set()
 
     def visit(name: str, path: tuple[str, ...]) -> None:
@@ -52,7 +56,11 @@ def test_families_never_import_each_other_or_what_stands_above():
     above = ("gansmith.engine", "gansmith.hooks", "gansmith.run", "gansmith.bundle", "gansmith.training", "gansmith.cli", "gansmith.commands",
              "gansmith.studio", "gansmith.metrics", "gansmith.export", "gansmith.apply", "gansmith.gans")  # fmt: skip
     for name, path in MODULES.items():
-        if name.startswith(("gansmith.gans.", "gansmith.nn.")) or name in ("gansmith.game", "gansmith.generation", "gansmith.translation"):
+        if name.startswith(("gansmith.gans.", "gansmith.nn.")) or name in (
+            "gansmith.game",
+            "gansmith.generation",
+            "gansmith.translation",
+        ):
             wrong = [n for n in imports(path, False) if n.startswith(above)]
             assert not wrong, f"{name} imports {wrong}"
 
@@ -86,7 +94,9 @@ def test_every_module_and_command_says_what_it_is():
 
 def test_importing_does_no_work():
     code = "import sys, gansmith; print([m for m in ('torch', 'numpy', 'PIL', 'tyro') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )
 
 
 def test_help_is_fast():

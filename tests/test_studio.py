@@ -38,11 +38,25 @@ def make_run(root: Path, family: str, spec: ImageSpec, **settings) -> Path:
     """A run folder with a log, a grid and a model, as training leaves it."""
     kind = registry.family(family)
     family_config = kind.Config(**settings)
-    facts = {"spec": run.spec_to_plain(spec), "data": {"name": "mnist10k", "hash": "0" * 32, "pictures": 10}, "status": "finished", "batch": 8}
+    facts = {
+        "spec": run.spec_to_plain(spec),
+        "data": {"name": "mnist10k", "hash": "0" * 32, "pictures": 10},
+        "status": "finished",
+        "batch": 8,
+    }
     made = run.Run(root, family, config.to_plain(family_config), config.to_plain(config.TrainSettings()), facts)
     made.write_config()
     for step in range(1, 6):
-        made.log({"images": 8 * step, "step": step, "progress": step / 5, "seconds": float(step), "images_per_second": 8.0, "loss/generator": 1 / step})
+        made.log(
+            {
+                "images": 8 * step,
+                "step": step,
+                "progress": step / 5,
+                "seconds": float(step),
+                "images_per_second": 8.0,
+                "loss/generator": 1 / step,
+            }
+        )
     made.samples.mkdir()
     for images in (8, 40):
         Image.new("L", (16, 16), images).save(made.samples / f"{images:010d}.png")
@@ -59,7 +73,14 @@ def make_run(root: Path, family: str, spec: ImageSpec, **settings) -> Path:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     root = tmp_path_factory.mktemp("workspace")
-    make_run(root / "runs" / "digits", "dcgan", ImageSpec(16, 16, 1, 3, ("a", "b", "c")), width=4, latent_dim=8, conditional=True)
+    make_run(
+        root / "runs" / "digits",
+        "dcgan",
+        ImageSpec(16, 16, 1, 3, ("a", "b", "c")),
+        width=4,
+        latent_dim=8,
+        conditional=True,
+    )
     make_run(root / "runs" / "styles", "stylegan2", ImageSpec(16, 16, 1), **small_stylegan())
     make_run(root / "runs" / "holes", "inpaint", ImageSpec(32, 32, 3), width=8)
     folder = root / "data" / "mixed"
@@ -94,7 +115,21 @@ def body(answer) -> dict:
 # --- confinement ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text", ["../outside.txt", "/etc/passwd", "runs/../../outside.txt", "~/x", ".gansmith/studio", "a\\b", "", "a\0b", "data/../.git", "x" * 2000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "../outside.txt",
+        "/etc/passwd",
+        "runs/../../outside.txt",
+        "~/x",
+        ".gansmith/studio",
+        "a\\b",
+        "",
+        "a\0b",
+        "data/../.git",
+        "x" * 2000,
+    ],
+)
 def test_paths_stay_in_the_workspace(place, text):
     with pytest.raises(Refused):
         Workspace(place).inside(text)
@@ -122,7 +157,18 @@ def test_data_specs(place):
             work.data_spec(wrong)
 
 
-@pytest.mark.parametrize("name", ["../config.yaml", "config.yaml", "log.jsonl", "samples/../config.yaml", "model/config.json", "samples/x.png", "/etc/passwd"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../config.yaml",
+        "config.yaml",
+        "log.jsonl",
+        "samples/../config.yaml",
+        "model/config.json",
+        "samples/x.png",
+        "/etc/passwd",
+    ],
+)
 def test_only_pictures_of_runs_are_served(client, name):
     assert client.get("/api/run/file", params={"id": "runs/digits", "name": name}).status_code == 404
 
@@ -135,7 +181,10 @@ def test_static_files_do_not_leak(client):
 # --- the guard --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:7860", "127.0.0.1:1", "localhost.evil.example:7860", "", "[::1", "127.0.0.1:x"])
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "evil.example:7860", "127.0.0.1:1", "localhost.evil.example:7860", "", "[::1", "127.0.0.1:x"],
+)
 def test_other_hosts_are_refused(client, host):
     assert client.get("/api/runs", headers={"Host": host}).status_code == 421
 
@@ -226,7 +275,6 @@ def test_a_missing_extra_is_named(monkeypatch, tmp_path):
 
 def test_a_taken_port_is_named():
     first = command.listen("127.0.0.1", 0)
-    first.listen()
     with pytest.raises(GansmithError, match="--port"):
         command.listen("127.0.0.1", first.getsockname()[1])
     first.close()
@@ -282,6 +330,9 @@ def test_a_familys_own_settings_come_first():
         {"family": {"width": "x"}},
         {"family": []},
         {"run": {"accumulate": 0}},
+        {"run": {"init": "/etc/passwd"}},
+        {"run": {"init": "../other"}},
+        {"run": {"init": "weights.pkl"}},
         {"called": "../x"},
         {"called": "digits"},
         {"name": "cyclegan"},
@@ -307,7 +358,14 @@ def wait_for(client, job: str, states: tuple[str, ...], seconds: float = 150) ->
 
 def test_a_training_survives_the_studio_and_is_found_again(tmp_path):
     """Start, close the studio, open it again: still running; stop, resume to the end; a broken one says why."""
-    asked = {"name": "gan", "data": ["mnist10k"], "goal": "minutes", "amount": 30, "family": {"width": 8}, "run": {"log_images": 64}}
+    asked = {
+        "name": "gan",
+        "data": ["mnist10k"],
+        "goal": "minutes",
+        "amount": 30,
+        "family": {"width": 8},
+        "run": {"log_images": 64},
+    }
     with TestClient(create_app(tmp_path, warm_up=False), base_url=BASE, headers=SAFE) as first:
         answer = body(first.post("/api/train", json=asked | {"called": "long"}))
         assert answer["run"] == "runs/long"
@@ -331,12 +389,15 @@ def test_a_training_survives_the_studio_and_is_found_again(tmp_path):
         row = body(second.get("/api/runs"))[0]
         assert row["status"] == "stopped"
         assert row["has_model"]
-        more = body(second.post("/api/resume", json={"run": "runs/long", "goal": "images", "amount": row["images"] + 640}))
+        more = body(
+            second.post("/api/resume", json={"run": "runs/long", "goal": "images", "amount": row["images"] + 640})
+        )
         wait_for(second, more["job"], ("done",))
         assert body(second.get("/api/run", params={"id": "runs/long"}))["status"] == "finished"
         (tmp_path / "empty").mkdir()
         failing = body(second.post("/api/train", json=asked | {"data": ["empty"], "called": "failing"}))
         found = wait_for(second, failing["job"], ("failed",))
+        assert body(second.get("/api/run/log", params={"id": "runs/failing"}))["waiting"]["reason"] == found["reason"]
         assert "empty" in found["reason"]
         for job in body(second.get("/api/jobs")):
             body(second.post("/api/jobs/forget", json={"job": job["id"]}))
@@ -361,7 +422,13 @@ def test_runs_are_listed_and_read(client):
     rows = {row["id"]: row for row in body(client.get("/api/runs"))}
     assert set(rows) == {"runs/digits", "runs/styles", "runs/holes"}
     row = rows["runs/digits"]
-    assert (row["family"], row["images"], row["progress"], row["status"], row["has_model"]) == ("dcgan", 40, 1.0, "finished", True)
+    assert (row["family"], row["images"], row["progress"], row["status"], row["has_model"]) == (
+        "dcgan",
+        40,
+        1.0,
+        "finished",
+        True,
+    )
     found = body(client.get("/api/run", params={"id": "runs/digits"}))
     assert found["grids"] == [8, 40]
     assert found["settings"]["width"] == 4
@@ -410,7 +477,9 @@ def test_rename_delete_and_restore(client, place):
     make_run(place / "runs" / "moving", "dcgan", ImageSpec(16, 16, 1), width=4, latent_dim=8)
     for wrong in ("", "../x", "a/b", "digits", ".hidden", "x" * 80, "con"):
         assert 400 <= client.post("/api/run/rename", json={"id": "runs/moving", "name": wrong}).status_code < 500
-    assert body(client.post("/api/run/rename", json={"id": "runs/moving", "name": "moved it"})) == {"id": "runs/moved it"}
+    assert body(client.post("/api/run/rename", json={"id": "runs/moving", "name": "moved it"})) == {
+        "id": "runs/moved it"
+    }
     gone = body(client.post("/api/run/delete", json={"id": "runs/moved it"}))["trash"]
     assert not (place / "runs" / "moved it").exists()
     assert [row["run"] for row in body(client.get("/api/trash"))] == ["runs/moved it"]
@@ -449,7 +518,13 @@ def tiles(answer) -> np.ndarray:
 
 
 def test_pictures_are_those_of_the_model(client, place):
-    asked = {"model": "runs/digits", "recipes": [{"seed": 5}, {"seed": 9}, {"seed": 2}], "columns": 2, "label": "each", "first": 1}
+    asked = {
+        "model": "runs/digits",
+        "recipes": [{"seed": 5}, {"seed": 9}, {"seed": 2}],
+        "columns": 2,
+        "label": "each",
+        "first": 1,
+    }
     found = tiles(client.post("/api/play/pictures", json=asked))
     model = bundle.load(place / "runs" / "digits")
     for picture, seed, label in zip(found, (5, 9, 2), (1, 2, 0), strict=True):
@@ -457,8 +532,18 @@ def test_pictures_are_those_of_the_model(client, place):
 
 
 def test_the_way_between_two_pictures_begins_and_ends_there(client):
-    recipes = [{"seed": 1}, {"from": 1, "to": 2, "t": 0}, {"from": 1, "to": 2, "t": 0.5}, {"from": 1, "to": 2, "t": 1}, {"seed": 2}, {"seed": 1, "x": 0, "y": 0}, {"seed": 1, "x": 1, "y": 0}]
-    found = tiles(client.post("/api/play/pictures", json={"model": "runs/digits", "recipes": recipes, "label": "1"})).astype(int)
+    recipes = [
+        {"seed": 1},
+        {"from": 1, "to": 2, "t": 0},
+        {"from": 1, "to": 2, "t": 0.5},
+        {"from": 1, "to": 2, "t": 1},
+        {"seed": 2},
+        {"seed": 1, "x": 0, "y": 0},
+        {"seed": 1, "x": 1, "y": 0},
+    ]
+    found = tiles(
+        client.post("/api/play/pictures", json={"model": "runs/digits", "recipes": recipes, "label": "1"})
+    ).astype(int)
     assert abs(found[0] - found[1]).max() <= 1
     assert abs(found[3] - found[4]).max() <= 1
     assert abs(found[0] - found[5]).max() <= 1
@@ -510,7 +595,10 @@ def test_style_mixing(client):
 
 def test_videos(client):
     for what in ({"what": "between", "from": 1, "to": 2}, {"what": "walk", "tiles": 1, "seed": 3}):
-        answer = client.post("/api/play/video", json={"model": "runs/digits", "seconds": 1, "fps": 5, "format": "gif", "label": "0"} | what)
+        answer = client.post(
+            "/api/play/video",
+            json={"model": "runs/digits", "seconds": 1, "fps": 5, "format": "gif", "label": "0"} | what,
+        )
         assert answer.status_code == 200, answer.text
         assert Image.open(io.BytesIO(answer.content)).n_frames >= 2
 
@@ -550,7 +638,16 @@ def test_only_the_painted_part_changes(client):
     assert (result[outside] == picture[outside]).all()
     assert (result[~outside] != picture[~outside]).any()
     wrong_size = "data:image/png;base64," + base64.b64encode(png_bytes(paint[:20])).decode()
-    for change in ({"mask": ""}, {"mask": "data:image/png;base64,AAAA"}, {"mask": wrong_size}, {"mask": mask[:-400]}, {"picture": "../../../secret"}, {"picture": "0" * 24}, {"model": "runs/digits"}, {"direction": "up"}):
+    for change in (
+        {"mask": ""},
+        {"mask": "data:image/png;base64,AAAA"},
+        {"mask": wrong_size},
+        {"mask": mask[:-400]},
+        {"picture": "../../../secret"},
+        {"picture": "0" * 24},
+        {"model": "runs/digits"},
+        {"direction": "up"},
+    ):
         answer = client.post("/api/repair/apply", json=asked | change)
         assert 400 <= answer.status_code < 500, change
 
@@ -592,24 +689,53 @@ def test_uploads_land_in_a_set_of_their_own(client, place):
         made = body(client.post("/api/data/set", json={"name": "My ../Cats!"}))["set"]
         names.append(made)
         for i in range(3):
-            answer = client.post("/api/upload/data", params={"set": made, "path": f"tabby/{i}.png"}, content=png_bytes(np.full((20, 20), i, np.uint8)))
+            answer = client.post(
+                "/api/upload/data",
+                params={"set": made, "path": f"tabby/{i}.png"},
+                content=png_bytes(np.full((20, 20), i, np.uint8)),
+            )
             assert body(answer)["spec"] == f"{made}/tabby/{i}.png"
     assert names == ["data/My-Cats", "data/My-Cats-2"]
-    again = client.post("/api/upload/data", params={"set": made, "path": "tabby/1.png"}, content=png_bytes(np.zeros((20, 20), np.uint8)))
+    again = client.post(
+        "/api/upload/data", params={"set": made, "path": "tabby/1.png"}, content=png_bytes(np.zeros((20, 20), np.uint8))
+    )
     assert again.status_code == 409
     assert np.asarray(Image.open(place / made / "tabby/1.png"))[0, 0] == 1
 
 
-@pytest.mark.parametrize("path", ["../x.png", "/x.png", "a/../../x.png", "a\\x.png", ".x.png", "a/.git/x.png", "x.pkl", "x.pt", "x.pth", "x.py", "x.svg", "x", "", "a/" * 20 + "x.png", "x.png."])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../x.png",
+        "/x.png",
+        "a/../../x.png",
+        "a\\x.png",
+        ".x.png",
+        "a/.git/x.png",
+        "x.pkl",
+        "x.pt",
+        "x.pth",
+        "x.py",
+        "x.svg",
+        "x",
+        "",
+        "a/" * 20 + "x.png",
+        "x.png.",
+    ],
+)
 def test_upload_paths(client, path):
     made = body(client.post("/api/data/set", json={"name": "paths"}))["set"]
-    answer = client.post("/api/upload/data", params={"set": made, "path": path}, content=png_bytes(np.zeros((20, 20), np.uint8)))
+    answer = client.post(
+        "/api/upload/data", params={"set": made, "path": path}, content=png_bytes(np.zeros((20, 20), np.uint8))
+    )
     assert 400 <= answer.status_code < 500
 
 
 @pytest.mark.parametrize("folder", ["data", ".", "runs/digits", "..", "data/mixed/..", "data/none"])
 def test_uploads_go_nowhere_else(client, folder):
-    answer = client.post("/api/upload/data", params={"set": folder, "path": "x.png"}, content=png_bytes(np.zeros((20, 20), np.uint8)))
+    answer = client.post(
+        "/api/upload/data", params={"set": folder, "path": "x.png"}, content=png_bytes(np.zeros((20, 20), np.uint8))
+    )
     assert 400 <= answer.status_code < 500
 
 
@@ -660,31 +786,63 @@ def malformed(random_: random.Random, number: int) -> tuple[str, dict, bytes]:
     elif kind < 6:  # cut short
         content = content[: random_.randrange(len(content))]
     elif kind < 8:  # noise behind a magic number
-        content = bytearray(random_.choice([b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"GIF89a", b"RIFF\0\0\0\0WEBPVP8 ", b"BM", b"II*\0", b"PK\x03\x04", b"\x93NUMPY"])) + random_.randbytes(random_.randint(0, 3000))
+        content = bytearray(
+            random_.choice(
+                [
+                    b"\x89PNG\r\n\x1a\n",
+                    b"\xff\xd8\xff\xe0",
+                    b"GIF89a",
+                    b"RIFF\0\0\0\0WEBPVP8 ",
+                    b"BM",
+                    b"II*\0",
+                    b"PK\x03\x04",
+                    b"\x93NUMPY",
+                ]
+            )
+        ) + random_.randbytes(random_.randint(0, 3000))
     else:
         content = bytearray(random_.randbytes(random_.randint(0, 500)))
-    suffix = random_.choice([".png", ".jpg", ".gif", ".webp", ".tif", ".bmp", ".zip", ".npz", ".pgm", "", ".pkl", ".PNG"])
+    suffix = random_.choice(
+        [".png", ".jpg", ".gif", ".webp", ".tif", ".bmp", ".zip", ".npz", ".pgm", "", ".pkl", ".PNG"]
+    )
     stem = random_.choice(["x", "ä" * 40, "a b", "\u202e", "..", "a/b", "%00", "x" * 300, "é/../é", "con", "-rf"])
     where = "/api/upload/picture" if number % 4 == 0 else "/api/upload/data"
-    query = {"set": random_.choice(["data/fuzz", "data/fuzz", "data", "../..", ""]), "path": f"{stem}{number if number % 2 else ''}{suffix}", "name": f"x{suffix}"}
+    query = {
+        "set": random_.choice(["data/fuzz", "data/fuzz", "data", "../..", ""]),
+        "path": f"{stem}{number if number % 2 else ''}{suffix}",
+        "name": f"x{suffix}",
+    }
     return where, query, bytes(content)
 
 
 def test_200_malformed_uploads_leave_it_alive(client, place):
     random_ = random.Random(20)
     (place / "data" / "fuzz").mkdir()
-    before = {path for path in place.rglob("*") if path.is_file() and "data" not in path.parts and "pictures" not in path.parts}
+    before = {
+        path
+        for path in place.rglob("*")
+        if path.is_file() and "data" not in path.parts and "pictures" not in path.parts
+    }
     statuses = []
     for number in range(200):
         where, query, content = malformed(random_, number)
-        answer = client.post(where, params=query, content=content, headers={"Content-Type": random_.choice(["image/png", "multipart/form-data", "application/json", ""])})
+        answer = client.post(
+            where,
+            params=query,
+            content=content,
+            headers={"Content-Type": random_.choice(["image/png", "multipart/form-data", "application/json", ""])},
+        )
         statuses.append(answer.status_code)
         assert answer.status_code < 500, (number, query, answer.text)
         if answer.status_code == 200 and where == "/api/upload/data":  # flipped pixels can still be a picture
             kept = place / answer.json()["spec"]
             uploads.check_archive(kept) if kept.suffix in (".zip", ".npz") else uploads.check_picture(kept)
     assert sum(status >= 400 for status in statuses) > 120
-    after = {path for path in place.rglob("*") if path.is_file() and "data" not in path.parts and "pictures" not in path.parts}
+    after = {
+        path
+        for path in place.rglob("*")
+        if path.is_file() and "data" not in path.parts and "pictures" not in path.parts
+    }
     assert after == before
     assert not list((place / ".gansmith").rglob("*.part"))
     assert client.get("/api/about").status_code == 200
@@ -727,7 +885,12 @@ def test_the_landscape_is_drawn_the_right_way_up():
 
 def test_a_playground_computes_only_while_watched(client, monkeypatch):
     monkeypatch.setattr(playground, "IDLE_SECONDS", 0.5)
-    made = body(client.post("/api/toy/start", json={"world": "drawn", "points": [[0, 0], [0.5, 0.5]], "families": ["gan"], "running": False}))
+    made = body(
+        client.post(
+            "/api/toy/start",
+            json={"world": "drawn", "points": [[0, 0], [0.5, 0.5]], "families": ["gan"], "running": False},
+        )
+    )
     assert made["frame"]["players"][0]["step"] == 0
     stepped = body(client.post("/api/toy/control", json={"id": made["id"], "action": "step", "steps": 3}))
     assert stepped["players"][0]["step"] == 3
@@ -739,6 +902,15 @@ def test_a_playground_computes_only_while_watched(client, monkeypatch):
     thread = next(iter(client.app.app.state.studio.playgrounds.values()))._thread
     thread.join(30)
     assert not thread.is_alive()
-    for wrong in ({"world": "moon"}, {"families": ["cyclegan"]}, {"families": []}, {"world": "drawn", "points": []}, {"world": "drawn", "points": [[1, "x"]]}, {"world": "drawn", "points": [[1, None]]}, {"seed": -1}, {"speed": 0}):
+    for wrong in (
+        {"world": "moon"},
+        {"families": ["cyclegan"]},
+        {"families": []},
+        {"world": "drawn", "points": []},
+        {"world": "drawn", "points": [[1, "x"]]},
+        {"world": "drawn", "points": [[1, None]]},
+        {"seed": -1},
+        {"speed": 0},
+    ):
         assert client.post("/api/toy/start", json={"world": "ring", "families": ["gan"]} | wrong).status_code == 400
     assert client.get("/api/toy/frame", params={"id": "gone"}).status_code == 404

@@ -77,12 +77,41 @@ def test_the_commands(folder, model, tmp_path):
     inverted = tmp_path / "inverted"
     assert cli.main(["invert", str(folder), str(tmp_path / "real.png"), "--out", str(inverted), "--steps", "20"]) == 0
     assert (inverted / "before-after.png").is_file()
-    words = ["edit", str(folder), "--styles", str(inverted / "w.npz"), "--directions", "2", "--steps", "3", "--out", str(tmp_path / "edit.png")]
+    words = [
+        "edit",
+        str(folder),
+        "--styles",
+        str(inverted / "w.npz"),
+        "--directions",
+        "2",
+        "--steps",
+        "3",
+        "--out",
+        str(tmp_path / "edit.png"),
+    ]
     assert cli.main(words) == 0
     mixed, edited = Image.open(tmp_path / "mix.png"), Image.open(tmp_path / "edit.png")
     assert mixed.width > mixed.height  # 4 columns, 3 rows
     assert edited.width > edited.height  # 3 columns, 2 rows
-    assert cli.main(["walk", str(folder), "--space", "w", "--out", str(tmp_path / "w.gif"), "--seconds", "0.5", "--fps", "6", "--tiles", "1"]) == 0
+    assert (
+        cli.main(
+            [
+                "walk",
+                str(folder),
+                "--space",
+                "w",
+                "--out",
+                str(tmp_path / "w.gif"),
+                "--seconds",
+                "0.5",
+                "--fps",
+                "6",
+                "--tiles",
+                "1",
+            ]
+        )
+        == 0
+    )
     assert Image.open(tmp_path / "w.gif").n_frames == 3
 
 
@@ -112,7 +141,11 @@ def test_bad_input_leaves_nothing_behind(folder, capsys, argv, words, tmp_path, 
 def test_models_without_styles_say_so(capsys, tmp_path):
     game = gansmith.build("gan", size=16, channels=1, width=8)
     plain = Model("gan", averaged_copy(game)).save(tmp_path / "gan")
-    for argv in (["mix", str(plain)], ["edit", str(plain)], ["walk", str(plain), "--space", "w", "--out", str(tmp_path / "w.gif")]):
+    for argv in (
+        ["mix", str(plain)],
+        ["edit", str(plain)],
+        ["walk", str(plain), "--space", "w", "--out", str(tmp_path / "w.gif")],
+    ):
         assert cli.main(argv) == 2
         assert "no styles" in capsys.readouterr().err
 

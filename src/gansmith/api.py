@@ -32,7 +32,9 @@ def build(family: str, *, size: int | tuple[int, int], channels: int, classes: i
         raise GansmithError(f"size, channels and classes must be positive, not {size}, {channels}, {classes}.")
     if classes and "conditional" not in settings and hasattr(kind.Config, "conditional"):
         settings["conditional"] = True
-    spec = ImageSpec(height, width, channels, classes, other_channels=channels if kind.data in ("paired", "unpaired") else 0)
+    spec = ImageSpec(
+        height, width, channels, classes, other_channels=channels if kind.data in ("paired", "unpaired") else 0
+    )
     return kind(config.make(kind.Config, settings, family), spec)
 
 

@@ -95,14 +95,18 @@ class Model:
         with torch.inference_mode():
             for start in range(0, len(latents), batch):
                 chosen = None if labels is None else labels[start : start + batch].to(game.device)
-                parts.append(game.sample(latents[start : start + batch].to(game.device), chosen, truncation).float().cpu())
+                parts.append(
+                    game.sample(latents[start : start + batch].to(game.device), chosen, truncation).float().cpu()
+                )
         return torch.cat(parts) if parts else torch.empty(0, *self.spec.shape)
 
     def labels(self, n: int, label: int | str | Sequence[int] | None = None) -> Tensor | None:
         """Class numbers [n] for :meth:`sample`'s ``label``; None for unconditional models."""
         if not self.classes:
             if label is not None:
-                raise GansmithError("This model has no classes: it was trained without --conditional. Leave the class out.")
+                raise GansmithError(
+                    "This model has no classes: it was trained without --conditional. Leave the class out."
+                )
             return None
         if label is None:
             return torch.arange(n) % self.classes
@@ -146,7 +150,9 @@ class Model:
 
     def _generation(self) -> Any:
         if not hasattr(self.game, "seeded_latents"):
-            raise GansmithError(f"A {self.family} model changes pictures, it does not make them from noise. Use: gansmith apply.")
+            raise GansmithError(
+                f"A {self.family} model changes pictures, it does not make them from noise. Use: gansmith apply."
+            )
         return self.game
 
 
@@ -212,19 +218,30 @@ def load(path: str | Path, device: str = "cpu") -> Model:
         config = configs.make(family.Config, document["settings"], f"{folder / 'config.json'}: {document['family']}")
         spec = spec_from_plain(document["spec"])
     except KeyError as error:
-        raise ModelError(f"{folder / 'config.json'} has no entry {error}. It is not a model written by gansmith.") from None
+        raise ModelError(
+            f"{folder / 'config.json'} has no entry {error}. It is not a model written by gansmith."
+        ) from None
     try:
         tensors = safetensors.torch.load_file(folder / "model.safetensors")
     except FileNotFoundError:
-        raise ModelError(f"{folder} has no model.safetensors: the model is incomplete. Copy or download it again.") from None
+        raise ModelError(
+            f"{folder} has no model.safetensors: the model is incomplete. Copy or download it again."
+        ) from None
     except (OSError, safetensors.SafetensorError) as error:
-        raise ModelError(f"{folder / 'model.safetensors'} cannot be read ({error}). Copy or download it again.") from None
+        raise ModelError(
+            f"{folder / 'model.safetensors'} cannot be read ({error}). Copy or download it again."
+        ) from None
     info = {key: document[key] for key in document if key not in ("format", "family", "settings", "spec")}
     return _assemble(document["family"], build_exports(family, config, spec), tensors, info, str(folder)).to(device)
 
 
 def from_tensors(
-    family: str, settings: Mapping[str, Any], spec: ImageSpec, tensors: Mapping[str, Tensor], info: dict[str, Any], source: str
+    family: str,
+    settings: Mapping[str, Any],
+    spec: ImageSpec,
+    tensors: Mapping[str, Tensor],
+    info: dict[str, Any],
+    source: str,
 ) -> Model:
     """A model of tensors by our names, as an importer hands them over.
 
@@ -254,7 +271,9 @@ def start_from(game: Game, path: str | Path) -> None:
     """
     model = load(path)
     if model.family != registry.name_of(type(game)):
-        raise ModelError(f"{path} is a model of '{model.family}', and this run trains '{registry.name_of(type(game))}'.")
+        raise ModelError(
+            f"{path} is a model of '{model.family}', and this run trains '{registry.name_of(type(game))}'."
+        )
     _load_tensors(game, exported_tensors(model.game), str(path))
     extra = _locate(path) / "discriminator.safetensors"
     if extra.is_file():
@@ -278,21 +297,27 @@ def _locate(path: str | Path) -> Path:
         return folder / "model" if (folder / "model").is_dir() else folder
     parts = str(path).split("/")
     if folder.exists() or len(parts) != 2 or not all(parts) or str(path).startswith((".", "~")):
-        raise ModelError(f"There is no model at '{path}'. Give a run folder, a model folder, or a Hub id such as user/name.")
+        raise ModelError(
+            f"There is no model at '{path}'. Give a run folder, a model folder, or a Hub id such as user/name."
+        )
     from huggingface_hub import snapshot_download
 
     try:
         return Path(snapshot_download(str(path), allow_patterns=["*.safetensors", "*.json", "*.md"]))
     except Exception as error:  # the hub's client raises many kinds; all mean that there is no model
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(f"There is no folder '{path}', and it could not be fetched from the Hugging Face Hub: {reason}") from None
+        raise ModelError(
+            f"There is no folder '{path}', and it could not be fetched from the Hugging Face Hub: {reason}"
+        ) from None
 
 
 def _read_document(folder: Path) -> dict[str, Any]:
     try:
         document = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ModelError(f"{folder} has no config.json: it is not a model folder. A finished run has one in model/.") from None
+        raise ModelError(
+            f"{folder} has no config.json: it is not a model folder. A finished run has one in model/."
+        ) from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ModelError(f"{folder / 'config.json'} cannot be read ({error}). Copy or download it again.") from None
     if not isinstance(document, dict) or document.get("format", 0) > FORMAT:
@@ -311,7 +336,9 @@ def _load_tensors(game: Game, tensors: Mapping[str, Tensor], source: str) -> Non
     ]
     if wrong:
         more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
-        raise ModelError(f"The weights in {source} do not fit the networks that their settings describe: {wrong[0]}{more}.")
+        raise ModelError(
+            f"The weights in {source} do not fit the networks that their settings describe: {wrong[0]}{more}."
+        )
     game.load_state_dict(dict(tensors), strict=False)
 
 

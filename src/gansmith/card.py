@@ -66,6 +66,10 @@ def model_card(document: dict[str, Any], game: Game) -> str:
         parameters=sum(p.numel() for p in game.parameters()),
         version=document["gansmith"],
         metrics=f"\n| metric | value |\n| --- | --- |\n{table}" if table else "",
-        command="gansmith sample PATH_OR_HUB_ID --n 64 --out grid.png" if generates else "gansmith apply PATH_OR_HUB_ID picture.jpg --out fixed/",
-        python="pictures = model.sample(16, seed=0)  # uint8 [N, H, W, C]" if generates else "changed = model.game.translate(pictures)  # [N, C, H, W] in [-1, 1]",
+        command="gansmith sample PATH_OR_HUB_ID --n 64 --out grid.png"
+        if generates
+        else "gansmith apply PATH_OR_HUB_ID picture.jpg --out fixed/",
+        python="pictures = model.sample(16, seed=0)  # uint8 [N, H, W, C]"
+        if generates
+        else "changed = model.game.translate(pictures)  # [N, C, H, W] in [-1, 1]",
     )

@@ -70,7 +70,9 @@ def load(folder: Path, warn: Callable[[str], None]) -> dict[str, Any] | None:
         except (OSError, ValueError, KeyError, safetensors.SafetensorError) as error:
             warn(f"The checkpoint {folder / name} is damaged ({error}); trying the one before it.")
     if names:
-        raise RunError(f"Every checkpoint in {folder} is damaged. Start again with another --out, or restore the folder from a backup.")
+        raise RunError(
+            f"Every checkpoint in {folder} is damaged. Start again with another --out, or restore the folder from a backup."
+        )
     return None
 
 

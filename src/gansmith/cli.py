@@ -67,7 +67,7 @@ def main(argv: list[str] | None = None) -> int:
         return 1
 
 
-def _command(name: str):  # noqa: ANN202 - a module with main(argv) -> int
+def _command(name: str):
     known = commands()
     if name not in known:
         close = difflib.get_close_matches(name, known, n=1)

@@ -90,7 +90,9 @@ def _discriminator_wins(records: Sequence[Record]) -> Finding | None:
     """D tells every picture rightly and surely, so the generator has nothing to learn from."""
     recent = _lasting(records, "sign_real")
     recent = [record for record in recent if "loss/generator" in record]
-    sure = _all(recent, "sign_real", lambda value: value > 0.97) and _all(recent, "sign_fake", lambda value: value < -0.97)
+    sure = _all(recent, "sign_real", lambda value: value > 0.97) and _all(
+        recent, "sign_fake", lambda value: value < -0.97
+    )
     if not sure or not _all(recent, "loss/generator", lambda value: value > 6):
         return None
     return Finding(

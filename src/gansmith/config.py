@@ -72,7 +72,9 @@ def validate(settings: TrainSettings, world: int = 1) -> None:
     """
     goals = [name for name in ("images", "steps", "minutes") if getattr(settings, name)]
     if len(goals) > 1:
-        raise GansmithError(f"Give one of --images, --steps and --minutes, not {' and '.join('--' + g for g in goals)}.")
+        raise GansmithError(
+            f"Give one of --images, --steps and --minutes, not {' and '.join('--' + g for g in goals)}."
+        )
     for name in ("images", "steps", "minutes", "batch", "size", "clip_grad", "snapshots", "log_images", "eval_every"):
         if getattr(settings, name) < 0:
             raise GansmithError(f"{flag(name)} cannot be negative: {getattr(settings, name)}.")
@@ -175,5 +177,3 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def to_yaml(tree: Mapping[str, Any]) -> str:
     """Settings as yaml, in their own order."""
     return yaml.safe_dump(dict(tree), sort_keys=False, allow_unicode=True)
-
-

@@ -31,7 +31,11 @@ class Device:
         return contextlib.nullcontext()
 
     def __str__(self) -> str:
-        name = torch.cuda.get_device_name(self.torch_device) if self.torch_device.type == "cuda" else str(self.torch_device)
+        name = (
+            torch.cuda.get_device_name(self.torch_device)
+            if self.torch_device.type == "cuda"
+            else str(self.torch_device)
+        )
         return f"{name}, {self.precision}"
 
 
@@ -74,7 +78,9 @@ def _device(name: str) -> torch.device:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise GansmithError(f"The device '{name}' cannot be used here ({reason}). Leave --device out to choose by itself.") from None
+        raise GansmithError(
+            f"The device '{name}' cannot be used here ({reason}). Leave --device out to choose by itself."
+        ) from None
     return device
 
 

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
+from torch.distributed import PrefixStore, Store, TCPStore  # pyright: ignore[reportPrivateImportUsage]
 from torch.nn.functional import dropout
 
 from gansmith import chance
@@ -57,7 +58,7 @@ def join(device: torch.device) -> None:
     try:  # once with little patience, to see that messages arrive; then for long
         for name, wait in (("preflight", timedelta(seconds=patience())), ("training", LONG)):
             distributed.init_process_group(
-                backend, store=distributed.PrefixStore(name, store), rank=rank, world_size=world, timeout=wait
+                backend, store=PrefixStore(name, store), rank=rank, world_size=world, timeout=wait
             )
             if name == "preflight":
                 ones = torch.ones((), device=device)
@@ -91,7 +92,7 @@ def leave() -> None:
         chance.set_process(0, 1)
 
 
-def _meet(where: str, rank: int, world: int) -> distributed.Store:
+def _meet(where: str, rank: int, world: int) -> Store:
     """Connect to the place where all processes meet, and wait until all are there."""
     host, _, port = where.rpartition(":")
     if host == "nowhere" or not port.isdigit():
@@ -104,10 +105,10 @@ def _meet(where: str, rank: int, world: int) -> distributed.Store:
     here = json.dumps({"world": world, "gansmith": __version__, "torch": str(torch.__version__)})
     hosts_it = rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
     try:
-        store = distributed.TCPStore(
+        store = TCPStore(
             host, int(port), is_master=hosts_it, timeout=timedelta(seconds=seconds), wait_for_workers=False
         )
-        store = distributed.PrefixStore(f"gansmith/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
+        store = PrefixStore(f"gansmith/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
         store.set(f"here/{rank}", here)
     except RuntimeError as error:
         what = "cannot wait for the others" if hosts_it else f"found nobody within {seconds:.0f} s"
@@ -127,7 +128,9 @@ def _meet(where: str, rank: int, world: int) -> distributed.Store:
     for other, key in enumerate(keys):
         theirs = store.get(key).decode()
         if theirs != here:
-            raise GansmithError(f"Process {rank} is {here}, but process {other} is {theirs}: they must be the same everywhere.")
+            raise GansmithError(
+                f"Process {rank} is {here}, but process {other} is {theirs}: they must be the same everywhere."
+            )
     return store
 
 
@@ -165,7 +168,9 @@ def all_reduce_(tensor: Tensor) -> Tensor:
         try:
             distributed.all_reduce(tensor)
         except RuntimeError as error:
-            raise LostProcess(f"Another process of this run ended or cannot be reached ({_first_line(error)}).") from None
+            raise LostProcess(
+                f"Another process of this run ended or cannot be reached ({_first_line(error)})."
+            ) from None
     return tensor
 
 
@@ -291,7 +296,9 @@ class _SyncedDropout(nn.Dropout):
         rank, world = chance.process()
         if not self.training or world == 1:
             return super().forward(input)
-        layout = torch.channels_last if input.dim() == 4 and input.is_contiguous(memory_format=torch.channels_last) else None
+        layout = (
+            torch.channels_last if input.dim() == 4 and input.is_contiguous(memory_format=torch.channels_last) else None
+        )
         ones = torch.ones(len(input) * world, *input.shape[1:], dtype=input.dtype, device=input.device)
         kept = dropout(ones.contiguous(memory_format=layout or torch.contiguous_format), self.p)
         return input * kept[rank * len(input) : (rank + 1) * len(input)]

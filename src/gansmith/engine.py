@@ -83,7 +83,9 @@ class Plan:
 def make_optimizers(game: Game, device: torch.device) -> dict[str, torch.optim.Optimizer]:
     """One optimizer per player, fused where torch has it."""
     start = Clock()
-    return {player: _make(game.optimizer(player, start), game.player_parameters(player), device) for player in game.players}
+    return {
+        player: _make(game.optimizer(player, start), game.player_parameters(player), device) for player in game.players
+    }
 
 
 def _make(settings: Optimizer, parameters: list[nn.Parameter], device: torch.device) -> torch.optim.Optimizer:
@@ -178,6 +180,7 @@ def step(
     plan: Plan,
 ) -> Logs:
     """One batch: every turn that is due, in order."""
+
     def draw() -> list[Batch]:
         parts = split(batches.at(state.drawn), plan.accumulate, state.clock)
         state.drawn += batches.world_size
@@ -226,7 +229,9 @@ def play(game: Game, optimizer: torch.optim.Optimizer, turn: Turn, parts: Sequen
         losses.append(loss.detach())
         part_logs.append(logged)
     logs = _mean_logs(part_logs)
-    logs[f"loss/{turn.player}" if turn.every == 1 else f"loss/{turn.player}/{turn.loss.__name__}"] = torch.stack(losses).mean()
+    logs[f"loss/{turn.player}" if turn.every == 1 else f"loss/{turn.player}/{turn.loss.__name__}"] = torch.stack(
+        losses
+    ).mean()
     logs = average_over_processes(parameters, logs)
     if plan.clip_grad:
         nn.utils.clip_grad_norm_(parameters, plan.clip_grad)

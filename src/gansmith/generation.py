@@ -159,7 +159,9 @@ class Generation(Game):
     @cached_property
     def judges_across_batch(self) -> bool:
         """Whether the discriminator's logit of a picture depends on the others beside it."""
-        return any(isinstance(m, _BatchNorm) or getattr(m, "mixes_samples", False) for m in self.discriminator.modules())
+        return any(
+            isinstance(m, _BatchNorm) or getattr(m, "mixes_samples", False) for m in self.discriminator.modules()
+        )
 
     def judge_both(self, real: Tensor, fake: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
         """Logits of real and of fake pictures: in one pass, unless the discriminator looks across its batch."""

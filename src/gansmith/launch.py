@@ -30,7 +30,10 @@ def launch(count: int, argv: Sequence[str], grace: float = GRACE) -> int:
         The exit code: the first process's, or that of one that failed.
     """
     processes, says = _start(count, [sys.executable, "-m", "gansmith", *argv])
-    old = {n: signal.signal(n, lambda number, frame: _pass_on(processes, number, frame)) for n in (signal.SIGINT, signal.SIGTERM)}
+    old = {
+        n: signal.signal(n, lambda number, frame: _pass_on(processes, number, frame))
+        for n in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
         codes = _wait(processes, grace)
     finally:
@@ -48,7 +51,12 @@ def _start(count: int, command: list[str]) -> tuple[list[subprocess.Popen[bytes]
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     threads = str(max(1, (os.cpu_count() or 1) // count))
-    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count)}
+    shared = {
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "WORLD_SIZE": str(count),
+        "LOCAL_WORLD_SIZE": str(count),
+    }
     processes, says = [], []
     for rank in range(count):
         environment = {"OMP_NUM_THREADS": threads} | os.environ | shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)}

@@ -98,7 +98,14 @@ class Outputs:
         checkpoint.save(self.session.run.checkpoints, f"{state.clock.images:012d}", self.session.tree())
 
     def _model(self, state: State) -> None:
-        hooks.write_model(self.session.run.model, self.session.average, self.session.name, self.session.info(), self.session.batch, state.seed)
+        hooks.write_model(
+            self.session.run.model,
+            self.session.average,
+            self.session.name,
+            self.session.info(),
+            self.session.batch,
+            state.seed,
+        )
 
 
 class Evaluate:
@@ -129,7 +136,9 @@ class Evaluate:
         parts, drawn = [], 0
         with torch.inference_mode():
             while drawn < self.samples:
-                parts.append(to_uint8(averaged.metrics_images(real, chance.derive(state.seed, "evaluate", drawn)).cpu()))
+                parts.append(
+                    to_uint8(averaged.metrics_images(real, chance.derive(state.seed, "evaluate", drawn)).cpu())
+                )
                 drawn += len(parts[-1])
         score = self.cheap(torch.cat(parts))
         logs[self._name] = torch.tensor(score)

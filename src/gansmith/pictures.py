@@ -64,12 +64,16 @@ def save_video(path: Path, frames: Iterable[np.ndarray], fps: float = 30.0) -> N
         raise GansmithError(f"'{path.name}': videos are written as {', '.join(VIDEO_SUFFIXES)}.")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.tmp{suffix}")
-    colour = (np.stack([f] * 3, -1) if f.ndim == 2 else np.repeat(f, 3, 2) if f.shape[2] == 1 else f[..., :3] for f in frames)
+    colour = (
+        np.stack([f] * 3, -1) if f.ndim == 2 else np.repeat(f, 3, 2) if f.shape[2] == 1 else f[..., :3] for f in frames
+    )
     try:
         if suffix == ".gif":
             iio.imwrite(temporary, list(colour), duration=1000 / fps, loop=0)
         else:
-            codec = {"codec": "libx264", "output_params": ["-crf", "18"]} if suffix == ".mp4" else {"codec": "libvpx-vp9"}
+            codec = (
+                {"codec": "libx264", "output_params": ["-crf", "18"]} if suffix == ".mp4" else {"codec": "libvpx-vp9"}
+            )
             even = (np.pad(f, ((0, f.shape[0] % 2), (0, f.shape[1] % 2), (0, 0)), mode="edge") for f in colour)
             with iio.imopen(temporary, "w", plugin="FFMPEG") as file:
                 file.write(list(even), fps=fps, macro_block_size=1, **codec)

@@ -41,7 +41,9 @@ def family(name: str) -> type[Game]:
         except ModuleNotFoundError:
             known = False
         if not known:
-            raise GansmithError(f"No module named '{name}'. A family of your own is given by its import path; is it on PYTHONPATH?")
+            raise GansmithError(
+                f"No module named '{name}'. A family of your own is given by its import path; is it on PYTHONPATH?"
+            )
     else:
         known = families()
         if name.replace("_", "-") not in known:
@@ -62,7 +64,9 @@ def _game_in(module_name: str) -> type[Game]:
         if inspect.isclass(value) and issubclass(value, Game) and value.__module__ == module.__name__
     ]
     if len(games) != 1:
-        raise GansmithError(f"'{module_name}' must define exactly one subclass of gansmith.game.Game; it has {len(games)}.")
+        raise GansmithError(
+            f"'{module_name}' must define exactly one subclass of gansmith.game.Game; it has {len(games)}."
+        )
     return games[0]
 
 

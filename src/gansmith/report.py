@@ -58,14 +58,18 @@ def _summary(run: Run, records: Sequence[dict[str, Any]], status: str) -> list[s
     for name in sorted(scores):
         values = [(record[name], record["images"]) for record in records if name in record]
         best = min(values)
-        text.append(f"{name.removeprefix('score/')} ended at {values[-1][0]:.4g}; its best was {best[0]:.4g} at {best[1]:,} images.")
+        text.append(
+            f"{name.removeprefix('score/')} ended at {values[-1][0]:.4g}; its best was {best[0]:.4g} at {best[1]:,} images."
+        )
     return text
 
 
 def _advice(findings: Sequence[Finding], status: str) -> list[str]:
     lines = []
     if status == "diverged":
-        lines.append("- A loss or weight became NaN or infinite. Try a lower --lr, --clip-grad 1, or a gradient penalty.")
+        lines.append(
+            "- A loss or weight became NaN or infinite. Try a lower --lr, --clip-grad 1, or a gradient penalty."
+        )
     for finding in findings:
         lines.append(f"- **{finding.headline}** (from {finding.images:,} images on). {finding.advice}")
     return lines or ["Nothing was wrong with this run."]
@@ -73,7 +77,9 @@ def _advice(findings: Sequence[Finding], status: str) -> list[str]:
 
 def plot(records: Sequence[dict[str, Any]], title: str, keys: Sequence[str], folder: Path) -> Path | None:
     """Plot the log's values whose names are, or begin with, one of ``keys``; None where there are none."""
-    names = sorted({n for record in records for n in record if any(n == k or (k.endswith("/") and n.startswith(k)) for k in keys)})
+    names = sorted(
+        {n for record in records for n in record if any(n == k or (k.endswith("/") and n.startswith(k)) for k in keys)}
+    )
     if not names:
         return None
     import matplotlib as mpl

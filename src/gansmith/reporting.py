@@ -41,7 +41,10 @@ class Display:
             from rich.progress import BarColumn, Progress, TextColumn
 
             self._live = Progress(
-                TextColumn("[bold]{task.percentage:>3.0f}%"), BarColumn(20), TextColumn("{task.description}"), console=self.console
+                TextColumn("[bold]{task.percentage:>3.0f}%"),
+                BarColumn(20),
+                TextColumn("{task.description}"),
+                console=self.console,
             )
             self._live.start()
             self._task = self._live.add_task("starting", total=1.0)
@@ -67,10 +70,10 @@ class Display:
             return
         progress = record["progress"]
         left = record["seconds"] * (1 - progress) / progress if progress else 0.0
-        losses = "  ".join(f"{name.removeprefix('loss/')} {record[name]:.3f}" for name in record if name.startswith("loss/"))
-        line = (
-            f"{record['images']:,} images  {record['images_per_second']:.0f}/s  {clock_text(left)} left  {losses}  {self.health}"
+        losses = "  ".join(
+            f"{name.removeprefix('loss/')} {record[name]:.3f}" for name in record if name.startswith("loss/")
         )
+        line = f"{record['images']:,} images  {record['images_per_second']:.0f}/s  {clock_text(left)} left  {losses}  {self.health}"
         if self._live is not None:
             self._live.update(self._task, completed=progress, description=line)
         elif time.monotonic() - self._printed > 5 or progress >= 1:

@@ -1,11 +1,11 @@
 """The run folder: the interface between the engine, the command line and the studio.
 
-    config.yaml   everything needed to start the same run again
-    log.jsonl     one json object per line: losses, speed, scores; ``images`` is the clock
-    samples/      a grid of fixed latents as training goes on, and a film strip and a video of them
-    tb/           the same for TensorBoard
-    checkpoint/   everything, to go on bit for bit
-    model/        what people load, share and export
+config.yaml   everything needed to start the same run again
+log.jsonl     one json object per line: losses, speed, scores; ``images`` is the clock
+samples/      a grid of fixed latents as training goes on, and a film strip and a video of them
+tb/           the same for TensorBoard
+checkpoint/   everything, to go on bit for bit
+model/        what people load, share and export
 """
 
 from __future__ import annotations
@@ -135,9 +135,7 @@ def claim(root: Path) -> None:
         RunError: it exists and is not empty, or cannot be made.
     """
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise RunError(
-            f"{root} exists already. Go on with it by adding --resume, or choose another folder with --out."
-        )
+        raise RunError(f"{root} exists already. Go on with it by adding --resume, or choose another folder with --out.")
     try:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:

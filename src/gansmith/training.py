@@ -25,7 +25,18 @@ from gansmith.run import Run
 from gansmith.version import __version__
 
 DEFAULT_IMAGES = 640_000
-RESUMABLE = ("images", "steps", "minutes", "resume", "out", "device", "snapshots", "save_minutes", "log_images", "eval_every")
+RESUMABLE = (
+    "images",
+    "steps",
+    "minutes",
+    "resume",
+    "out",
+    "device",
+    "snapshots",
+    "save_minutes",
+    "log_images",
+    "eval_every",
+)
 """Settings that may change between one part of a run and the next."""
 
 
@@ -75,7 +86,13 @@ class Session:
     """The parts of one run, put together in the order in which they need each other."""
 
     def __init__(
-        self, kind: type[Game], name: str, settings: TrainSettings, family_config: Any, device: devices.Device, quiet: bool
+        self,
+        kind: type[Game],
+        name: str,
+        settings: TrainSettings,
+        family_config: Any,
+        device: devices.Device,
+        quiet: bool,
     ) -> None:
         self.name, self.settings, self.device = name, settings, device
         rank, self.processes = chance.process()
@@ -201,7 +218,9 @@ class Session:
             self.display.warn(message)
 
     def _go_on(self) -> str:
-        return f"gansmith train --resume --out {self.run.root}" + (f" --processes {self.processes}" if self.processes > 1 else "")
+        return f"gansmith train --resume --out {self.run.root}" + (
+            f" --processes {self.processes}" if self.processes > 1 else ""
+        )
 
     def _restore(self) -> None:
         if not self.settings.resume:
@@ -228,7 +247,9 @@ class Session:
         )
         start = f"from {self.state.clock.images:,} images" if self.state.clock.images else "from scratch"
         processes = f", {self.processes} processes" if self.processes > 1 else ""
-        self.display.say(f"{self.name} on {self.data.describe()}\nweights: {counts}; {self.device}{processes}; {start}; run: {self.run.root}")
+        self.display.say(
+            f"{self.name} on {self.data.describe()}\nweights: {counts}; {self.device}{processes}; {start}; run: {self.run.root}"
+        )
 
     def tree(self) -> dict[str, Any]:
         """Everything a checkpoint holds."""

@@ -36,7 +36,8 @@ def unflatten(skeleton: Any, tensors: Mapping[str, Tensor]) -> Any:
         if _TENSOR in skeleton:
             return tensors[skeleton[_TENSOR]]
         return {
-            int(key[4:]) if key.startswith("\0int") else key: unflatten(value, tensors) for key, value in skeleton.items()
+            int(key[4:]) if key.startswith("\0int") else key: unflatten(value, tensors)
+            for key, value in skeleton.items()
         }
     if isinstance(skeleton, list):
         return [unflatten(value, tensors) for value in skeleton]

@@ -33,7 +33,11 @@ class Vitals:
     """
 
     def __init__(
-        self, real: Batch, unseen: Batch | None, checks: int = 60, classify: Callable[[Tensor], np.ndarray] | None = None
+        self,
+        real: Batch,
+        unseen: Batch | None,
+        checks: int = 60,
+        classify: Callable[[Tensor], np.ndarray] | None = None,
     ) -> None:
         self.real, self.unseen, self.checks, self.classify = real, unseen, checks, classify
         self._done = -1

@@ -70,7 +70,9 @@ def chosen_layers(text: str, count: int) -> list[int]:
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
         if not first.isdigit() or (dash and not last.isdigit()):
-            raise GansmithError(f"--layers '{text}' is not understood. Write coarse, middle, fine, all, or numbers such as 0-3,7.")
+            raise GansmithError(
+                f"--layers '{text}' is not understood. Write coarse, middle, fine, all, or numbers such as 0-3,7."
+            )
         numbers += range(int(first), int(last or first) + 1)
     wrong = [n for n in numbers if n >= count]
     if wrong or not numbers:
@@ -93,7 +95,10 @@ def mix(styles: Styles, rows: Tensor, columns: Tensor, layers: Sequence[int]) ->
     tops, sides = styles.pictures(columns), styles.pictures(rows)
     inner = styles.pictures(mixed.flatten(0, 1)).unflatten(0, (len(rows), len(columns)))
     blank = torch.ones_like(tops[:1])
-    lines = [torch.cat([blank, tops]), *[torch.cat([side[None], line]) for side, line in zip(sides, inner, strict=True)]]
+    lines = [
+        torch.cat([blank, tops]),
+        *[torch.cat([side[None], line]) for side, line in zip(sides, inner, strict=True)],
+    ]
     return torch.cat(lines)
 
 
@@ -179,7 +184,9 @@ def invert(
     best, found = float("inf"), start.clone()
     for step in range(steps):
         done = step / steps
-        optimizer.param_groups[0]["lr"] = lr * min(1.0, done / 0.05 + 1e-3) * min(1.0, 0.5 - 0.5 * math.cos(2 * math.pi * min(1 - done, 0.5)))
+        optimizer.param_groups[0]["lr"] = (
+            lr * min(1.0, done / 0.05 + 1e-3) * min(1.0, 0.5 - 0.5 * math.cos(2 * math.pi * min(1 - done, 0.5)))
+        )
         full = w.expand(1, styles.layers, -1)
         loss = distance(styles.draw(full), target)
         if loss.item() < best:

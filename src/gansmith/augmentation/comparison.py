@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -114,7 +115,11 @@ class Study:
             values = {"mean": e.mean, "low": e.low, "high": e.high, "p": e.p}
             return {k: None if np.isnan(v) else round(v, 6) for k, v in values.items()}
 
-        def recalls(row: tuple[Estimate, ...]) -> dict[str, Any]:
+        def share(e: Estimate) -> dict[str, float | None]:
+            values = {"mean": e.mean, "low": max(e.low, 0.0), "high": min(e.high, 1.0)}
+            return {k: None if np.isnan(v) else round(v, 6) for k, v in values.items()}
+
+        def recalls(row: tuple[Estimate, ...], plain: Callable[[Estimate], Any]) -> dict[str, Any]:
             return {name: plain(e) for name, e in zip(self.class_names, row, strict=True)}
 
         return {
@@ -125,15 +130,15 @@ class Study:
             "synthetic": dict(zip(self.class_names, self.synthetic, strict=True)),
             "arms": {
                 a.name: {
-                    "accuracy": plain(a.accuracy), "balanced_accuracy": plain(a.balanced), "by_seed": [round(v, 6) for v in a.by_seed],
-                    "calibration_error": plain(a.calibration), "recall": recalls(a.recalls),
+                    "accuracy": share(a.accuracy), "balanced_accuracy": share(a.balanced), "by_seed": [round(v, 6) for v in a.by_seed],
+                    "calibration_error": share(a.calibration), "recall": recalls(a.recalls, share),
                 }
                 for a in self.arms.values()
             },
             "comparisons": [
                 {
                     "name": c.name, "base": c.base, "accuracy": plain(c.accuracy), "balanced_accuracy": plain(c.balanced),
-                    "p_paired_over_seeds": None if np.isnan(c.p_seeds) else c.p_seeds, "recall": recalls(c.recalls),
+                    "p_paired_over_seeds": None if np.isnan(c.p_seeds) else c.p_seeds, "recall": recalls(c.recalls, plain),
                 }
                 for c in self.comparisons.values()
             ],

@@ -134,6 +134,8 @@ def make(
         GansmithError: something the caller can put right; ``out`` is only there once it is whole.
     """
     check_settings(settings)
+    if not family_settings.conditional:
+        raise GansmithError("Pictures of a given class need a conditional model: leave --no-conditional out.")
     check_free(out, *(() if settings.model else (work_folder(out),)))
     x, y = labelled(pictures)
     model = None if settings.model is None else load_model(settings.model, pictures)

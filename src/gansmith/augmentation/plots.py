@@ -64,7 +64,7 @@ def accuracy(study: Study, path: Path) -> None:
             markersize=4,
         )
     axes.set_yticks(range(len(colours)), list(colours))
-    axes.invert_yaxis()
+    axes.set_ylim(len(colours) - 0.4, -0.6)
     axes.set_xlabel("accuracy on the test pictures, %")
     _plain(axes)
     _save(figure, path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from torch import Tensor
 from gansmith.augmentation import classifier as classifiers
 from gansmith.augmentation.classifier import Pool, Recipe
 from gansmith.augmentation.comparison import (
+    ARMS,
     BOTH,
     CLASSIC,
     GAN,
@@ -185,8 +186,9 @@ def run_arms(
     seed: int,
     device: torch.device | str,
     say: Say,
+    only: Sequence[str] = ARMS,
 ) -> dict[str, Arm]:
-    """Train everything.
+    """Train everything, or the arms of ``only`` these names.
 
     Args:
         learned: real pictures and labels, synthetic pictures and labels.
@@ -194,7 +196,7 @@ def run_arms(
     """
     steps = settings.classifier_steps or classifiers.usual_steps(len(learned[1]))
     recipe = Recipe(settings.classifier, steps, smoothing=settings.smoothing, flip=flip)
-    pools = make_pools(learned, spec.classes, settings)
+    pools = {name: pool for name, pool in make_pools(learned, spec.classes, settings).items() if name in only}
     predictions: dict[str, list[np.ndarray]] = {name: [] for name in pools}
     total = settings.seeds * len(pools)
     for number in range(settings.seeds):

@@ -62,7 +62,13 @@ def available_memory(device: torch.device) -> int | None:
 
 
 def examine(
-    kind: type[Game], name: str, data: TrainingData, config: Any, settings: TrainSettings, device: Device, seconds: float = 10.0
+    kind: type[Game],
+    name: str,
+    data: TrainingData,
+    config: Any,
+    settings: TrainSettings,
+    device: Device,
+    seconds: float = 10.0,
 ) -> Diagnosis:
     """Play a few steps of a run on its own data.
 
@@ -148,8 +154,14 @@ def advise(
     advice = []
     spec, count = data.spec, len(data)
     if found.fits is False and found.memory and found.available:
-        parts = next((n for n in (2, 4, 8, 16, 32) if found.batch % n == 0 and found.memory / n < RESERVE * found.available), 0)
-        way = f"--accumulate {parts * settings.accumulate} computes the same batch in parts" if parts else "a smaller --size or width"
+        parts = next(
+            (n for n in (2, 4, 8, 16, 32) if found.batch % n == 0 and found.memory / n < RESERVE * found.available), 0
+        )
+        way = (
+            f"--accumulate {parts * settings.accumulate} computes the same batch in parts"
+            if parts
+            else "a smaller --size or width"
+        )
         advice.append(f"It does not fit: try {way}, or a smaller --batch.")
     if found.loader_images_per_second < 1.2 * found.images_per_second:
         advice.append(
@@ -157,11 +169,17 @@ def advise(
             "size trained at, or put them on a faster disk."
         )
     if device.torch_device.type == "cpu" and found.step_seconds > 1.0:
-        advice.append("A step takes over a second here: a GPU, a smaller --size, or the family's smaller settings will help most.")
+        advice.append(
+            "A step takes over a second here: a GPU, a smaller --size, or the family's smaller settings will help most."
+        )
     if count < 5000 and getattr(config, "augment", None) == "none":
-        advice.append(f"{count:,} pictures are few for a GAN: --augment ada keeps the discriminator from learning them by heart.")
+        advice.append(
+            f"{count:,} pictures are few for a GAN: --augment ada keeps the discriminator from learning them by heart."
+        )
     if spec.classes >= 2 and getattr(config, "conditional", None) is False:
-        advice.append(f"The pictures have labels ({spec.classes} classes): --conditional learns to make each class on demand.")
+        advice.append(
+            f"The pictures have labels ({spec.classes} classes): --conditional learns to make each class on demand."
+        )
     if found.batch > count:
         advice.append(f"The batch of {found.batch} is larger than the {count} pictures there are.")
     if device.precision == "bf16" and device.torch_device.type == "cpu":

@@ -70,7 +70,12 @@ def main(argv: list[str]) -> int:
         raise GansmithError(f"There is nothing to measure: {skipped[0].skipped}")
     rows, peaks = measure(subjects, options.rounds)
     if options.json:
-        facts = {"device": str(where), "threads": torch.get_num_threads(), "torch": str(torch.__version__), "gemm_gflop_per_second": peaks}
+        facts = {
+            "device": str(where),
+            "threads": torch.get_num_threads(),
+            "torch": str(torch.__version__),
+            "gemm_gflop_per_second": peaks,
+        }
         print(json_module.dumps(facts | {"rows": [row.as_dict() for row in rows + skipped]}, indent=2))
         return 0
     show(rows, skipped, peaks, f"{devices.Device(where)}".split(",")[0], torch.get_num_threads())
@@ -87,7 +92,9 @@ def bf16_missing(device: object) -> str:
     fp32, bf16 = (gemm_peak(device, precision, 0.1) for precision in ("fp32", "bf16"))
     if bf16 > 0.7 * fp32:
         return ""
-    return f"bf16 is emulated here, {fp32 / bf16:.0f} times slower than fp32 (--precision bf16 measures it all the same)"
+    return (
+        f"bf16 is emulated here, {fp32 / bf16:.0f} times slower than fp32 (--precision bf16 measures it all the same)"
+    )
 
 
 def prepare(name: str, options: Options, device: object) -> Subject:
@@ -101,7 +108,9 @@ def prepare(name: str, options: Options, device: object) -> Subject:
     two_sided = kind.data in ("paired", "unpaired")
     spec = ImageSpec(options.size, options.size, options.channels, other_channels=options.channels if two_sided else 0)
     with peak_memory(device.torch_device) as peak:
-        game, channels_last = ready_to_train(kind(config.make(kind.Config, kind.tiny if options.tiny else {}, name), spec), device)
+        game, channels_last = ready_to_train(
+            kind(config.make(kind.Config, kind.tiny if options.tiny else {}, name), spec), device
+        )
         pictures = RandomPictures(spec, options.batch or kind.default_batch, device.torch_device, channels_last)
         subject = Subject(name, game, pictures, device, options.size)
         subject.play()

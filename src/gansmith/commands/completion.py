@@ -40,9 +40,13 @@ def flags_of(command: str, *more: str) -> list[str]:
     module = importlib.import_module(f"gansmith.commands.{command.replace('-', '_')}")
     shown = io.StringIO()
     width = os.environ.get("COLUMNS")
-    os.environ["COLUMNS"] = "200"
+    os.environ["COLUMNS"] = "79"  # narrower, and options never stand side by side
     try:
-        with contextlib.redirect_stdout(shown), contextlib.redirect_stderr(io.StringIO()), contextlib.suppress(SystemExit):
+        with (
+            contextlib.redirect_stdout(shown),
+            contextlib.redirect_stderr(io.StringIO()),
+            contextlib.suppress(SystemExit),
+        ):
             module.main([*more, "--help"])
     finally:
         os.environ.pop("COLUMNS") if width is None else os.environ.update(COLUMNS=width)

@@ -73,7 +73,9 @@ def add_pack(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     packing.add_argument("spec", help="folder, zip, .npz, or anything else that --data takes")
     packing.add_argument("--out", required=True, type=Path, help="folder for the tars; must be empty or new")
     packing.add_argument("--per-shard", type=int, default=1000, help="pictures per tar (default 1000)")
-    packing.add_argument("--size", type=int, help="resize and cut to this many pixels; by default files keep their bytes")
+    packing.add_argument(
+        "--size", type=int, help="resize and cut to this many pixels; by default files keep their bytes"
+    )
     packing.set_defaults(run=_pack)
 
 

@@ -63,7 +63,12 @@ def run_report(argv: list[str]) -> dict[str, Any]:
     found = doctor.examine(kind, family, data, chosen.family, settings, device)
     goal = goal_of(settings, found.batch)
     images = goal.images or round(60 * goal.minutes * found.images_per_second)
-    report = dataclasses.asdict(found) | {"family": family, "device": str(device), "data": data.describe(), "images": images}
+    report = dataclasses.asdict(found) | {
+        "family": family,
+        "device": str(device),
+        "data": data.describe(),
+        "images": images,
+    }
     return report | {"seconds": images / found.images_per_second}
 
 
@@ -76,7 +81,9 @@ def show(report: dict[str, Any]) -> None:
 
     rows = [[name, version] for name, version in report["versions"].items()]
     for extra, packages in report["missing"].items():
-        rows.append([f"extra '{extra}'", escape(f"not installed ({', '.join(packages)}): pip install 'gansmith[{extra}]'")])
+        rows.append(
+            [f"extra '{extra}'", escape(f"not installed ({', '.join(packages)}): pip install 'gansmith[{extra}]'")]
+        )
     show_table("installed", ["", ""], rows)
     if "family" not in report:
         return

@@ -67,7 +67,7 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def read_styles(path: Path, shape: tuple[int, ...]):  # noqa: ANN201 - torch is not imported yet
+def read_styles(path: Path, shape: tuple[int, ...]):
     """Styles [1, L, D] from an .npz with ``w``.
 
     Raises:
@@ -84,5 +84,7 @@ def read_styles(path: Path, shape: tuple[int, ...]):  # noqa: ANN201 - torch is 
     except (KeyError, ValueError, OSError) as error:
         raise GansmithError(f"{path} holds no styles ({error}). 'gansmith invert' writes them as w.npz.") from None
     if w.shape != shape or not np.isfinite(w).all():
-        raise GansmithError(f"{path} holds styles of shape {list(w.shape)}, and this model takes {list(shape)}. Invert with this model.")
+        raise GansmithError(
+            f"{path} holds styles of shape {list(w.shape)}, and this model takes {list(shape)}. Invert with this model."
+        )
     return torch.from_numpy(w.astype(np.float32))

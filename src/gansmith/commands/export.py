@@ -71,7 +71,11 @@ def exported(options: Options) -> tuple[bytes, list[Check]]:
     free_size = not options.fixed_size and options.to != "exported"  # torch.export makes one program per size
     program = program_of(model, direction=options.direction, noise=options.noise, free_size=free_size)
     if options.to in ("torchscript", "exported"):
-        content = torch_programs.to_torchscript(program) if options.to == "torchscript" else torch_programs.to_exported(program)
+        content = (
+            torch_programs.to_torchscript(program)
+            if options.to == "torchscript"
+            else torch_programs.to_exported(program)
+        )
         run = torch_programs.loaded(content, options.to)
         return content, onnx.compare(lambda inputs: run(*inputs.values()).numpy(), program, model)
     content = onnx.to_onnx(program)
@@ -90,8 +94,18 @@ def report(options: Options, out: Path, size: int, checks: list[Check]) -> None:
         rows = [{"batch": c.batch, "height": c.size[0], "width": c.size[1], "difference": c.difference} for c in checks]
         print(json.dumps({"out": str(out), "bytes": size, "passed": passed, "tolerance": TOLERANCE, "checks": rows}))
     else:
-        rows = [[str(c.batch), f"{c.size[1]}x{c.size[0]}", f"{c.difference:.1e}", "yes" if c.passed else "NO"] for c in checks]
-        show_table("Compared with the model (values are -1 to 1)", ["pictures", "size", "largest difference", f"<= {TOLERANCE:g}"], rows)
+        rows = [
+            [str(c.batch), f"{c.size[1]}x{c.size[0]}", f"{c.difference:.1e}", "yes" if c.passed else "NO"]
+            for c in checks
+        ]
+        show_table(
+            "Compared with the model (values are -1 to 1)",
+            ["pictures", "size", "largest difference", f"<= {TOLERANCE:g}"],
+            rows,
+        )
         print(f"{out} ({size / 1e6:.1f} MB)")
     if not passed:
-        print("gansmith: the export does not make the model's pictures; do not use it, and please report this.", file=sys.stderr)
+        print(
+            "gansmith: the export does not make the model's pictures; do not use it, and please report this.",
+            file=sys.stderr,
+        )

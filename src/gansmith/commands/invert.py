@@ -73,7 +73,9 @@ def main(argv: list[str]) -> int:
         if step % 50 == 0 or step == options.steps:
             print(f"{step}/{options.steps}  distance {best:.4f}", file=sys.stderr)
 
-    w, reached = invert(styles, target, steps=options.steps, per_layer=options.space == "w+", distance=distance, progress=show)
+    w, reached = invert(
+        styles, target, steps=options.steps, per_layer=options.space == "w+", distance=distance, progress=show
+    )
     found = styles.pictures(w)
     options.out.mkdir(parents=True, exist_ok=True)
     np.savez(options.out / "w.npz", w=w.cpu().numpy(), distance=reached)
@@ -90,9 +92,8 @@ def read_picture(path: Path, spec: Any) -> Any:
         GansmithError: it cannot be read.
     """
     import numpy as np
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
     import torch
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with Image.open(path) as opened:

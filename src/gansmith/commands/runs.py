@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,9 @@ def main(argv: list[str]) -> int:
     """Run ``gansmith runs``."""
     options = parse(Options, argv, "runs", __doc__ or "")
     if not options.folder.is_dir():
-        raise GansmithError(f"There is no folder {options.folder}. Runs are made by 'gansmith train', by default in runs/.")
+        raise GansmithError(
+            f"There is no folder {options.folder}. Runs are made by 'gansmith train', by default in runs/."
+        )
     rows = [summary(path.parent) for path in sorted(options.folder.glob("**/config.yaml"))]
     rows = [row for row in rows if row]
     if options.json:
@@ -48,9 +51,7 @@ def summary(root: Path) -> dict[str, Any] | None:
         spec = run.spec
     except (GansmithError, KeyError):
         return None
-    last: dict[str, Any] = {}
-    for last in run.records():
-        pass
+    last: dict[str, Any] = next(iter(collections.deque(run.records(), maxlen=1)), {})
     return {
         "run": str(root),
         "family": run.family,

@@ -48,16 +48,18 @@ def main(argv: list[str]) -> int:
         raise GansmithError(f"--n is how many pictures to draw: 1 or more, not {options.n}.")
     numbers = None if options.seeds is None else parse_seeds(options.seeds)
     check_out(options.out, options.overwrite)
+    import torch
+
     from gansmith import devices
     from gansmith.bundle import load
     from gansmith.pictures import to_arrays
 
-    import torch
-
     model = load(options.model).to(devices.resolve(options.device, "fp32").torch_device)
     count = options.n if numbers is None else len(numbers)
     labels = model.labels(count, options.label)
-    latents = model.latents(count, options.seed) if numbers is None else torch.cat([model.latents(1, s) for s in numbers])
+    latents = (
+        model.latents(count, options.seed) if numbers is None else torch.cat([model.latents(1, s) for s in numbers])
+    )
     images = model.decode(latents, labels, options.truncation, options.batch)
     write(options, to_arrays(images), images, None if labels is None else labels.numpy(), model.classes)
     print(f"{count} pictures: {options.out}", file=sys.stderr)
@@ -85,14 +87,16 @@ def check_out(out: Path, overwrite: bool) -> None:
 
     suffix = out.suffix.lower()
     if suffix and suffix not in (*PICTURE_SUFFIXES, ".npz") and not out.is_dir():
-        raise GansmithError(f"--out {out}: give a picture ({', '.join(PICTURE_SUFFIXES)}), an .npz, or a folder name without suffix.")
+        raise GansmithError(
+            f"--out {out}: give a picture ({', '.join(PICTURE_SUFFIXES)}), an .npz, or a folder name without suffix."
+        )
     if not overwrite and suffix == ".npz" and out.exists():
         raise GansmithError(f"{out} exists. Choose another --out, or add --overwrite.")
     if not overwrite and out.is_dir() and any(out.iterdir()):
         raise GansmithError(f"The folder {out} is not empty. Choose another --out, or add --overwrite.")
 
 
-def write(options: Options, arrays, images, labels, classes: int) -> None:  # noqa: ANN001 - numpy arrays and a tensor
+def write(options: Options, arrays, images, labels, classes: int) -> None:
     """Write pictures uint8 [N, H, W, C] as what ``--out`` names."""
     import numpy as np
 
@@ -104,11 +108,11 @@ def write(options: Options, arrays, images, labels, classes: int) -> None:  # no
         out.parent.mkdir(parents=True, exist_ok=True)
         np.savez_compressed(out, **({"x": x} if labels is None else {"x": x, "y": labels}))
     elif out.suffix and not out.is_dir():
-        columns = options.columns or (classes if 1 < classes <= 16 and options.label is None else round(len(images) ** 0.5))
+        columns = options.columns or (
+            classes if 1 < classes <= 16 and options.label is None else round(len(images) ** 0.5)
+        )
         pictures.save(out, pictures.grid(images, max(columns, 1)))
     else:
         for i, array in enumerate(arrays):
             name = f"{i:06d}.png" if labels is None else f"{int(labels[i])}/{i:06d}.png"
             pictures.save(out / name, array)
-
-

@@ -55,12 +55,23 @@ def main(argv: list[str]) -> int:
     app = create_app(options.workspace, host=options.host, port=port, password=password)
     shown = f"[{options.host}]" if ":" in options.host else options.host
     address = f"http://{'localhost' if options.host in ('0.0.0.0', '::') else shown}:{port}"
-    print(f"The studio is open: {address}   (workspace {options.workspace.resolve()}; Ctrl-C closes it, trainings go on)", file=sys.stderr, flush=True)
+    print(
+        f"The studio is open: {address}   (workspace {options.workspace.resolve()}; Ctrl-C closes it, trainings go on)",
+        file=sys.stderr,
+        flush=True,
+    )
     if options.browser:
         import webbrowser
 
         webbrowser.open(address)
-    config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, timeout_keep_alive=20, timeout_graceful_shutdown=3)
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=20,
+        timeout_graceful_shutdown=3,
+    )
     uvicorn.Server(config).run(sockets=[socket])
     return 0
 
@@ -79,7 +90,10 @@ def listen(host: str, port: int):
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         made.bind(address)
+        made.listen(512)  # from here on browsers wait instead of being refused
     except OSError as error:
         made.close()
-        raise GansmithError(f"Port {port} on {host} cannot be used ({error.strerror}). Choose another with --port, or --port 0 for any free one.") from None
+        raise GansmithError(
+            f"Port {port} on {host} cannot be used ({error.strerror}). Choose another with --port, or --port 0 for any free one."
+        ) from None
     return made

@@ -30,7 +30,9 @@ def main(argv: list[str]) -> int:
     family, argv = (None, argv) if argv[0].startswith("-") else (argv[0], argv[1:])
     path, argv = take_option(argv, "--config")
     if family is None and "--resume" not in argv and path is None:
-        raise GansmithError("Name a family first: gansmith train FAMILY --data SPEC. 'gansmith train --help' lists them.")
+        raise GansmithError(
+            "Name a family first: gansmith train FAMILY --data SPEC. 'gansmith train --help' lists them."
+        )
     processes, argv = take_option(argv, "--processes")
     if processes is not None:
         return launch_processes(processes, [family] if family else [], argv, path)
@@ -77,7 +79,9 @@ def defaults(family: str | None, config_file: str | None, argv: list[str]) -> tu
             raise GansmithError("--resume needs --out: the run folder to go on with. 'gansmith runs' lists them.")
         saved_family, run_settings, family_config = saved_settings(Path(out))
         if {"--images", "--steps", "--minutes"} & {word.split("=")[0] for word in argv}:
-            run_settings = dataclasses.replace(run_settings, images=0, steps=0, minutes=0.0)  # a new goal replaces the old
+            run_settings = dataclasses.replace(
+                run_settings, images=0, steps=0, minutes=0.0
+            )  # a new goal replaces the old
         return family or saved_family, run_settings, family_config
     run_plain: dict[str, Any] = {}
     family_plain: dict[str, Any] = {}

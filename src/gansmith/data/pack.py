@@ -18,8 +18,9 @@ from PIL import Image
 from gansmith.data.decode import Broken, Progress, fingerprint, fit, read_header, read_picture, threads
 from gansmith.data.files import FileSource, Source
 from gansmith.data.planning import checked_size, refuse_many_broken
-from gansmith.data.shards import INDEX, Shard, ShardSource, scan
+from gansmith.data.shards import ShardSource
 from gansmith.data.specs import open_source
+from gansmith.data.tars import INDEX, Shard, scan
 from gansmith.errors import DataError
 from gansmith.trees import write_atomically
 
@@ -35,7 +36,9 @@ class Packed:
     broken: list[tuple[str, str]]
 
 
-def pack(spec: str, out: Path, *, per_shard: int = 1000, size: int | None = None, progress: Progress | None = None) -> Packed:
+def pack(
+    spec: str, out: Path, *, per_shard: int = 1000, size: int | None = None, progress: Progress | None = None
+) -> Packed:
     """Write the pictures of ``spec`` as ``out/000000.tar`` and so on, by threads, and read everything back.
 
     Files keep their bytes unless ``size`` is given; then they are resized, cut to the middle and stored as PNG. Pictures are
@@ -56,7 +59,9 @@ def pack(spec: str, out: Path, *, per_shard: int = 1000, size: int | None = None
     digits = max(6, len(str(len(parts) - 1)))
     shards, broken, done = [], [], 0
     with ThreadPoolExecutor(threads()) as pool:
-        jobs = [pool.submit(_write_shard, source, part, out / f"{i:0{digits}d}.tar", resize) for i, part in enumerate(parts)]
+        jobs = [
+            pool.submit(_write_shard, source, part, out / f"{i:0{digits}d}.tar", resize) for i, part in enumerate(parts)
+        ]
         for job, part in zip(jobs, parts, strict=True):
             shard, left_out = job.result()
             shards.append(shard)

@@ -13,7 +13,8 @@ from gansmith.data import standard
 from gansmith.data.arrays import ArraySource, idx_files, is_idx, open_idx, open_npz
 from gansmith.data.decode import EXTENSIONS
 from gansmith.data.files import Source, open_folder, open_single, open_zip
-from gansmith.data.shards import INDEX, open_shards
+from gansmith.data.shards import open_shards
+from gansmith.data.tars import INDEX
 from gansmith.errors import DataError
 
 _SLICE = re.compile(r"^(?P<rest>.+)\[(?P<start>-?\d*%?):(?P<stop>-?\d*%?)(?::(?P<step>\d*))?\]$", re.DOTALL)

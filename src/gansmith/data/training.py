@@ -89,7 +89,13 @@ class TrainingData:
                 self.source, batch, seed, self.spec.height, device=device, flip=self.flip, channels_last=channels_last
             )
         return Batches(
-            self._trained_on or self.source, batch, seed, device=device, flip=self.flip, crop=self.crop, channels_last=channels_last
+            self._trained_on or self.source,
+            batch,
+            seed,
+            device=device,
+            flip=self.flip,
+            crop=self.crop,
+            channels_last=channels_last,
         )
 
     def keep_some_from_training(self, share: float) -> None:
@@ -157,7 +163,9 @@ def open_training_data(
     opened.keep_some_from_training(settings.hold_out)
     if opened.skipped:
         path, reason = opened.skipped[0]
-        warn(f"{len(opened.skipped)} picture(s) left out, for example {path}: {reason}. The run folder lists them in skipped.tsv.")
+        warn(
+            f"{len(opened.skipped)} picture(s) left out, for example {path}: {reason}. The run folder lists them in skipped.tsv."
+        )
     return opened
 
 

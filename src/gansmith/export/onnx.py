@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import json
 import logging
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -56,25 +57,27 @@ def to_onnx(program: Program) -> bytes:
     """
     onnx = _need("onnx", "Writing ONNX")
     free = {name: axes for name, axes in program.free.items() if axes}
-    made = {axis: name if axis == 0 else f"out_{name}" for axis, name in program.free[next(iter(program.inputs))].items()}
-    file = io.BytesIO()
+    made = {
+        axis: name if axis == 0 else f"out_{name}" for axis, name in program.free[next(iter(program.inputs))].items()
+    }
     try:
-        with _quiet(), torch.no_grad(), recording():
+        with _quiet(), torch.no_grad(), recording(), tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.onnx"
             # the recorder of executions, not the newer compiler: it knows every operation here, with free sizes, in a second
             torch.onnx.export(
                 program.module,
                 tuple(program.inputs.values()),
-                file,
+                str(path),
                 dynamo=False,
                 opset_version=OPSET,
                 input_names=list(program.inputs),
                 output_names=["pictures"],
                 dynamic_axes=free | {"pictures": made},
             )
+            model = onnx.load(str(path))
     except (torch.onnx.errors.OnnxExporterError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
         raise GansmithError(f"This model cannot be written as ONNX: {reason}") from error
-    model = onnx.load_model_from_string(file.getvalue())
     onnx.helper.set_model_props(model, {"gansmith": json.dumps(program.facts | {"smallest": program.smallest})})
     onnx.checker.check_model(model)
     return model.SerializeToString()
@@ -111,7 +114,9 @@ def compare(run: Any, program: Program, model: Model) -> list[Check]:
         expected = reference(model, program, inputs).numpy()
         got = np.asarray(run(inputs))
         if got.shape != expected.shape:
-            raise GansmithError(f"The export makes pictures of shape {list(got.shape)} instead of {list(expected.shape)}.")
+            raise GansmithError(
+                f"The export makes pictures of shape {list(got.shape)} instead of {list(expected.shape)}."
+            )
         difference = float(np.abs(got - expected).max())
         checks.append(Check(batch, expected.shape[2:], difference if np.isfinite(difference) else float("inf")))
     return checks
@@ -121,7 +126,9 @@ def compare(run: Any, program: Program, model: Model) -> list[Check]:
 def reference(model: Model, program: Program, inputs: dict[str, Tensor]) -> Tensor:
     """What the model itself makes of a program's inputs, [N, C, H, W]."""
     if isinstance(model.game, Translation):
-        return model.game.translate(inputs["picture"], direction=program.facts["direction"], mask=inputs.get("mask")).float()
+        return model.game.translate(
+            inputs["picture"], direction=program.facts["direction"], mask=inputs.get("mask")
+        ).float()
     if "noise" in inputs:  # the model's own sampling has no such input; the program is plain torch
         return program.module(*inputs.values())
     return model.decode(inputs["z"], inputs.get("label"), float(inputs["truncation"]))

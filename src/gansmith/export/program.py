@@ -130,9 +130,13 @@ def program_of(model: Model, *, direction: str = "ab", noise: NoiseInput = "cons
 def _generator(model: Model, noise: NoiseInput, direction: str) -> Program:
     game: Any = model.game
     if not hasattr(game, "seeded_latents"):
-        raise GansmithError(f"A {model.family} model neither makes pictures from noise nor changes pictures; it cannot be exported.")
+        raise GansmithError(
+            f"A {model.family} model neither makes pictures from noise nor changes pictures; it cannot be exported."
+        )
     if direction != "ab":
-        raise GansmithError(f"A {model.family} model makes pictures from noise and has no directions: leave out --direction.")
+        raise GansmithError(
+            f"A {model.family} model makes pictures from noise and has no directions: leave out --direction."
+        )
     module = GeneratorProgram(game, noise)
     facts = _facts(model) | {"latent_dim": game.config.latent_dim, "classes": model.classes}
     shapes: dict[str, list[int]] = {"z": [2, game.config.latent_dim]}
@@ -141,7 +145,9 @@ def _generator(model: Model, noise: NoiseInput, direction: str) -> Program:
     shapes["truncation"] = []
     if noise == "input":
         if not module.sizes:
-            raise GansmithError(f"A {model.family} model takes no noise beside its latents, so leave out --noise input.")
+            raise GansmithError(
+                f"A {model.family} model takes no noise beside its latents, so leave out --noise input."
+            )
         shapes["noise"] = [2, module.noise_length]
         facts["noise_length"] = module.noise_length
     generator = torch.Generator().manual_seed(0)
@@ -175,7 +181,14 @@ def _translator(model: Model, direction: str, free_size: bool) -> Program:
     generator = torch.Generator().manual_seed(0)
     inputs = {name: _values(name, shape, generator, facts) for name, shape in shapes.items()}
     axes = {0: "batch", 2: "height", 3: "width"} if free_size else {0: "batch"}
-    return Program("translator", TranslatorProgram(game, direction).eval(), inputs, {name: dict(axes) for name in shapes}, smallest, facts)
+    return Program(
+        "translator",
+        TranslatorProgram(game, direction).eval(),
+        inputs,
+        {name: dict(axes) for name in shapes},
+        smallest,
+        facts,
+    )
 
 
 def _facts(model: Model) -> dict[str, Any]:

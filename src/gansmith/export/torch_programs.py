@@ -13,6 +13,7 @@ from gansmith.errors import GansmithError
 from gansmith.export.program import Program
 from gansmith.export.rewrites import recording
 
+
 def to_torchscript(program: Program) -> bytes:
     """A program as TorchScript, with free batches and sizes; ``torch::jit::load`` reads it. Its facts are its file ``gansmith.json``."""
     file = io.BytesIO()
@@ -36,10 +37,14 @@ def to_exported(program: Program) -> bytes:
     with warnings.catch_warnings(), torch.no_grad(), recording():
         warnings.simplefilter("ignore")
         try:
-            exported = torch.export.export(program.module, tuple(program.inputs.values()), dynamic_shapes=free, strict=False)
+            exported = torch.export.export(
+                program.module, tuple(program.inputs.values()), dynamic_shapes=free, strict=False
+            )
         except Exception as error:  # torch.export has no common class of errors
             reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-            raise GansmithError(f"torch.export cannot record this model: {reason}. Try --to torchscript or --to onnx.") from error
+            raise GansmithError(
+                f"torch.export cannot record this model: {reason}. Try --to torchscript or --to onnx."
+            ) from error
         torch.export.save(exported, file, extra_files={"gansmith.json": json.dumps(program.facts)})
     return file.getvalue()
 

@@ -35,6 +35,7 @@ class Colorize(Paired):
     """Luma in, chroma out, painted over the luma."""
 
     Config = Config
+    tiny = {"width": 8, "width_discriminator": 8}
     repair = "colour"
     default_batch = 8
 

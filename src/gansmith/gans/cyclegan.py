@@ -64,6 +64,7 @@ class CycleGAN(Translation):
     }
     exports = ("generator_ab", "generator_ba")
     data = "unpaired"
+    tiny = {"width": 8, "width_discriminator": 8, "blocks": 1, "pool": 4}
     directions = ("ab", "ba")
     generator_ab: nn.Module
     generator_ba: nn.Module

@@ -54,6 +54,7 @@ class Inpaint(Paired):
 
     Config = Config
     data = "crops"
+    tiny = {"width": 8, "width_discriminator": 8}
     repair = "inpaint"
     repairs = True
     takes_mask = True

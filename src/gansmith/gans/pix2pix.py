@@ -42,6 +42,7 @@ class Pix2Pix(Paired):
 
     Config = Config
     data = "paired"
+    tiny = {"width": 8, "width_discriminator": 8}
 
     def networks(self) -> dict[str, nn.Module]:
         config, spec = self.config, self.spec

@@ -38,7 +38,7 @@ class Config(GenerationConfig):
 
     latent_dim: int = 64
     """Length of the noise vector z ~ N(0, I)."""
-    width: int = 128
+    width: int = 64
     """Channels at the lowest resolution (4 to 7 px)."""
     taper: float = 0.5
     """Channels shrink by this factor with every doubling of the size; the paper's small models have 1."""
@@ -54,8 +54,8 @@ class Config(GenerationConfig):
     """Weight of R1 and R2 at the start."""
     gamma_end: float = 0.005
     """gamma -> gamma_end."""
-    penalty_every: int = 1
-    """Compute R1 and R2 at every k-th step only, k times as strong."""
+    penalty_every: int = 4
+    """Compute R1 and R2 at every k-th step only, k times as strong; the paper has 1, which takes about twice the time."""
     lr: float = 2e-4
     """Learning rate at the start."""
     lr_end: float = 5e-5

@@ -35,6 +35,7 @@ class Sketch(Paired):
     """Edges in, picture out."""
 
     Config = Config
+    tiny = {"width": 8, "width_discriminator": 8}
     default_batch = 8
 
     def __init__(self, config: Config, spec: ImageSpec, networks: Mapping[str, nn.Module] | None = None) -> None:

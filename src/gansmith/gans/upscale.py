@@ -19,11 +19,12 @@ from gansmith.errors import GansmithError
 from gansmith.game import Clock, ImageSpec, Optimizer
 from gansmith.nn.losses import AdversarialName
 from gansmith.nn.patchgan import SMALLEST, PatchDiscriminator
-from gansmith.nn.rrdb import RRDBNet
+from gansmith.nn.rrdb import RRDBNet, Tail
 from gansmith.translation import Pair, Paired, PairedConfig
 
-_LIGHT = {"width": 32, "blocks": 3, "growth": 16, "tail": "shuffle"}
-_FULL = {"width": 64, "blocks": 23, "growth": 32, "tail": "nearest"}
+_WIDTH = {"light": 32, "full": 64}
+_BLOCKS = {"light": 3, "full": 23}
+_TAIL: dict[str, Tail] = {"light": "shuffle", "full": "nearest"}
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,10 @@ class Config(PairedConfig):
     """How many times larger."""
     network: Literal["light", "full"] = "light"
     """A light network that trains on a CPU, or ESRGAN's of 16.7 million weights."""
+    width: int = 0
+    """Channels of the network, its dense layers grow by half of them; 0 takes 32 for the light one and 64 for the full."""
+    blocks: int = 0
+    """Residual dense blocks; 0 takes 3 for the light network and 23 for the full one."""
     damage: Literal["bicubic", "wild"] = "bicubic"
     """How small pictures came to be: by bicubic resizing, or by blur, noise, JPEG and resizing, twice, as on the web."""
     lr: float = 0.0
@@ -67,6 +72,7 @@ class Upscale(Paired):
 
     Config = Config
     data = "crops"
+    tiny = {"scale": 2, "width": 8, "blocks": 1, "width_discriminator": 8}
     repair = "upscale"
     repairs = True
     overlap = 32
@@ -83,9 +89,10 @@ class Upscale(Paired):
 
     def networks(self) -> dict[str, nn.Module]:
         config = self.config
-        sizes = _LIGHT if config.network == "light" else _FULL
+        width, blocks = config.width or _WIDTH[config.network], config.blocks or _BLOCKS[config.network]
+        tail = _TAIL[config.network]
         return {
-            "generator": RRDBNet(self.spec.channels, config.scale, **sizes),
+            "generator": RRDBNet(self.spec.channels, config.scale, width, blocks, width // 2, tail),
             "discriminator": PatchDiscriminator(
                 self.spec.channels, config.width_discriminator, norm="none", spectral=True
             ),

@@ -192,12 +192,12 @@ def rrdb(tensors: Tensors) -> Imported:
     ways = {(1, True): 4, (4, True): 2, (16, True): 1, (1, False): None}
     key = (first.shape[1] // channels, "conv_up2.weight" in named)
     scale = ways.get(key)
-    if scale not in (2, 4) or (width, growth, blocks) != (64, 32, 23):
+    if scale not in (2, 4) or width != 2 * growth:
         raise ModelError(
             f"An RRDBNet with {blocks} blocks of width {width} and growth {growth}, {first.shape[1]} input channels and "
-            f"{2 if key[1] else 1} steps up is not supported: the 23-block x4 and x2 networks of ESRGAN and Real-ESRGAN are."
+            f"{2 if key[1] else 1} steps up is not supported: the x4 and x2 networks of ESRGAN and Real-ESRGAN are, whatever their depth."
         )
-    config: dict[str, object] = {"scale": scale, "network": "full"}
+    config: dict[str, object] = {"scale": scale, "network": "full", "width": width, "blocks": blocks}
     return Imported("upscale", config, ImageSpec(128, 128, channels), _prefixed("generator", named))
 
 

@@ -33,9 +33,7 @@ def squared_gradient_norm(logits: Tensor, images: Tensor) -> Tensor:
     return input_gradient(logits, images).square().flatten(1).sum(1)
 
 
-def gradient_penalty(
-    critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, *, target: float = 1.0
-) -> Tensor:
+def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, *, target: float = 1.0) -> Tensor:
     """E (|grad D(x_hat)|_2 - target)^2 at random points between pairs (Gulrajani et al. 2017, arXiv:1704.00028, Eq. 3).
 
     Args:

@@ -83,11 +83,24 @@ def _workspace_sets(studio: Studio) -> list[dict[str, Any]]:
             if path.name.startswith(".") or path.is_symlink() or len(found) >= 200:
                 continue
             if path.is_file() and path.suffix.lower() in _ARCHIVES:
-                found.append({"spec": studio.workspace.relative(path), "kind": path.suffix[1:].lower(), "bytes": path.stat().st_size})
+                found.append(
+                    {
+                        "spec": studio.workspace.relative(path),
+                        "kind": path.suffix[1:].lower(),
+                        "bytes": path.stat().st_size,
+                    }
+                )
             elif path.is_dir() and path not in runs and path != studio.workspace.runs:
                 pictures, folders = _glance(path, EXTENSIONS)
                 if pictures or folders:
-                    found.append({"spec": studio.workspace.relative(path), "kind": "folder", "pictures": pictures, "classes": folders if not pictures else 0})
+                    found.append(
+                        {
+                            "spec": studio.workspace.relative(path),
+                            "kind": "folder",
+                            "pictures": pictures,
+                            "classes": folders if not pictures else 0,
+                        }
+                    )
                 if levels and not folders:
                     look(path, levels - 1)
 
@@ -161,7 +174,9 @@ def _draw_wall(spec: str, report: Any) -> tuple[list[dict[str, Any]], bytes]:
     twice = {name: group[0] for group in report.duplicates for name in group[1:]}
     troubled = [name for name in [*broken, *twice] if name in position][: WALL // 3]
     rest = np.random.default_rng(0).permutation(len(source))
-    chosen = troubled + [source.names[i] for i in rest if source.names[i] not in broken and source.names[i] not in twice]
+    chosen = troubled + [
+        source.names[i] for i in rest if source.names[i] not in broken and source.names[i] not in twice
+    ]
     rows, tiles = [], []
     for name in chosen[:WALL]:
         index = position[name]

@@ -134,7 +134,13 @@ def video(studio: Studio, arguments: Arguments) -> Response:
         chosen = None if label in ("", "each") else label
         tiles = arguments.integer("tiles", 1, 16, 9)
         shown: Iterator[np.ndarray] = walk(
-            loaded.model, frames=frames, points=5, tiles=tiles, seed=arguments.integer("seed", 0, 2**31 - 1, 0), label=chosen, truncation=truncation
+            loaded.model,
+            frames=frames,
+            points=5,
+            tiles=tiles,
+            seed=arguments.integer("seed", 0, 2**31 - 1, 0),
+            label=chosen,
+            truncation=truncation,
         )
     else:
         shown = _between(loaded, arguments, frames, label, truncation)
@@ -144,7 +150,9 @@ def video(studio: Studio, arguments: Arguments) -> Response:
         return image(path.read_bytes(), _VIDEO_KINDS[kind])
 
 
-def _between(loaded: models.Loaded, arguments: Arguments, frames: int, label: str, truncation: float) -> Iterator[np.ndarray]:
+def _between(
+    loaded: models.Loaded, arguments: Arguments, frames: int, label: str, truncation: float
+) -> Iterator[np.ndarray]:
     start, end = (arguments.integer(name, 0, 2**31 - 1) for name in ("from", "to"))
     t = 0.5 - 0.5 * np.cos(np.linspace(0, 2 * np.pi, frames, endpoint=False))  # there and back, slow at the ends
     for part in np.array_split(t, max(1, frames // 32)):

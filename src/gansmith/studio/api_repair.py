@@ -76,7 +76,10 @@ def _take_in(raw: Path) -> dict[str, Any]:
     except Broken as reason:
         raise Refused(f"The picture cannot be used: {reason}", 422) from None
     if picture.width * picture.height > WORKED_PIXELS:
-        raise Refused(f"{picture.width}x{picture.height} is more than the {WORKED_PIXELS // 10**6} million pixels that this page takes. Use: gansmith apply", 422)
+        raise Refused(
+            f"{picture.width}x{picture.height} is more than the {WORKED_PIXELS // 10**6} million pixels that this page takes. Use: gansmith apply",
+            422,
+        )
     key = secrets.token_hex(12)
     picture.save(raw.with_name(f"{key}.png"), compress_level=1)
     return {"id": key, "width": picture.width, "height": picture.height}

@@ -71,8 +71,12 @@ def one(studio: Studio, arguments: Arguments) -> Any:
 
 
 def log(studio: Studio, arguments: Arguments) -> Any:
-    """What is new in a run's log."""
-    root = studio.workspace.run(arguments.text("id"))
+    """What is new in a run's log; of a run that has not begun, how its job stands."""
+    name = arguments.text("id")
+    job = None if (studio.workspace.inside(name) / "config.yaml").is_file() else studio.jobs.last(name)
+    if job is not None:
+        return {"generation": -1, "total": 0, "whole": True, "records": [], "grids": [], "waiting": job}
+    root = studio.workspace.run(name)
     generation, after = arguments.integer("generation", -1, 10**9, -1), arguments.integer("after", 0, 10**9, 0)
     return studio.logs.since(root, generation, after) | {"grids": logs.grids(root)}
 
@@ -95,7 +99,9 @@ def _resting(studio: Studio, name: str) -> Path:
         raise Refused("This run is in the queue or running. Stop it first.", 409)
     row = studio.logs.summary(root, name, None)
     if row is not None and row["status"] == "running" and not any(j["run"] == name for j in studio.jobs.all()):
-        raise Refused("This run seems to be running, started from a terminal. Stop it there, or wait a minute and a half.", 409)
+        raise Refused(
+            "This run seems to be running, started from a terminal. Stop it there, or wait a minute and a half.", 409
+        )
     return root
 
 

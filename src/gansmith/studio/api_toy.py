@@ -18,11 +18,15 @@ WORLDS = ("ring", "grid", "spiral", "drawn")
 
 def routes(studio: Studio) -> list[Route]:
     """Everything this page asks for."""
-    return [post("/api/toy/start", studio, start), get("/api/toy/frame", studio, frame), post("/api/toy/control", studio, control)]
+    return [
+        post("/api/toy/start", studio, start),
+        get("/api/toy/frame", studio, frame),
+        post("/api/toy/control", studio, control),
+    ]
 
 
 def start(studio: Studio, arguments: Arguments) -> Any:
-    """A new game; an older one of the same page is forgotten."""
+    """A new game; an older one of the same page stops."""
     from gansmith.studio import playground
 
     kind = arguments.choice("world", WORLDS)
@@ -40,7 +44,7 @@ def start(studio: Studio, arguments: Arguments) -> Any:
     made.running = arguments.values.get("running", True) is True
     key = secrets.token_hex(8)
     with studio.lock:
-        old = studio.playgrounds.pop(arguments.text("old", "", 40), None)
+        old = studio.playgrounds.get(arguments.text("old", "", 40))  # kept a while: the page may just be asking for it
         studio.playgrounds[key] = made
         while len(studio.playgrounds) > KEPT:
             studio.playgrounds.pop(next(iter(studio.playgrounds))).running = False

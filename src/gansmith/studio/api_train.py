@@ -13,7 +13,7 @@ from gansmith.studio import forms
 from gansmith.studio.arguments import Arguments
 from gansmith.studio.core import Studio, get, post
 from gansmith.studio.errors import Refused
-from gansmith.studio.workspace import plain_name
+from gansmith.studio.workspace import PICKLES, plain_name
 
 _ASKED = ("data", "out", "images", "steps", "minutes", "resume")
 """Run settings that the page asks for in its own way."""
@@ -76,7 +76,11 @@ def start(studio: Studio, arguments: Arguments) -> Any:
     specs = [studio.workspace.data_spec(str(spec)) for spec in arguments.listed("data", 2)]
     expected = {"images": (1,), "crops": (1,), "unpaired": (2,), "paired": (1, 2)}[kind.data]
     if len(specs) not in expected:
-        raise Refused("This family trains on two sets: choose side A and side B." if expected == (2,) else "Choose the pictures to train on.")
+        raise Refused(
+            "This family trains on two sets: choose side A and side B."
+            if expected == (2,)
+            else "Choose the pictures to train on."
+        )
     goal, amount = arguments.choice("goal", _GOALS, "minutes"), arguments.number("amount", 0.01, 1e12)
     given = arguments.mapping("run") | {"data": specs, goal: amount if goal == "minutes" else int(amount)}
     for asked in ("out", "resume"):
@@ -85,9 +89,7 @@ def start(studio: Studio, arguments: Arguments) -> Any:
     validate(TrainSettings(**{**run_settings, "data": tuple(specs)}))
     family_settings = forms.changed(kind.Config, arguments.mapping("family"), name)
     for cls, settings in ((TrainSettings, run_settings), (kind.Config, family_settings)):
-        for field in forms.path_fields(cls):
-            if settings.get(field):
-                settings[field] = studio.workspace.relative(studio.workspace.inside(str(settings[field])))
+        confine(studio, cls, settings)
     taken = {job["run"] for job in studio.jobs.active_runs().values()}
     wished = arguments.text("called", "", 80).strip()
     if wished:
@@ -103,7 +105,19 @@ def start(studio: Studio, arguments: Arguments) -> Any:
     return {"job": job, "run": run, "command": command_line(name, specs, run_settings, family_settings, run)}
 
 
-def command_line(name: str, specs: list[str], run_settings: dict[str, Any], family_settings: dict[str, Any], run: str) -> str:
+def confine(studio: Studio, cls: type, settings: dict[str, Any]) -> None:
+    """Whatever a setting names, a path must not lead out of the workspace, nor to a pickle."""
+    for field in forms.fields(cls):
+        value = settings.get(field["name"])
+        if field["kind"] != "text" or field["name"] == "data" or not value:
+            continue
+        if studio.workspace.inside(str(value)).suffix.lower() in PICKLES:
+            raise Refused(f"'{value}' is a pickle: reading one could run code. Convert it with: gansmith import")
+
+
+def command_line(
+    name: str, specs: list[str], run_settings: dict[str, Any], family_settings: dict[str, Any], run: str
+) -> str:
     """The same run as one would start it in a terminal."""
     words = ["gansmith", "train", name, "--data", *specs]
     for key, value in {**run_settings, **family_settings}.items():
@@ -152,5 +166,3 @@ def resume(studio: Studio, arguments: Arguments) -> Any:
 def console(studio: Studio, arguments: Arguments) -> Any:
     """The end of what a training printed."""
     return {"text": studio.jobs.console(arguments.text("job"))}
-
-

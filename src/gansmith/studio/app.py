@@ -112,7 +112,9 @@ def _lifespan(studio: Studio, warm_up: bool) -> Any:
 async def _keep_queue(studio: Studio) -> None:
     """Whatever waits in the queue finds a worker, also when the last one ended just then."""
     while True:
-        with contextlib.suppress(OSError):  # a full disk shows where it matters: in the answer to whoever adds a training
+        with contextlib.suppress(
+            OSError
+        ):  # a full disk shows where it matters: in the answer to whoever adds a training
             await run_in_threadpool(studio.jobs.ensure_worker)
         await asyncio.sleep(_QUEUE_SECONDS)
 

@@ -10,7 +10,6 @@ import itertools
 import textwrap
 import types
 import typing
-from pathlib import Path
 from typing import Any, Literal
 
 from gansmith import config as configs
@@ -84,9 +83,3 @@ def changed(cls: type, given: dict[str, Any], what: str) -> dict[str, Any]:
     made = configs.to_plain(configs.make(cls, given, what))
     default = configs.to_plain(cls())
     return {name: value for name, value in made.items() if value != default[name]}
-
-
-def path_fields(cls: type) -> list[str]:
-    """Names of the fields that are paths: they are confined to the workspace."""
-    hints = typing.get_type_hints(cls)
-    return [f.name for f in dataclasses.fields(cls) if Path in (hints[f.name], *typing.get_args(hints[f.name]))]

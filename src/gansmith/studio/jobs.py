@@ -45,7 +45,9 @@ class Jobs:
             (job / "settings.yaml").write_text(configs.to_yaml(settings), encoding="utf-8")
         file = self.workspace.relative(job / "settings.yaml")
         command = [word.replace("{settings}", file) for word in command]
-        write_json(job / "job.json", {"run": run, "command": command, "title": title, "kind": kind, "created": time.time()})
+        write_json(
+            job / "job.json", {"run": run, "command": command, "title": title, "kind": kind, "created": time.time()}
+        )
         self.ensure_worker()
         return name
 
@@ -91,6 +93,13 @@ class Jobs:
         """Run -> its job, for jobs that wait or run."""
         return {job["run"]: job for job in self.all() if job["status"] in ("queued", "running", "stopping")}
 
+    def last(self, run: str) -> dict[str, Any] | None:
+        """The newest job of a run; a failed one with its reason."""
+        found = next((job for job in reversed(self.all()) if job["run"] == run), None)
+        if found is not None and found["status"] == "failed":
+            found["reason"] = self.reason(found["id"])
+        return found
+
     def console(self, name: str, most: int = 16_000) -> str:
         """The end of what a job printed."""
         return read_end(self.of(name) / "console.log", most)
@@ -98,7 +107,11 @@ class Jobs:
     def reason(self, name: str) -> str:
         """Why a failed job failed: the last thing it said."""
         lines = [line.strip() for line in self.console(name, 4000).splitlines() if line.strip()]
-        return lines[-1].removeprefix("gansmith: ") if lines else "It ended without a word; the machine may have run out of memory."
+        return (
+            lines[-1].removeprefix("gansmith: ")
+            if lines
+            else "It ended without a word; the machine may have run out of memory."
+        )
 
     def ensure_worker(self) -> None:
         """Start a worker if something waits and none is at it."""

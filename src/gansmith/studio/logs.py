@@ -62,7 +62,10 @@ class Tail:
 
 def _finite(record: dict[str, Any]) -> dict[str, Any]:
     """JSON in the browser knows no NaN."""
-    return {k: None if isinstance(v, float) and (v != v or v in (float("inf"), float("-inf"))) else v for k, v in record.items()}
+    return {
+        k: None if isinstance(v, float) and (v != v or v in (float("inf"), float("-inf"))) else v
+        for k, v in record.items()
+    }
 
 
 class Logs:
@@ -156,7 +159,11 @@ class Logs:
             age = float("inf")
         kept = run.facts.get("status")
         config_age = time.time() - (root / "config.yaml").stat().st_mtime
-        if age < _ALIVE_SECONDS and (kept is None or config_age > age + 5) and (job is None or job["status"] not in ("stopped", "failed")):
+        if (
+            age < _ALIVE_SECONDS
+            and (kept is None or config_age > age + 5)
+            and (job is None or job["status"] not in ("stopped", "failed"))
+        ):
             return "running"  # started by the command line
         return {"finished": "finished", "stopped": "stopped", "diverged": "diverged"}.get(str(kept), "stopped")
 

@@ -52,7 +52,9 @@ class Models:
         try:
             stamp = (place / "config.json").stat().st_mtime_ns
         except OSError:
-            raise Refused("This run has no model yet: the first one is written with its first checkpoint.", 404) from None
+            raise Refused(
+                "This run has no model yet: the first one is written with its first checkpoint.", 404
+            ) from None
         with self._lock:
             kept = self._kept.get(place)
             if kept is None or kept.stamp != stamp:
@@ -170,7 +172,11 @@ def sheet(pictures: np.ndarray, columns: int) -> np.ndarray:
     rows = -(-count // columns)
     full = np.zeros((rows * columns, height, width, channels), np.uint8)
     full[:count] = pictures
-    return full.reshape(rows, columns, height, width, channels).swapaxes(1, 2).reshape(rows * height, columns * width, channels)
+    return (
+        full.reshape(rows, columns, height, width, channels)
+        .swapaxes(1, 2)
+        .reshape(rows * height, columns * width, channels)
+    )
 
 
 def png(array: np.ndarray) -> bytes:

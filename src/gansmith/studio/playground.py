@@ -109,7 +109,11 @@ class Net(nn.Sequential):
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(
-            nn.Linear(inputs, WIDTH), nn.LeakyReLU(0.2), nn.Linear(WIDTH, WIDTH), nn.LeakyReLU(0.2), nn.Linear(WIDTH, outputs)
+            nn.Linear(inputs, WIDTH),
+            nn.LeakyReLU(0.2),
+            nn.Linear(WIDTH, WIDTH),
+            nn.LeakyReLU(0.2),
+            nn.Linear(WIDTH, outputs),
         )
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -138,7 +142,9 @@ class Player:
     def __init__(self, family: str, world: World, seed: int, speed: float) -> None:
         kind = registry.family(family)
         settings = SETTINGS[family]
-        config = kind.Config(**(settings | {name: settings[name] * speed for name in ("lr", "lr_end") if name in settings}))
+        config = kind.Config(
+            **(settings | {name: settings[name] * speed for name in ("lr", "lr_end") if name in settings})
+        )
         torch.manual_seed(chance.derive(seed, "init"))
         networks = {"generator": Net(LATENT, 2), "discriminator": Judge()}
         self.family, self.world = family, world
@@ -148,7 +154,9 @@ class Player:
         self.turns, self.plan = self.game.turns(), engine.Plan(Device(torch.device("cpu")))
         self.latents = torch.randn(1000, LATENT, generator=torch.Generator().manual_seed(1))
         axis = torch.linspace(-EXTENT, EXTENT, CELLS)
-        self.places = torch.stack(torch.meshgrid(-axis, axis, indexing="ij"), -1).flip(-1).flatten(0, 1)  # row by row from the top
+        self.places = (
+            torch.stack(torch.meshgrid(-axis, axis, indexing="ij"), -1).flip(-1).flatten(0, 1)
+        )  # row by row from the top
         self.failed = ""
         self.losses: dict[str, float] = {}
 

@@ -95,7 +95,10 @@ def check_picture(path: Path) -> str:
     except (Broken, OSError, SyntaxError, ValueError) as reason:
         raise Refused(f"'{path.name}' cannot be used: {reason}", 422) from None
     if header.width * header.height > PICTURE_PIXELS:
-        raise Refused(f"'{path.name}' has {header.width}x{header.height} pixels; up to {PICTURE_PIXELS // 10**6} million are taken.", 422)
+        raise Refused(
+            f"'{path.name}' has {header.width}x{header.height} pixels; up to {PICTURE_PIXELS // 10**6} million are taken.",
+            422,
+        )
     return kind
 
 
@@ -134,7 +137,9 @@ def _check_entries(path: Path, entries: list[zipfile.ZipInfo]) -> None:
         if entry.flag_bits & 1:
             raise Refused(f"'{path.name}' is encrypted. Pack it without a password.", 422)
         if suffix in PICKLES - {".npy"} or (suffix == ".npy" and path.suffix.lower() != ".npz"):
-            raise Refused(f"'{path.name}' holds '{entry.filename}': pickles are not taken, reading one could run code.", 422)
+            raise Refused(
+                f"'{path.name}' holds '{entry.filename}': pickles are not taken, reading one could run code.", 422
+            )
 
 
 def _check_npz(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo], name: str) -> None:
@@ -152,7 +157,10 @@ def _check_npz(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo], name: s
 def refuse_pickles(name: str) -> None:
     """Raise ``Refused`` for a file name that stands for a pickle."""
     if Path(name).suffix.lower() in PICKLES:
-        raise Refused(f"'{Path(name).name}' is a pickle or weights file. Pictures are taken: JPEG, PNG, WebP, BMP, TIFF, GIF, a zip of them, or an .npz.", 415)
+        raise Refused(
+            f"'{Path(name).name}' is a pickle or weights file. Pictures are taken: JPEG, PNG, WebP, BMP, TIFF, GIF, a zip of them, or an .npz.",
+            415,
+        )
 
 
 def prune(folder: Path, keep: int, days: float = 2.0) -> None:

@@ -40,7 +40,9 @@ class Workspace:
             raise Refused("That is not a path within the workspace.")
         pure = Path(text)
         if pure.is_absolute() or "\\" in text or any(part.startswith(".") for part in pure.parts):
-            raise Refused(f"'{text}' is not a path within the workspace. Move or link nothing: copy the files into {self.root}.")
+            raise Refused(
+                f"'{text}' is not a path within the workspace. Move or link nothing: copy the files into {self.root}."
+            )
         try:
             found = (self.root / pure).resolve()
         except (OSError, RuntimeError):  # a circle of links
@@ -71,7 +73,9 @@ class Workspace:
         bare = text[: part.start()] if part else text
         path = self.inside(bare)
         if path.suffix.lower() in PICKLES:
-            raise Refused("Pickles are not opened: reading one could run code. Save the pictures as a folder, a zip or an .npz.")
+            raise Refused(
+                "Pickles are not opened: reading one could run code. Save the pictures as a folder, a zip or an .npz."
+            )
         if not path.exists():
             raise Refused(f"There is nothing at '{bare}' in the workspace. Choose a set on the Data page.", 404)
         return self.relative(path) + (part[0] if part else "")
@@ -96,7 +100,9 @@ class Workspace:
 
         def look(folder: Path, levels: int) -> None:
             try:
-                entries = [e for e in os.scandir(folder) if e.is_dir(follow_symlinks=False) and not e.name.startswith(".")]
+                entries = [
+                    e for e in os.scandir(folder) if e.is_dir(follow_symlinks=False) and not e.name.startswith(".")
+                ]
             except OSError:
                 return
             for entry in entries:
@@ -129,5 +135,7 @@ def plain_name(text: str, what: str) -> str:
     """
     text = text.strip()
     if not _NAME.fullmatch(text) or text.upper().split(".")[0] in ("CON", "PRN", "AUX", "NUL"):
-        raise Refused(f"{what} has 1 to 64 letters, digits, spaces, dots, dashes and underscores, and begins with a letter or digit.")
+        raise Refused(
+            f"{what} has 1 to 64 letters, digits, spaces, dots, dashes and underscores, and begins with a letter or digit."
+        )
     return text

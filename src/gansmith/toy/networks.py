@@ -1,4 +1,4 @@
-"""Networks for points in the plane: PacGAN's protocol, and a pair without norms for r3gan."""
+"""Networks for points in the plane: those of PacGAN's protocol, and a pair without norms for r3gan."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import leaky_relu
 
 LATENT = 2
 """z ~ N(0, I_2)."""
@@ -51,43 +52,69 @@ class Discriminator(nn.Module):
         return self.layers(points)
 
 
-class PlainGenerator(nn.Module):
-    """z [N, 2] -> points [N, 2]: layers of LeakyReLU, no norm.
+SLOPE = 0.2
+"""Of LeakyReLU below zero."""
+
+
+class ResidualGenerator(nn.Module):
+    """z [N, 2] -> points [N, 2]: r3gan's kind of network for points, residual blocks without norm.
+
+    It starts as a nearly linear map of z, so no mode is far from its first samples; its depth makes the jumps between modes
+    steep.
 
     Args:
-        scale: what the world is wide: the network itself works on numbers of about 1.
+        scale: how wide the world is; the network itself works on numbers of about 1.
     """
 
-    def __init__(self, scale: float, width: int = 64, layers: int = 8, reach: float = 3.0) -> None:
-        super().__init__()
-        self.scale, self.reach = scale, reach
-        self.layers = _mlp(LATENT, 2, width, layers)
-
-    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        return self.scale * self.layers(self.reach * z)
-
-
-class PlainDiscriminator(nn.Module):
-    """Points [N, 2 * pack] -> logits [N, 1]: layers of LeakyReLU, no norm."""
-
-    def __init__(self, scale: float, pack: int = 1, width: int = 64, layers: int = 3) -> None:
+    def __init__(self, scale: float, width: int = 64, blocks: int = 6) -> None:
         super().__init__()
         self.scale = scale
-        self.layers = _mlp(2 * pack, 1, width, layers)
+        self.enter = _linear(LATENT, width, 1.0, spread=0.5)
+        self.blocks = nn.ModuleList(_block(width, blocks) for _ in range(blocks))
+        self.leave = _linear(width, 2, 1.0)
+
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        h = self.enter(z)
+        for block in self.blocks:
+            h = h + block(h)
+        return self.scale * self.leave(leaky_relu(h, SLOPE))
+
+
+class FourierDiscriminator(nn.Module):
+    """Points [N, 2 * pack] -> logits [N, 1]: random Fourier features, then layers of LeakyReLU, no norm.
+
+    A mode is a hundredth of the world wide, and a plain MLP is slow to learn anything so sharp (Tancik et al. 2020,
+    arXiv:2006.10739).
+    """
+
+    frequencies: Tensor
+
+    def __init__(self, scale: float, pack: int = 1, width: int = 64, layers: int = 3, features: int = 16) -> None:
+        super().__init__()
+        self.scale = scale
+        self.register_buffer("frequencies", torch.randn(2 * pack, features) * torch.logspace(0, 1, features))
+        sizes = [2 * pack + 2 * features] + [width] * layers
+        stack: list[nn.Module] = []
+        for i, (a, b) in enumerate(itertools.pairwise(sizes)):
+            stack += [_linear(a, b, math.sqrt(2 / (1 + SLOPE**2)), spread=0.0 if i else 0.5), nn.LeakyReLU(SLOPE)]
+        self.layers = nn.Sequential(*stack, _linear(width, 1, 1.0))
 
     def forward(self, points: Tensor, labels: Tensor | None = None) -> Tensor:
-        return self.layers(points / self.scale)
+        x = points / self.scale
+        waves = x @ self.frequencies
+        return self.layers(torch.cat([x, waves.sin(), waves.cos()], 1))
 
 
-def _mlp(inputs: int, outputs: int, width: int, layers: int) -> nn.Sequential:
-    sizes = [inputs] + [width] * layers
-    stack: list[nn.Module] = []
-    for i, (a, b) in enumerate(itertools.pairwise(sizes)):
-        layer = nn.Linear(a, b)
-        nn.init.kaiming_normal_(layer.weight, 0.2, nonlinearity="leaky_relu")
-        nn.init.normal_(layer.bias, 0.0, 0.0 if i else 0.5)  # kinks of the first layer all over the plane
-        stack += [layer, nn.LeakyReLU(0.2)]
-    last = nn.Linear(width, outputs)
-    nn.init.normal_(last.weight, 0.0, 1 / math.sqrt(width))
-    nn.init.zeros_(last.bias)
-    return nn.Sequential(*stack, last)
+def _linear(inputs: int, outputs: int, gain: float, spread: float = 0.0) -> nn.Linear:
+    """Weights N(0, gain^2 / inputs), biases N(0, spread^2), which scatter a first layer's kinks over the plane."""
+    layer = nn.Linear(inputs, outputs)
+    nn.init.normal_(layer.weight, 0.0, gain / math.sqrt(inputs))
+    nn.init.normal_(layer.bias, 0.0, spread)
+    return layer
+
+
+def _block(width: int, depth: int) -> nn.Sequential:
+    """The branch of a residual block: weights depth^(-1/4) smaller, the last 0, as r3gan has it for pictures."""
+    gain = math.sqrt(2 / (1 + SLOPE**2)) * depth ** (-1 / 4)
+    first, last = _linear(width, width, gain), _linear(width, width, 0.0)
+    return nn.Sequential(nn.LeakyReLU(SLOPE), first, nn.LeakyReLU(SLOPE), last)

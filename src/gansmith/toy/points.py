@@ -44,8 +44,8 @@ def _protocol(config: Any, world: World) -> dict[str, nn.Module]:
 
 def _r3gan(config: Any, world: World) -> dict[str, nn.Module]:
     return {
-        "generator": networks.PlainGenerator(world.scale),
-        "discriminator": networks.PlainDiscriminator(world.scale, config.pack),
+        "generator": networks.ResidualGenerator(world.scale),
+        "discriminator": networks.FourierDiscriminator(world.scale, config.pack),
     }
 
 
@@ -57,13 +57,20 @@ def preset(family: str, world: World) -> Preset:
     """How a family is usually played.
 
     PacGAN's protocol (networks, Adam 1e-4, beta1 .8, batch 100), where families whose paper has another optimizer keep
-    theirs. r3gan has networks and schedules of its own: a narrow but deep generator, since only depth makes the jumps
-    between modes steep, and learning rates and penalties that fall until D can see a mode a hundredth of the world wide.
+    theirs. r3gan has networks of its own kind, narrow but deep residual ones, since depth makes the jumps between modes steep, and
+    learning rates and penalties that fall until D can see a mode a hundredth of the world wide.
     """
     if family == "r3gan":
         # gamma is about gradients, so it goes with the square of the world's size
         gamma = {"gamma": 0.005 * world.scale**2, "gamma_end": 1e-5 * world.scale**2}
-        settings = {"latent_dim": networks.LATENT, "lr": 4e-3, "lr_end": 0.0, "ema_images": 75_000, **gamma}
+        settings = {
+            "latent_dim": networks.LATENT,
+            "lr": 4e-3,
+            "lr_end": 0.0,
+            "penalty_every": 1,
+            "ema_images": 75_000,
+            **gamma,
+        }
         return Preset(settings, _r3gan, batch=256, images=2_560_000)
     own: Mapping[str, Any] = {"wgan": {}, "wgan-gp": {"lr": 1e-4, "lr_decay": "none"}}.get(family, _PROTOCOL)
     return Preset({**_COMMON, **own}, _protocol)

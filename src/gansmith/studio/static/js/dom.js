@@ -90,7 +90,7 @@ export function slider(name, { min, max, step, value, show = (v) => v, oninput, 
     oninput?.(Number(input.value));
   });
   paint();
-  const element = h("label", { class: "slider" }, h("span", { class: "row" }, h("span", { class: "label" }, name), output), input, help && h("span", { class: "help" }, help));
+  const element = h("div", { class: "slider" }, h("span", { class: "row" }, h("span", { class: "label" }, name), output), input, help && h("span", { class: "help" }, help));
   element.set = (v) => { input.value = v; output.textContent = show(Number(input.value)); paint(); };
   element.range = (low, high) => { input.min = min = low; input.max = max = high; paint(); };
   element.input = input;

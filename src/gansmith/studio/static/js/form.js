@@ -11,7 +11,9 @@ export function form(fields) {
   const controls = new Map();
   const rows = fields.map((field) => {
     const row = h("div", { class: "setting", "data-name": field.name });
-    const changed = () => row.classList.toggle("changed", JSON.stringify(read()) !== JSON.stringify(field.default));
+    const changed = () => {
+      try { row.classList.toggle("changed", JSON.stringify(read()) !== JSON.stringify(field.default)); } catch { row.classList.add("changed"); }
+    };
     let control;
     let read;
     if (field.kind === "switch") {

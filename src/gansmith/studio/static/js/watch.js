@@ -5,15 +5,17 @@ import { button, chip, count, duration, empty, fill, h, icon, iconButton, note, 
 import { markdown } from "./markdown.js";
 
 const EVERY = 2;
+const JUDGED = /^(real|fake|sign_|distance|penalty|r1|r2)/;
 const PLAIN = new Set(["images", "step", "progress", "seconds", "images_per_second", "health"]);
 
 /** The curves that a log has, in groups. */
 export function curves(records) {
-  const names = new Set(records.slice(-50).concat(records.slice(0, 5)).flatMap((r) => Object.keys(r)));
+  const names = new Set(records.flatMap((r) => Object.keys(r)));
   const losses = [...names].filter((n) => n.startsWith("loss/"));
   const speed = ["images_per_second"];
-  const rest = [...names].filter((n) => !PLAIN.has(n) && !n.startsWith("loss/") && typeof records.at(-1)?.[n] === "number");
-  return { losses, speed, rest };
+  const rest = [...names].filter((n) => !PLAIN.has(n) && !n.startsWith("loss/") && records.some((r) => typeof r[n] === "number"));
+  const judged = rest.filter((n) => JUDGED.test(n));
+  return { losses, speed, rest, judged, vital: rest.filter((n) => !JUDGED.test(n)) };
 }
 
 export const series = (records, names) => names.map((name) => ({
@@ -33,16 +35,19 @@ export function watch(place, id, { changed } = {}) {
   const stats = h("dl", { class: "stats" });
   const coach = h("div", { class: "stack tight" });
   const losses = new Chart("Losses over images seen");
-  const more = new Chart("Other measurements over images seen", { height: 190 });
+  const judged = new Chart("What the discriminator says, over images seen", { height: 190 });
+  const vital = new Chart("Vital signs and scores over images seen", { height: 190 });
+  const judgedCard = h("div", { class: "card stack", hidden: true }, h("h2", {}, "What the discriminator says"), judged.element);
+  const vitalCard = h("div", { class: "card stack", hidden: true }, h("h2", {}, "Vital signs and scores"), vital.element);
   const wall = sampleWall(id);
   const report = h("div", { class: "card stack report", hidden: true });
   const consoleText = h("pre", { class: "console", tabIndex: 0 });
   const consoleBox = h("details", { class: "card", hidden: true }, h("summary", {}, "What it printed"), consoleText);
+  const waiting = h("div", { hidden: true });
+  const details = [h("div", { class: "stack" }, h("div", { class: "bar" }, bar), stats, coach), wall.element, h("div", { class: "card stack" }, h("h2", {}, "Losses"), losses.element)];
   fill(place,
-    h("div", { class: "card stack" }, h("div", { class: "row between wrap" }, h("div", { class: "row grow" }, title, state), actions), h("div", { class: "bar" }, bar), stats, coach),
-    wall.element,
-    h("div", { class: "card stack" }, h("h2", {}, "Losses"), losses.element),
-    h("div", { class: "card stack" }, h("h2", {}, "What the discriminator says, and scores"), more.element),
+    h("div", { class: "card stack" }, h("div", { class: "row between wrap" }, h("div", { class: "row grow" }, title, state), actions), details[0], waiting),
+    details.slice(1), judgedCard, vitalCard,
     report, consoleBox);
 
   const act = async (path, body, text) => {
@@ -78,12 +83,24 @@ export function watch(place, id, { changed } = {}) {
   function draw() {
     const groups = curves(log.records);
     losses.set(series(log.records, groups.losses));
-    more.set(series(log.records, [...groups.rest, ...groups.speed]));
+    judged.set(series(log.records, groups.judged));
+    vital.set(series(log.records, groups.vital));
+    judgedCard.hidden = !groups.judged.length;
+    vitalCard.hidden = !groups.vital.length;
   }
 
   async function refresh(whole) {
     const fresh = await get("/api/run/log", { id, generation: log.generation, after: log.total });
     if (stopped) return;
+    waiting.hidden = !fresh.waiting;
+    if (fresh.waiting) {
+      const bad = fresh.waiting.status === "failed";
+      fill(state, chip(fresh.waiting.status));
+      fill(waiting, bad ? note("bad", "alert", fresh.waiting.reason) : empty("train", fresh.waiting.status === "queued" ? "It waits for its turn" : fresh.waiting.status === "running" ? "It is about to begin" : "It never began",
+        fresh.waiting.status === "running" ? "Opening the pictures and building the networks takes a moment." : ""));
+    }
+    for (const card of details) card.hidden = Boolean(fresh.waiting);
+    if (fresh.waiting) return;
     const new_ = fresh.whole || fresh.records.length;
     log = { generation: fresh.generation, total: fresh.total, records: fresh.whole ? fresh.records : log.records.concat(fresh.records) };
     wall.set(fresh.grids);
@@ -105,9 +122,7 @@ export function watch(place, id, { changed } = {}) {
     }
   }
 
-  const end = poll(EVERY, () => refresh(false).catch((error) => {
-    if (error.status === 404 && !run) fill(place, h("div", { class: "card" }, empty("train", "It is about to begin", "Opening the pictures and building the networks takes a moment.")));
-  }));
+  const end = poll(EVERY, () => refresh(false));
   return () => { stopped = true; end(); };
 }
 

@@ -112,8 +112,12 @@ export async function open(main, query) {
     while (!left) {
       const began = performance.now();
       if (game && state.running && !document.hidden) {
-        try { frame = await get("/api/toy/frame", { id: game.id }); draw(); } catch (error) {
-          if (error.status === 404) { game = null; toast("This game was put away while you were gone.", "", ["Start again", start]); }
+        const { id } = game;
+        try {
+          const next = await get("/api/toy/frame", { id });
+          if (game?.id === id) { frame = next; draw(); }
+        } catch (error) {
+          if (error.status === 404 && game?.id === id) { game = null; toast("This game was put away while you were gone.", "", ["Start again", start]); }
         }
       }
       await new Promise((resolve) => setTimeout(resolve, Math.max(30, FRAME_MS - (performance.now() - began))));

@@ -1,0 +1,251 @@
+"""How fast the families train beside what one would write or run instead: one table, ratios within one run.
+
+    python benchmarks/speed.py [gan dcgan wgan-gp stylegan2 cyclegan] [--rounds 7] [--keras-python PATH]
+
+``gan`` runs beside the Keras example (keras_example.py; with TensorFlow and tf_keras in this interpreter, the extra
+'bench', or in the one that --keras-python names), the others beside plain fp32 PyTorch loops written after the papers.
+Our side is the whole training step: data, every turn, optimizers, the weight average, the log. Both sides alternate in
+short blocks and the medians are compared, with the same number of threads. Results go to benchmarks/results/speed.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+HERE = Path(__file__).parent
+Block = Callable[[int], float]
+"""Plays so many steps, returns seconds per step."""
+
+
+def timed(step: Callable[[], object]) -> Block:
+    """A block of a step function of this process."""
+
+    def block(steps: int) -> float:
+        start = time.perf_counter()
+        for _ in range(steps):
+            step()
+        return (time.perf_counter() - start) / steps
+
+    return block
+
+
+class Ours:
+    """A family's whole training step, through the engine and the hooks of a run."""
+
+    def __init__(self, family: str, size: int, channels: int, batch: int, **settings: Any) -> None:
+        from gansmith import chance, config, devices, engine, hooks, registry
+        from gansmith.bench.measure import RandomPictures, ready_to_train
+        from gansmith.game import Clock, ImageSpec
+
+        device = devices.resolve("cpu")
+        self.precision = device.precision
+        kind = registry.family(family)
+        spec = ImageSpec(size, size, channels, other_channels=channels if kind.data == "unpaired" else 0)
+        game, channels_last = ready_to_train(kind(config.make(kind.Config, settings, family), spec), device)
+        game.train()
+        pictures = RandomPictures(spec, batch, device.torch_device, channels_last)
+        optimizers = engine.make_optimizers(game, device.torch_device)
+        average = hooks.Average(game, batch)
+        log = hooks.Log(lambda record: None, lambda state: state.clock.step % 20 == 0)
+        state, turns, plan = engine.State(0), game.turns(), engine.Plan(device)
+        self.parameters = sum(p.numel() for player in game.players for p in game.player_parameters(player))
+
+        def step() -> None:
+            state.clock = Clock(state.clock.images + batch, state.clock.step + 1, 0.1)
+            chance.seed_step(0, state.clock.step)
+            logs = engine.step(game, optimizers, pictures, state, turns, plan)
+            average(game, state, logs)
+            log(game, state, logs)
+
+        self.step = step
+
+
+class Keras:
+    """The Keras example in a process of its own."""
+
+    def __init__(self, python: str, threads: int) -> None:
+        command = [python, str(HERE / "keras_example.py"), "--serve", "--threads", str(threads)]
+        environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        )
+        line = self._line()
+        if not line:
+            raise RuntimeError(
+                f"{python} cannot run the Keras example. Install it with pip install 'gansmith[bench]', or name an "
+                "interpreter that has tensorflow-cpu and tf_keras with --keras-python."
+            )
+        self.facts = json.loads(line)
+        assert min(self.facts["moved"].values()) > 0, f"one of its networks does not train: {self.facts}"
+
+    def _line(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline()
+
+    def __call__(self, steps: int) -> float:
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{steps}\n")
+        self.process.stdin.flush()
+        return json.loads(self._line())["seconds"]
+
+    def close(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait(timeout=60)
+
+
+def keras3_movement(python: str) -> dict[str, Any] | None:
+    """What one step moves with Keras 3, where the same example freezes its discriminator; None where it is missing."""
+    command = [python, str(HERE / "keras_example.py"), "--keras3"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 and done.stdout else None
+
+
+def alternate(ours: Block, theirs: Block, rounds: int, steps: int) -> dict[str, Any]:
+    """Blocks of both in turn; medians, and the ratio of the medians."""
+    ours(1)
+    theirs(1)
+    times: dict[str, list[float]] = {"ours": [], "theirs": []}
+    for _ in range(rounds):
+        times["theirs"].append(theirs(steps))
+        times["ours"].append(ours(steps))
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    return {
+        "ours_ms": round(1000 * medians["ours"], 3),
+        "theirs_ms": round(1000 * medians["theirs"], 3),
+        "ratio": round(medians["theirs"] / medians["ours"], 3),
+        "ratio_of_the_fastest": round(min(times["theirs"]) / min(times["ours"]), 3),
+        "rounds": rounds,
+        "steps_per_round": steps,
+    }
+
+
+def bench_gan(args: argparse.Namespace) -> dict[str, Any]:
+    keras = Keras(args.keras_python, args.threads)
+    try:
+        ours = Ours("gan", 28, 1, 64)
+        assert sum(keras.facts["parameters"].values()) == ours.parameters
+        found = alternate(timed(ours.step), keras, args.rounds, 20)
+    finally:
+        keras.close()
+    return found | {"against": f"Keras {keras.facts['keras']} example, batch 64", "moved": keras.facts["moved"],
+                    "moved_with_keras_3": keras3_movement(args.keras_python)}  # fmt: skip
+
+
+def bench_dcgan(args: argparse.Namespace) -> dict[str, Any]:
+    import plain_gans
+
+    plain, parameters = plain_gans.dcgan()
+    ours = Ours("dcgan", 32, 3, 64)
+    assert parameters == ours.parameters
+    return alternate(timed(ours.step), timed(plain), args.rounds, 2) | {
+        "against": "plain fp32 loop, 32 px, ngf 64, batch 64"
+    }
+
+
+def bench_wgan_gp(args: argparse.Namespace) -> dict[str, Any]:
+    import plain_gans
+
+    plain, parameters = plain_gans.wgan_gp()
+    ours = Ours("wgan-gp", 32, 3, 64)
+    assert parameters == ours.parameters
+
+    def five() -> None:  # critic steps, with the generator's turn at the fifth
+        for _ in range(5):
+            ours.step()
+
+    for _ in range(4):
+        ours.step()  # so that every block of five ends with the generator's turn
+    return alternate(timed(five), timed(plain), args.rounds, 1) | {
+        "against": "plain fp32 loop, 32 px, batch 64, 5 critic steps"
+    }
+
+
+def bench_stylegan2(args: argparse.Namespace) -> dict[str, Any]:
+    import stylegan2_plain as plain
+
+    sides = {"ours": plain.our_step(32, 16), "theirs": plain.plain_step(32, 16)}
+    parts = plain.measure(sides, max(2, args.rounds // 3), time.perf_counter)
+    step = {side: sum(plain.SHARE[part] * value for part, value in found.items()) for side, found in parts.items()}
+    return {
+        "ours_ms": round(1000 * step["ours"], 1),
+        "theirs_ms": round(1000 * step["theirs"], 1),
+        "ratio": round(step["theirs"] / step["ours"], 3),
+        "against": "plain fp32 loop, 32 px small, batch 16",
+    }
+
+
+def bench_cyclegan(args: argparse.Namespace) -> dict[str, Any]:
+    import cyclegan_plain
+
+    plain = cyclegan_plain.Plain(6)
+    ours = cyclegan_plain.ours(128, 6, plain)
+
+    def pictures() -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.rand(1, 3, 128, 128) * 2 - 1, torch.rand(1, 3, 128, 128) * 2 - 1
+
+    blocks = timed(lambda: ours(*pictures())), timed(lambda: plain.plain_step(*pictures()))
+    return alternate(*blocks, max(2, args.rounds // 2), 1) | {"against": "plain fp32 loop, 128 px, 6 blocks, batch 1"}
+
+
+BENCHES = {
+    "gan": bench_gan,
+    "dcgan": bench_dcgan,
+    "wgan-gp": bench_wgan_gp,
+    "stylegan2": bench_stylegan2,
+    "cyclegan": bench_cyclegan,
+}
+
+
+def main() -> int:
+    """Run."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("families", nargs="*", default=list(BENCHES), help="which to measure; all by default")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument(
+        "--keras-python", default=sys.executable, help="an interpreter with tensorflow-cpu and tf_keras"
+    )
+    parser.add_argument("--out", type=Path, default=HERE / "results" / "speed.json")
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    sys.path.insert(0, str(HERE))
+    from gansmith.bench.measure import gemm_peak
+
+    cpu = torch.device("cpu")
+    report: dict[str, Any] = {"torch": torch.__version__, "threads": args.threads, "machine": platform.machine()}
+    report["families"] = {}
+    for family in args.families:
+        torch.manual_seed(0)
+        try:
+            report["families"][family] = found = BENCHES[family](args)
+        except RuntimeError as error:
+            print(f"{family}: not measured: {error}", file=sys.stderr)
+            continue
+        peak = gemm_peak(cpu, "fp32")
+        found["load"] = round(os.getloadavg()[0], 1)
+        found["gemm_fp32_gflop_per_second"] = round(peak, 1)
+        sides = f"{found['ours_ms']} ms against {found['theirs_ms']} ms; {found['against']}"
+        print(f"{family:10s} {found['ratio']:6.2f}x as fast   ({sides})")
+    if report["families"]:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        old = json.loads(args.out.read_text()) if args.out.is_file() else {}
+        report["families"] = old.get("families", {}) | report["families"]
+        args.out.write_text(json.dumps(report, indent=2) + "\n")
+    return 0 if report["families"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
