@@ -30,6 +30,7 @@ from gansmith.studio.app import create_app
 from gansmith.studio.errors import Refused
 from gansmith.studio.workspace import Workspace
 
+torch.set_num_threads(1)  # nets this small, and other tests beside this one
 SAFE = {"X-Gansmith": "studio"}
 BASE = "http://127.0.0.1:7860"
 
@@ -356,7 +357,16 @@ def wait_for(client, job: str, states: tuple[str, ...], seconds: float = 150) ->
     raise AssertionError(f"{found}: {client.get('/api/jobs/console', params={'job': job}).text}")
 
 
-def test_a_training_survives_the_studio_and_is_found_again(tmp_path):
+@pytest.fixture
+def trained_in(tmp_path, monkeypatch):
+    """A workspace whose trainings end with the test, however it ends."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    yield tmp_path
+    for job in tmp_path.glob(".gansmith/studio/jobs/*"):
+        (job / "stop").touch()
+
+
+def test_a_training_survives_the_studio_and_is_found_again(trained_in):
     """Start, close the studio, open it again: still running; stop, resume to the end; a broken one says why."""
     asked = {
         "name": "gan",
@@ -366,18 +376,18 @@ def test_a_training_survives_the_studio_and_is_found_again(tmp_path):
         "family": {"width": 8},
         "run": {"log_images": 64},
     }
-    with TestClient(create_app(tmp_path, warm_up=False), base_url=BASE, headers=SAFE) as first:
+    with TestClient(create_app(trained_in, warm_up=False), base_url=BASE, headers=SAFE) as first:
         answer = body(first.post("/api/train", json=asked | {"called": "long"}))
         assert answer["run"] == "runs/long"
         assert "--width 8" in answer["command"]
         assert "--data mnist10k" in answer["command"]
         waiting = body(first.post("/api/train", json=asked | {"called": "never"}))
         wait_for(first, answer["job"], ("running",))
-        while not (tmp_path / "runs/long/log.jsonl").exists():
+        while not (trained_in / "runs/long/log.jsonl").exists():
             wait_for(first, answer["job"], ("running",))
             time.sleep(0.3)
         assert first.post("/api/run/delete", json={"id": "runs/long"}).status_code == 409
-    with TestClient(create_app(tmp_path, warm_up=False), base_url=BASE, headers=SAFE) as second:
+    with TestClient(create_app(trained_in, warm_up=False), base_url=BASE, headers=SAFE) as second:
         wait_for(second, answer["job"], ("running",))
         assert body(second.get("/api/runs"))[0]["status"] == "running"
         assert next(j for j in body(second.get("/api/jobs")) if j["id"] == waiting["job"])["status"] == "queued"
@@ -385,16 +395,16 @@ def test_a_training_survives_the_studio_and_is_found_again(tmp_path):
         second.post("/api/jobs/stop", json={"job": answer["job"]})
         wait_for(second, answer["job"], ("stopped",))
         wait_for(second, waiting["job"], ("cancelled",))
-        assert not (tmp_path / "runs/never").exists()
+        assert not (trained_in / "runs/never").exists()
         row = body(second.get("/api/runs"))[0]
         assert row["status"] == "stopped"
         assert row["has_model"]
         more = body(
-            second.post("/api/resume", json={"run": "runs/long", "goal": "images", "amount": row["images"] + 640})
+            second.post("/api/resume", json={"run": "runs/long", "goal": "images", "amount": row["images"] + 256})
         )
         wait_for(second, more["job"], ("done",))
         assert body(second.get("/api/run", params={"id": "runs/long"}))["status"] == "finished"
-        (tmp_path / "empty").mkdir()
+        (trained_in / "empty").mkdir()
         failing = body(second.post("/api/train", json=asked | {"data": ["empty"], "called": "failing"}))
         found = wait_for(second, failing["job"], ("failed",))
         assert body(second.get("/api/run/log", params={"id": "runs/failing"}))["waiting"]["reason"] == found["reason"]

@@ -13,6 +13,7 @@ import urllib.request
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 
@@ -34,6 +35,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+server_of: dict[str, int] = {}
 PAGES = ("data", "train", "play", "repair", "understand", "runs")
 WAIT = 60_000
 expect.set_options(timeout=WAIT)
@@ -66,7 +68,7 @@ def address(place):
     words = [sys.executable, "-m", "gansmith", "studio", str(place), "--port", "0"]
     source = str(Path(__file__).resolve().parents[1] / "src")
     server = subprocess.Popen(
-        words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": source}
+        words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": source, "OMP_NUM_THREADS": "1"}
     )
     try:
         line = server.stderr.readline()
@@ -76,8 +78,11 @@ def address(place):
             f"{found[0]}/api/family?name=gan", timeout=120
         ) as answer:  # torch is imported by now
             assert answer.status == 200
+        server_of[found[0]] = server.pid
         yield found[0]
     finally:
+        for job in place.glob(".gansmith/studio/jobs/*"):
+            (job / "stop").touch()  # no training outlives the tests
         server.terminate()
         server.wait(20)
 
@@ -185,8 +190,15 @@ def test_train_start_watch_and_stop(page, address, place):
     live = page.get_by_label("The run being watched")
     expect(live.locator(".chip.running")).to_be_visible(timeout=120_000)
     expect(live.locator("h2", has_text="from the page")).to_be_visible()
-    until(page, "document.querySelectorAll('.chart .legend button').length > 1")
-    until(page, "document.querySelector('.samples img')?.naturalWidth > 0")
+    until(page, "document.querySelectorAll('.chart .legend button').length > 1", 120)
+    until(page, "document.querySelector('.samples img')?.naturalWidth > 0", 180)
+    server = psutil.Process(server_of[address])
+    before, started = server.cpu_times(), time.monotonic()
+    page.wait_for_timeout(8000)
+    after, passed = server.cpu_times(), time.monotonic() - started
+    share = (after.user + after.system - before.user - before.system) / passed / (os.cpu_count() or 1)
+    print(f"an open page costs the server {100 * share:.1f} % of the machine")
+    assert share < 0.05  # training is slowed by no more than that
     page.reload()  # the page is not what keeps it alive
     expect(live.locator(".chip.running")).to_be_visible()
     live.get_by_role("button", name="Stop").click()

@@ -15,7 +15,7 @@ Record = dict[str, Any]
 LAST = 0.06
 """A sign must have lasted for this share of the run (and for three checks) before it is named."""
 
-WARM_UP = 20_000
+WARM_UP = 15_000
 """Images before which samples that are all alike may just be a beginning."""
 
 
@@ -64,16 +64,30 @@ def _all(records: Sequence[Record], key: str, test: Any) -> bool:
     return bool(records) and all(test(record[key]) for record in records)
 
 
+def _best(records: Sequence[Record], key: str) -> float:
+    return max((record[key] for record in records if key in record), default=0.0)
+
+
+def _rising(records: Sequence[Record], key: str) -> bool:
+    """Has a sign grown by a third since the clock stood at half of what it shows now?"""
+    having = [record for record in records if key in record]
+    then = min(having, key=lambda record: abs(record["images"] - having[-1]["images"] / 2))
+    return having[-1][key] > 1.33 * then[key]
+
+
 def _collapse(records: Sequence[Record]) -> Finding | None:
     """The pictures of a fixed batch of latents have become nearly the same."""
-    recent = _lasting(records, "diversity")
-    best = max((record["diversity"] for record in records if "diversity" in record), default=0.0)
-    if not recent or (recent[-1]["images"] < WARM_UP and best < 0.5):
-        return None  # every generator starts with one grey picture for all latents
-    if _all(recent, "diversity", lambda value: value < 0.35):
+    # every generator starts with one grey picture for all latents, so a low value alone proves nothing: it must have
+    # been higher before, or not be rising any more
+    recent, copies = _lasting(records, "diversity"), _lasting(records, "spread")
+    if _all(recent, "diversity", lambda value: value < 0.35) and (
+        _best(records, "diversity") >= 0.5 or (recent[-1]["images"] >= WARM_UP and not _rising(records, "diversity"))
+    ):
         sign = f"samples differ by {100 * recent[-1]['diversity']:.0f}% of what real pictures do"
-    elif _all(recent, "spread", lambda value: value < 0.2):
-        sign = "many samples are copies of each other"
+    elif _all(copies, "spread", lambda value: value < 0.2) and (
+        _best(records, "spread") >= 0.4 or (copies[-1]["images"] >= 10 * WARM_UP and not _rising(records, "spread"))
+    ):
+        recent, sign = copies, "many samples are copies of each other"
     else:
         return None
     return Finding(
@@ -108,7 +122,7 @@ def _discriminator_wins(records: Sequence[Record]) -> Finding | None:
 def _missing_classes(records: Sequence[Record]) -> Finding | None:
     """Whole classes of the real pictures are no longer made."""
     recent = _lasting(records, "classes_missing")
-    if not recent or recent[-1]["progress"] < 0.3 or recent[-1]["images"] < 3 * WARM_UP:
+    if not recent or recent[-1]["progress"] < 0.3 or recent[-1]["images"] < 4 * WARM_UP:
         return None
     if not _all(recent, "classes_missing", lambda value: value >= 1):
         return None

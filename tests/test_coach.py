@@ -1,0 +1,113 @@
+"""The coach on recorded logs of real runs, good and bad, and on the signs themselves.
+
+The logs are those of runs of ``dcgan`` on mnist10k, thinned out: ``--width 16 --images 100000`` with one learning rate
+fifty times too high, a plain run of five minutes, and the first fifth of ``gan``'s 10,000 steps, a slow starter.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import pictures
+
+from gansmith.coach import diagnose
+from gansmith.data.batches import to_float
+from gansmith.game import Batch
+from gansmith.vitals import Vitals, common_classes, distances
+
+LOGS = Path(__file__).parent / "logs"
+
+
+def read(name: str) -> list[dict]:
+    return [json.loads(line) for line in (LOGS / f"{name}.jsonl").read_text().splitlines()]
+
+
+def first_told(records: list[dict], kind: str) -> float | None:
+    for end in range(1, len(records) + 1):
+        if any(finding.kind == kind for finding in diagnose(records[:end])):
+            return records[end - 1]["progress"]
+    return None
+
+
+def test_a_provoked_collapse_is_named_early_and_keeps_being_named():
+    records = read("collapse-dcgan-fast-discriminator")
+    told = first_told(records, "collapse")
+    assert told is not None
+    assert told <= 0.2
+    finding = diagnose(records)[0]
+    assert finding.kind == "collapse"
+    assert "--lr" in finding.advice
+
+
+@pytest.mark.parametrize("name", ["healthy-dcgan", "healthy-dcgan-fast-generator", "healthy-gan-beginning"])
+def test_healthy_runs_hear_nothing(name):
+    records = read(name)
+    for end in range(1, len(records) + 1):
+        assert diagnose(records[:end]) == [], records[end - 1]
+
+
+def made_up(**signs) -> list[dict]:
+    """A run of 100 checks in which the signs are what is given from half of it on."""
+    healthy = {"diversity": 0.9, "spread": 0.9, "churn": 0.3, "classes_missing": 0.0, "memorising": 0.0, "sign_real": 0.4,
+               "sign_fake": -0.4, "loss/generator": 1.0, "augment_p": 0.2}  # fmt: skip
+    return [{"images": 5000 * i, "progress": i / 100} | healthy | (signs if i >= 50 else {}) for i in range(1, 101)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "signs"),
+    [
+        ("collapse", {"diversity": 0.1}),
+        ("collapse", {"spread": 0.05}),
+        ("discriminator-wins", {"sign_real": 1.0, "sign_fake": -1.0, "loss/generator": 9.0}),
+        ("missing-classes", {"classes_missing": 2.0}),
+        ("oscillation", {"churn": 1.2}),
+        ("memorising", {"memorising": 0.8}),
+        ("leaking", {"augment_p": 0.95}),
+    ],
+)
+def test_every_illness_is_told_once_it_lasts(kind, signs):
+    records = made_up(**signs)
+    assert diagnose(records[:50]) == []
+    assert diagnose(records[:51]) == []  # one odd moment is no illness
+    assert [finding.kind for finding in diagnose(records[:62])] == [kind]
+
+
+def test_alike_samples_are_normal_at_the_very_beginning():
+    records = [{"images": 64 * i, "progress": i / 100, "diversity": 0.05, "spread": 0.05} for i in range(1, 101)]
+    assert diagnose(records) == []
+    assert diagnose([]) == []
+
+
+def test_vital_signs_of_copies_and_of_the_real_pictures():
+    images = to_float(torch.from_numpy(pictures(40, 16)).permute(0, 3, 1, 2))
+    vitals = Vitals(Batch(images), None)
+    same = vitals.signs(images)
+    assert same["diversity"] == pytest.approx(1, rel=1e-4)
+    assert same["spread"] == pytest.approx(1, rel=1e-4)
+    copies = vitals.signs(images[:1].expand_as(images))
+    assert copies["diversity"] < 1e-6
+    assert copies["churn"] > 1
+    few = vitals.signs(images[:4].repeat(10, 1, 1, 1))
+    assert few["spread"] < 1e-3 < 0.3 < few["diversity"]
+
+
+def test_missing_classes_are_counted_where_a_classifier_knows_the_data():
+    images = to_float(torch.from_numpy(pictures(40, 16)).permute(0, 3, 1, 2))
+    bright = lambda pixels: (pixels.float().flatten(1).mean(1) > middle).numpy().astype(int)
+    middle = float(torch.from_numpy(pictures(40, 16)).float().flatten(1).mean(1).median())
+    classes = bright(torch.from_numpy(pictures(40, 16)).permute(0, 3, 1, 2))
+    assert set(classes) == {0, 1}
+    vitals = Vitals(Batch(images), None, classify=bright)
+    assert vitals.signs(images)["classes_missing"] == 0
+    assert vitals.signs(images[classes == 1])["classes_missing"] == 1
+    assert common_classes(np.array([0] * 99 + [1])) == {0}
+
+
+def test_distances_of_a_known_pair():
+    mean, nearest = distances(torch.tensor([[[[0.0]]], [[[3.0]]], [[[4.0]]]]))
+    assert mean == pytest.approx((3 + 4 + 1) / 3)
+    assert nearest == pytest.approx(1)
