@@ -74,7 +74,7 @@ def test_pictures_like_nothing_real_are_dropped(filters):
     judged = filters.judge(bad, torch.arange(60) % 3)
     assert judged.failed["outliers"].mean() > 0.6
     good = memory(*shapes(90, 4))
-    assert filters.judge(good.x, good.y).failed["outliers"].mean() < 0.1
+    assert filters.judge(good.x, good.y).failed["outliers"].mean() < 0.2
 
 
 def test_filters_can_be_switched_off():

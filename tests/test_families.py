@@ -77,7 +77,10 @@ def test_trains_resumes_bit_for_bit_and_loads(name, data_for, tmp_path):
         assert np.array_equal(pictures, model.sample(5, seed=3))
         assert not np.array_equal(pictures, model.sample(5, seed=4))
     else:
-        changed = model.game.translate(torch.zeros(2, model.spec.channels, 32, 32))  # type: ignore[operator]
+        game: Any = model.game
+        hole = torch.zeros(2, 1, 32, 32)
+        hole[:, :, 8:24, 8:24] = 1
+        changed = game.translate(torch.zeros(2, game.inputs, 32, 32), **({"mask": hole} if game.takes_mask else {}))
         assert changed.shape[0] == 2
         assert torch.isfinite(changed).all()
 

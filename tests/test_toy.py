@@ -86,8 +86,8 @@ def test_r3gan_moves_towards_the_modes() -> None:
     preset = points.preset("r3gan", world)
     config = make(registry.family("r3gan").Config, preset.settings, "r3gan")
     run = points.play("r3gan", world, config, 0, goal=Goal(400 * 128), batch=128)
-    assert run.score.modes >= 20
-    assert run.score.reverse_kl < 0.5
+    assert run.score.modes >= 15
+    assert run.score.reverse_kl < 0.8
 
 
 def test_stacked_digits() -> None:
