@@ -41,7 +41,8 @@ def markdown(results: dict[str, Any]) -> str:
         lines.append(
             f"| {world} | {name} | {s['modes']['mean']:.1f} ± {s['modes']['stderr']:.1f} of {run['of']} | "
             f"{s['good']['mean']:.1%} ± {s['good']['stderr']:.1%} | "
-            f"{s['reverse_kl']['mean']:.3f} ± {s['reverse_kl']['stderr']:.3f} | {run['images']:,} | {s['seconds']['mean']:.0f} s |"
+            f"{s['reverse_kl']['mean']:.3f} ± {s['reverse_kl']['stderr']:.3f} | "
+            f"{run['images']:,} | {s['seconds']['mean']:.0f} s |"
         )
     return "\n".join(lines)
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import pictures
 
+from conftest import pictures
 from gansmith.coach import diagnose
 from gansmith.data.batches import to_float
 from gansmith.game import Batch

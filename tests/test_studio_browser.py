@@ -68,7 +68,11 @@ def address(place):
     words = [sys.executable, "-m", "gansmith", "studio", str(place), "--port", "0"]
     source = str(Path(__file__).resolve().parents[1] / "src")
     server = subprocess.Popen(
-        words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": source, "OMP_NUM_THREADS": "1"}
+        words,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": source, "OMP_NUM_THREADS": "1"},
     )
     try:
         line = server.stderr.readline()

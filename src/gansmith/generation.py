@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -90,7 +90,7 @@ class Generation(Game):
         if config.pack > 1 and config.conditional:
             raise GansmithError("--pack judges pictures of any class together, so it cannot go with --conditional.")
         super().__init__(config, spec, networks)
-        self.augment = make_augment(config)
+        self.augment: Any = make_augment(config)
         if config.spectral_norm and hasattr(self, "discriminator"):
             add_spectral_norm(self.discriminator)
 

@@ -41,7 +41,8 @@ class Average:
 
     @torch.no_grad()
     def __call__(self, game: Game, state: State, logs: Logs) -> None:
-        mine, theirs = [p[0] for p in self._pairs], [p[1].detach() for p in self._pairs]
+        mine: list[Tensor] = [p[0] for p in self._pairs]
+        theirs: list[Tensor] = [p[1].detach() for p in self._pairs]
         get_ema_multi_avg_fn(game.ema_beta(state.clock, self.batch))(mine, theirs, 0)
         for name in game.exports:
             copies = zip(self.game.get_submodule(name).buffers(), game.get_submodule(name).buffers(), strict=True)

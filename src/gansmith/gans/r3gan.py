@@ -170,10 +170,11 @@ class Discriminator(nn.Module):
     def __init__(self, config: Config, spec: ImageSpec, classes: int) -> None:
         super().__init__()
         stages, widths = stages_for(spec), _widths(config, spec)[::-1]
-        layers: list[nn.Module] = [_conv(spec.channels * config.pack, widths[0])]
+        first = _conv(spec.channels * config.pack, widths[0])
         if config.stem == 2:
-            layers = [nn.Conv2d(spec.channels * config.pack, widths[0], 4, 2, 1, bias=False)]
-            _init(layers[0], 1.0)
+            first = nn.Conv2d(spec.channels * config.pack, widths[0], 4, 2, 1, bias=False)
+            _init(first, 1.0)
+        layers: list[nn.Module] = [first]
         for stage, channels in enumerate(widths):
             layers += [_Down(widths[stage - 1], channels)] if stage else []
             layers += [Block(channels, config, config.blocks * len(widths)) for _ in range(config.blocks)]
