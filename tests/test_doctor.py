@@ -72,7 +72,7 @@ def test_the_memory_estimate_is_what_the_batch_then_needs(tmp_path):
     assert found.memory is not None
     assert peak.bytes is not None
     # what is measured second finds memory that the first has left behind
-    assert 0.5 * peak.bytes < found.memory < 4 * peak.bytes + (100 << 20)
+    assert 0.5 * peak.bytes < found.memory < 4 * peak.bytes + (300 << 20)
 
 
 def test_what_does_not_fit_is_told_and_not_tried(npz, monkeypatch):
