@@ -38,7 +38,7 @@ UNFILTERED = ["--no-agreement", "--no-duplicates", "--no-outliers"]
 @pytest.fixture(scope="module")
 def filters() -> Filters:
     pictures = memory(*shapes(150, 1))
-    return Filters(pictures.x, pictures.y, pictures.spec, recipe=Recipe("tiny", steps=120))
+    return Filters(pictures.x, pictures.y, pictures.spec, recipe=Recipe(steps=150))
 
 
 def test_good_pictures_pass(filters):
