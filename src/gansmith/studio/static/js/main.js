@@ -35,7 +35,7 @@ function drawSide(where = "", version = "") {
     PAGES.map(([name, text]) => h("a", { class: "link", href: `#/${name}`, "data-page": name, "aria-current": name === current && "page" }, icon(name), text)),
     h("div", { class: "foot" },
       h("button", { type: "button", class: "button quiet slim", onclick: flip }, icon(theme() === "dark" ? "sun" : "moon"), theme() === "dark" ? "Light" : "Dark"),
-      h("div", { class: "cut", title: where, style: { "max-width": "172px" } }, where.split(/[\\/]/).slice(-2).join("/")), version && h("div", {}, `version ${version}`)));
+      h("div", { class: "cut", title: where, style: { "max-width": "172px" } }, where.split(/[\\/]/).pop()), version && h("div", {}, `version ${version}`)));
 }
 
 async function show() {

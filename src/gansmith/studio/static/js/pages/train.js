@@ -80,7 +80,7 @@ async function newRun(place, query, started) {
   const aLabel = h("span", { class: "label" }, "Data");
   const bField = h("label", { class: "field", hidden: true }, h("span", { class: "label" }, "Side B"), sideB);
   const about = h("p", { class: "help" });
-  const amount = h("input", { class: "input number", value: GOALS.minutes[1], inputMode: "decimal", "aria-label": "How much" });
+  const amount = h("input", { class: "input number amount", value: GOALS.minutes[1], inputMode: "decimal", "aria-label": "How much" });
   const called = h("input", { class: "input", placeholder: "named after family and data", autocomplete: "off", maxLength: 64 });
   const settings = h("div", { class: "stack" });
   const problem = h("p", { class: "problem", role: "alert", hidden: true });
