@@ -88,7 +88,7 @@ class MemoryPictures(Pictures):
 
     def fetch(self, indices: np.ndarray) -> tuple[Tensor, Tensor | None]:
         rows = torch.as_tensor(np.asarray(indices, dtype=np.int64))
-        return self.x[rows], None if self.y is None else self.y[rows]
+        return self.x.index_select(0, rows), None if self.y is None else self.y[rows]  # whole rows, not pixel by pixel
 
     def take(self, rows: np.ndarray) -> MemoryPictures:
         """A copy with these pictures only, in this order."""

@@ -16,24 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-# Interpolation at 0, 1, -1, 2, -2 and infinity: Y = A^T [(G g G^T) * (B^T d B)] A (Lavin & Gray 2016, arXiv:1509.09308)
-_DATA = [
-    [4, 0, -5, 0, 1, 0],
-    [0, -4, -4, 1, 1, 0],
-    [0, 4, -4, -1, 1, 0],
-    [0, -2, -1, 2, 1, 0],
-    [0, 2, -1, -2, 1, 0],
-    [0, 4, 0, -5, 0, 1],
-]
-_FILTERS = [
-    [1 / 4, 0, 0],
-    [-1 / 6, -1 / 6, -1 / 6],
-    [-1 / 6, 1 / 6, -1 / 6],
-    [1 / 24, 1 / 12, 1 / 6],
-    [1 / 24, -1 / 12, 1 / 6],
-    [0, 0, 1],
-]
-_OUTPUT = [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]]
+from gansmith.nn.winograd import INPUT, OUTPUT, WEIGHT, twice
 
 _FEWEST_CHANNELS = 128
 """Below this the transforms cost more than the multiplications they save."""
@@ -42,12 +25,8 @@ _FEWEST_CHANNELS = 128
 @functools.cache
 def _kronecker() -> tuple[Tensor, Tensor, Tensor]:
     """The two-dimensional transforms of data [36, 36], filters [36, 9] and output [16, 36]."""
-    data, filters, output = (torch.tensor(m, dtype=torch.float64) for m in (_DATA, _FILTERS, _OUTPUT))
-    return (
-        torch.kron(data, data).float(),
-        torch.kron(filters, filters).float(),
-        torch.kron(output, output).float(),
-    )
+    data, filters, output = (twice(matrix, torch.empty((), dtype=torch.float64)) for matrix in (INPUT, WEIGHT, OUTPUT))
+    return data.float(), filters.float(), output.float()
 
 
 class _Workspace(threading.local):
@@ -99,7 +78,7 @@ def _untile(tiles: Tensor, n: int, rows: int, columns: int) -> Tensor:
     return tall.view(n, (rows + 1) * 4, (columns + 1) * 4, channels)[:, : rows * 4 + 2, : columns * 4 + 2]
 
 
-class _Winograd(torch.autograd.Function):
+class _FirstOrder(torch.autograd.Function):
     """Valid 3x3 correlation of [N, H + 2, W + 2, C] with [O, C, 3, 3]: [N, H, W, O]; H and W multiples of 4."""
 
     @staticmethod
@@ -154,7 +133,7 @@ class Conv3x3(nn.Conv2d):
             return super().forward(input)
         height, width = input.shape[2] - 2, input.shape[3] - 2
         padded = nn.functional.pad(input, (0, -width % 4, 0, -height % 4)) if height % 4 or width % 4 else input
-        result = _Winograd.apply(padded.permute(0, 2, 3, 1), self.weight)
+        result = _FirstOrder.apply(padded.permute(0, 2, 3, 1), self.weight)
         result = result.permute(0, 3, 1, 2)[:, :, :height, :width]
         return result if self.bias is None else result + self.bias[:, None, None]
 

@@ -25,7 +25,7 @@ LEAST = 256
 """Pixels, over the batch, from which it pays: below, transforming the weights costs more than it saves."""
 
 
-def _twice(matrix: tuple[tuple[float, ...], ...], like: Tensor) -> Tensor:
+def twice(matrix: tuple[tuple[float, ...], ...], like: Tensor) -> Tensor:
     """A transform along rows and columns at once: [R, C] -> [R R, C C]."""
     one = torch.tensor(matrix, dtype=like.dtype, device=like.device)
     return torch.kron(one, one)
@@ -61,10 +61,10 @@ def winograd(x: Tensor, weight: Tensor) -> Tensor:
     x = F.pad(x.permute(0, 2, 3, 1), (0, 0, 1, 3, 1, 3)).unflatten(1, (rows + 1, 4))
     x = torch.cat([x[:, :-1], x[:, 1:, :2]], 2).unflatten(3, (columns + 1, 4))
     x = torch.cat([x[:, :, :, :-1], x[:, :, :, 1:, :2]], 4)  # [N, rows, 6, columns, 6, I]
-    tiles = (_twice(INPUT, x) @ x.permute(2, 4, 0, 1, 3, 5).reshape(36, -1)).view(36, -1, inputs)
-    kernels = (_twice(WEIGHT, weight) @ weight.permute(2, 3, 1, 0).reshape(9, -1)).view(36, inputs, -1)
+    tiles = (twice(INPUT, x) @ x.permute(2, 4, 0, 1, 3, 5).reshape(36, -1)).view(36, -1, inputs)
+    kernels = (twice(WEIGHT, weight) @ weight.permute(2, 3, 1, 0).reshape(9, -1)).view(36, inputs, -1)
     products = torch.bmm(tiles, kernels)  # [36, N rows columns, O]
-    out = (_twice(OUTPUT, x) @ products.view(36, -1)).view(4, 4, n, rows, columns, -1)
+    out = (twice(OUTPUT, x) @ products.view(36, -1)).view(4, 4, n, rows, columns, -1)
     return out.permute(2, 3, 0, 4, 1, 5).reshape(n, height, width, -1).permute(0, 3, 1, 2)
 
 
