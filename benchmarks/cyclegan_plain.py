@@ -136,8 +136,9 @@ def ours(size: int, blocks: int, plain: Plain) -> Callable[[Tensor, Tensor], tup
         images, other = (x.contiguous(memory_format=torch.channels_last) for x in (a, b))
         batch = Batch(images, other=other, clock=clock)
         logs = {}
-        for turn in turns:
-            logs |= engine.play(game, optimizers[turn.player], turn, [batch], plan)
+        with devices.kept_memory(torch.device("cpu")):  # as in training; the plain loop has the system's own way
+            for turn in turns:
+                logs |= engine.play(game, optimizers[turn.player], turn, [batch], plan)
         return logs["loss/generators"].item(), logs["loss/discriminators"].item()
 
     return step

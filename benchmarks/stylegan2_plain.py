@@ -223,8 +223,9 @@ def our_step(size: int, batch: int, channels: int = 3, width: float = 1.0) -> Pa
 
     def play(*names: str) -> None:
         parts = [Batch(real, clock=Clock(batch, 1))]
-        for name in names:
-            engine.play(game, optimizers[turns[name].player], turns[name], parts, plan)
+        with devices.kept_memory(torch.device("cpu")):  # as in training; the plain loop has the system's own way
+            for name in names:
+                engine.play(game, optimizers[turns[name].player], turns[name], parts, plan)
 
     def main() -> None:
         play("discriminator_loss", "generator_loss")

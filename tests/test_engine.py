@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+
 import numpy as np
 import pytest
 import torch
@@ -149,3 +151,20 @@ def test_unknown_device_and_precision_are_said():
         devices.resolve("cuda:7" if not torch.cuda.is_available() else "nonsense")
     with pytest.raises(gansmith.GansmithError, match="--precision"):
         devices.resolve("cpu", "fp8")
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's allocator is told")
+def test_freed_memory_stays_while_training():
+    resource = pytest.importorskip("resource")
+
+    def pages_touched() -> int:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        torch.ones(24 << 20)  # 96 MB
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    with devices.kept_memory(torch.device("cpu")):
+        pages_touched()
+        kept = min(pages_touched() for _ in range(3))
+    given_back = min(pages_touched() for _ in range(3))
+    assert kept < 100
+    assert given_back > 10 * max(kept, 1)

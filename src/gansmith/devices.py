@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
 import os
+import sys
 import time
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -100,3 +103,31 @@ def _bf16_is_faster(kind: str) -> bool:
             torch.mm(a, a)
         times[dtype] = time.perf_counter() - start
     return times[torch.bfloat16] < 0.7 * times[torch.float32]
+
+
+_TRIM_THRESHOLD, _MMAP_MAX = -1, -4
+"""Of glibc's mallopt(3)."""
+
+
+@contextlib.contextmanager
+def kept_memory(device: torch.device) -> Iterator[None]:
+    """Inside, what large tensors free stays with the process instead of going back to the system.
+
+    Under glibc every tensor above 32 MB is a mapping of its own, and touching its pages for the first time, at every
+    step anew, takes up to a tenth of the time of training on a CPU. Elsewhere this does nothing.
+    """
+    libc = None
+    if device.type == "cpu" and sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            libc = ctypes.CDLL(None)
+    if libc is None or not (hasattr(libc, "mallopt") and hasattr(libc, "malloc_trim")):
+        yield
+        return
+    libc.mallopt(_MMAP_MAX, 0)
+    libc.mallopt(_TRIM_THRESHOLD, 2**31 - 1)
+    try:
+        yield
+    finally:
+        libc.mallopt(_MMAP_MAX, 65536)
+        libc.mallopt(_TRIM_THRESHOLD, 128 * 1024)
+        libc.malloc_trim(ctypes.c_size_t(0))

@@ -131,7 +131,7 @@ class Session:
             outputs = Outputs(self)
         status = "diverged"
         try:
-            with stop_on_signals(self.state), self.display:
+            with stop_on_signals(self.state), self.display, devices.kept_memory(self.device.torch_device):
                 engine.train(
                     self.game, self.optimizers, self.batches, self.state, goal=self.goal, plan=plan, hooks=outputs.hooks
                 )
