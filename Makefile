@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 .PHONY: demo test lint docs bench clean
 
 demo: $(VENV)/.installed
-	$(BIN)/gansmith train gan --data mnist10k --steps 4000 --out runs/demo-$$(date +%s)
+	$(BIN)/gansmith train dcgan --data mnist10k --minutes 3 --out runs/demo-$$(date +%s)
 	@latest=$$(ls -td runs/demo-* | head -1); \
 	$(BIN)/gansmith sample $$latest --n 64 --out $$latest/digits.png && \
 	echo "New digits: $$latest/digits.png" && \

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _REPAIRED = 100
 """Pictures that a repairing model is measured on, at most: some classical methods are slow."""
+_WINDOWS = 8
+"""Windows that are cut out of each photograph, at most: one says little about a photograph."""
 
 
 @dataclass(frozen=True)
@@ -133,8 +135,9 @@ def _true_pictures(model: Model, options: Options) -> tuple[Tensor, Tensor | Non
     size, count = (spec.height, spec.width), min(options.n, _REPAIRED)
     if model.game.data == "crops":
         photographs = open_photographs(options.data, channels=spec.channels, min_size=spec.height)
-        rows = np.arange(min(count, len(photographs)))
-        return to_float(photographs.crops(rows, spec.height, np.full((len(rows), 2), 0.5))), None
+        rows = np.arange(min(count, _WINDOWS * len(photographs))) % len(photographs)
+        corners = np.random.default_rng(options.seed).random((len(rows), 2))
+        return to_float(photographs.crops(rows, spec.height, corners)), None
     if model.game.data == "paired":
         first, _, second = options.data.partition(",")
         sides = open_paired(first, second or None, size=size)

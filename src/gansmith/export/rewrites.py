@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, interpolate, pad
+from torch.nn.functional import avg_pool2d, pad
 
 from gansmith.nn import inpainting, oklab, resample, resnet_generator, rrdb, unet
 
@@ -35,21 +35,13 @@ def at_any_size(network: Callable[[Tensor], Tensor], images: Tensor, multiple: i
 def smooth_fill(images: Tensor, mask: Tensor) -> Tensor:
     """:func:`gansmith.nn.inpainting.smooth_fill` with a fixed number of levels.
 
-    The original stops at the first level where every pixel knows something. Here all levels are computed, and that level
-    ignores what comes from the coarser ones.
+    The original stops at the first level where enough is known everywhere, which ignores what comes from coarser ones.
     """
     known = 1 - mask
     levels = [(images * known, known)]
     for _ in range(LEVELS):
         levels.append((_half(levels[-1][0]), _half(levels[-1][1])))
-    sums, weights = levels[-1]
-    filled = sums / weights.clamp(min=1e-6)
-    for sums, weights in reversed(levels[:-1]):
-        coarse = interpolate(filled, size=sums.shape[2:], mode="bilinear")
-        enough = (weights.amin((0, 1, 2, 3), keepdim=True) >= 1e-3).to(weights.dtype)
-        trust = torch.maximum((4 * weights).clamp(max=1), enough)
-        filled = trust * (sums / weights.clamp(min=1e-6)) + (1 - trust) * coarse
-    return torch.where(mask > 0.5, filled, images)
+    return torch.where(mask > 0.5, inpainting.pull(levels), images)
 
 
 def _half(x: Tensor) -> Tensor:

@@ -158,7 +158,7 @@ def score(made: Tensor, true: Tensor, mask: Tensor | None = None, border: int = 
         hole = mask.cpu().double().expand_as(difference)
         l1 = (difference * hole).sum() / hole.sum().clamp(min=1)
     scores = {
-        "psnr": psnr(made, true, border).mean().item(),
+        "psnr": psnr(made, true, border).clamp(max=100).mean().item(),  # a flat window may be met exactly
         "ssim": ssim(made, true, border).mean().item(),
         "l1": l1.item(),
     }

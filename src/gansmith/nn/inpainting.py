@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, interpolate, leaky_relu
+from torch.nn.functional import avg_pool2d, interpolate, leaky_relu, pad
 
 from gansmith.nn.fit import at_any_size
+
+ENOUGH = 0.25
+"""Share of a region that must be known for an average of its own."""
+RELAXATIONS = 8
+"""Steps towards the harmonic fill on every level; more change little."""
+
+Level = tuple[Tensor, Tensor]
+"""What is known of a picture at one resolution, [N, C, h, w], zero elsewhere, and how much of each pixel is, [N, 1, h, w]."""
 
 
 def smooth_fill(images: Tensor, mask: Tensor) -> Tensor:
@@ -20,17 +28,34 @@ def smooth_fill(images: Tensor, mask: Tensor) -> Tensor:
         [N, C, H, W], the known pixels unchanged.
     """
     known = 1 - mask
-    levels = [(images * known, known)]  # sums and weights
-    while max(levels[-1][0].shape[2:]) > 1 and bool((levels[-1][1] < 1e-3).any()):
-        sums, weights = levels[-1]
-        levels.append(tuple(avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False) for x in (sums, weights)))  # type: ignore[arg-type]
+    levels: list[Level] = [(images * known, known)]
+    while max(images.shape[2:]) > 1 << (len(levels) - 1) and not bool((levels[-1][1] >= ENOUGH).all()):
+        sums, weights = (avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False) for x in levels[-1])
+        levels.append((sums, weights))
+    return torch.where(mask > 0.5, pull(levels), images)
+
+
+def pull(levels: list[Level]) -> Tensor:
+    """[N, C, H, W] from the pyramid, coarse to fine: averages where enough is known, the level above elsewhere.
+
+    On every level some steps of Jacobi's method smooth what was filled, so that it meets its surroundings without an edge.
+    Where enough is known everywhere, a level is its own averages, whatever lies above.
+    """
     sums, weights = levels[-1]
     filled = sums / weights.clamp(min=1e-6)
     for sums, weights in reversed(levels[:-1]):
-        coarse = interpolate(filled, size=sums.shape[2:], mode="bilinear")
-        trust = (4 * weights).clamp(max=1)  # a quarter known is enough for an average of its own
-        filled = trust * (sums / weights.clamp(min=1e-6)) + (1 - trust) * coarse
-    return torch.where(mask > 0.5, filled, images)
+        trust = (weights / ENOUGH).clamp(max=1)
+        own = trust * (sums / weights.clamp(min=1e-6))
+        filled = own + (1 - trust) * interpolate(filled, size=sums.shape[2:], mode="bilinear")
+        for _ in range(RELAXATIONS):
+            filled = own + (1 - trust) * _neighbours(filled)
+    return filled
+
+
+def _neighbours(x: Tensor) -> Tensor:
+    """The mean of the four pixels around each."""
+    x = pad(x, (1, 1, 1, 1), mode="replicate")
+    return (x[:, :, :-2, 1:-1] + x[:, :, 2:, 1:-1] + x[:, :, 1:-1, :-2] + x[:, :, 1:-1, 2:]) / 4
 
 
 class GatedConv(nn.Module):
