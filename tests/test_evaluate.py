@@ -4,13 +4,17 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 import gansmith
+from gansmith import registry
 from gansmith.bundle import Model
 from gansmith.commands.evaluate import main
-from gansmith.data import open_pictures
+from gansmith.data import open_paired, open_pictures
+from gansmith.data.batches import to_float
 from gansmith.errors import DataError, GansmithError
 from gansmith.game import ImageSpec
+from gansmith.metrics.repair import evaluate_translation
 
 
 @pytest.fixture(autouse=True)
@@ -131,13 +135,38 @@ def test_bad_flags(files, flags, message):
 
 
 def test_models_that_change_pictures_are_told_apart(files, tmp_path):
-    from gansmith import registry
-
     family = registry.family("cyclegan")
     game = family(family.Config(width=4, blocks=1), ImageSpec(32, 32, 3, other_channels=3))
     Model("cyclegan", game.eval().requires_grad_(False)).save(tmp_path / "model")
     with pytest.raises(GansmithError, match="cyclegan model changes pictures"):
         main([str(tmp_path / "model"), "--data", files[1]])
+
+
+def test_models_that_learn_without_pairs_are_measured_on_pairs(two_folders, tmp_path, capsys):
+    class Exact(torch.nn.Module):  # A to B is what it should be; B to A does nothing
+        def __init__(self, pictures):
+            super().__init__()
+            self.a, self.b = pictures
+
+        def forward(self, x):
+            matches = (x[:, None] - self.a[None]).abs().flatten(2).sum(2).argmin(1)
+            return self.b[matches]
+
+    family = registry.family("cyclegan")
+    game = family(family.Config(width=4, blocks=1), ImageSpec(32, 32, 3, other_channels=3)).eval()
+    Model("cyclegan", game.requires_grad_(False)).save(tmp_path / "model")
+    data = ",".join(map(str, two_folders))
+    assert main([str(tmp_path / "model"), "--data", data, "--json"]) == 0
+    scores = json.loads(capsys.readouterr().out)["scores"]
+    assert list(scores) == ["A to B", "A unchanged", "B to A", "B unchanged"]
+    sides = open_paired(*map(str, two_folders), size=32)
+    pictures = [to_float(side.fetch(np.arange(len(side)))[0]) for side in (sides.a, sides.b)]
+    game.generator_ab, game.generator_ba = Exact(pictures), torch.nn.Identity()
+    scores = evaluate_translation(game, *pictures)
+    assert scores["A to B"]["l1"] == 0
+    assert scores["A to B"]["psnr"] == 100
+    assert scores["B to A"] == scores["B unchanged"]
+    assert scores["B unchanged"]["l1"] > 0
 
 
 @pytest.mark.parametrize("name", ["inpaint", "colorize", "upscale", "pix2pix"])
@@ -148,7 +177,7 @@ def test_models_that_repair_pictures(name, npz, two_folders, tmp_path, capsys):
     command = [str(tmp_path / "model"), "--data", data, "--n", "100", "--device", "cpu"]
     assert main([*command, "--json"]) == 0
     output = json.loads(capsys.readouterr().out)
-    assert output["n"] == (12 if name == "pix2pix" else 48)
+    assert output["n"] == {"pix2pix": 12, "colorize": 48}.get(name, 100)  # windows of photographs: eight of each
     floor = {"inpaint": "telea", "colorize": "grey", "upscale": "bicubic", "pix2pix": "unchanged"}[name]
     assert output["scores"][floor]["psnr"] > 0
     assert output["scores"]["model"]["l1"] > 0

@@ -28,6 +28,10 @@ def test_scores_are_the_definitions() -> None:
     for i, found in enumerate(psnr(off, true).tolist()):
         assert found == pytest.approx(peak_signal_noise_ratio(b[i], a[i], data_range=255), abs=1e-6)
     assert math.isinf(psnr(true, true)[0])
+    windows = psnr(off, true, parts_of=[5, 2, 5]).tolist()  # photographs 2 and 5; windows of one count as one picture
+    assert windows[0] == pytest.approx(psnr(off, true)[1].item())
+    both = peak_signal_noise_ratio(b[[0, 2]], a[[0, 2]], data_range=255)
+    assert windows[1] == pytest.approx(both, abs=1e-6)
     assert ssim(true, true).tolist() == pytest.approx([1.0] * 3)
     noisy = (true + 0.3 * torch.randn(true.shape, generator=torch.Generator().manual_seed(1))).clamp(-1, 1)
     assert ssim(noisy, true).mean() < 0.9

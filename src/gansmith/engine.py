@@ -189,7 +189,7 @@ def step(
     logs: Logs = {}
     shared: list[Batch] = []
     for turn in turns:
-        if state.clock.step % turn.every == 0:
+        if state.clock.step % turn.every == 0 and state.clock.progress >= turn.begins:
             if not (turn.fresh or shared):
                 shared = draw()
             parts = draw() if turn.fresh else shared

@@ -102,6 +102,7 @@ class Turn:
         player: whose weights move.
         loss: what that player minimises.
         every: played at every k-th step (lazy regularisation, several critic steps per generator step).
+        begins: not played before this share of the run; above 1, never.
         fresh: True draws a batch of real pictures for this turn alone instead of using the step's.
         after: called with (batch, logs) once the weights have moved: clip them, adapt the augmentation, ...
     """
@@ -109,6 +110,7 @@ class Turn:
     player: str
     loss: Loss
     every: int = 1
+    begins: float = 0.0
     fresh: bool = False
     after: Callable[[Batch, Logs], None] | None = None
 

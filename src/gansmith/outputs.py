@@ -14,6 +14,7 @@ from gansmith.engine import Hook, State
 from gansmith.game import Game, Logs
 from gansmith.report import write_report
 from gansmith.reporting import TensorBoard
+from gansmith.tracking import Tracker
 from gansmith.vitals import Vitals, classifier_for
 
 if TYPE_CHECKING:
@@ -35,18 +36,17 @@ class Outputs:
         self.session = session
         self.hooks: list[Hook] = [session.average]
         self.findings: list[coach.Finding] = []
-        self.board: TensorBoard | None = None
+        self.boards: list[TensorBoard | Tracker] = []
         if not session.main:
             return
         settings, state, data = session.settings, session.state, session.data
         device = session.device.torch_device
         self.records = list(session.run.records())
-        self.board = TensorBoard(session.run.root / "tb")
+        self.boards.append(TensorBoard(session.run.root / "tb"))
         self.log = hooks.Log(self._write, log_due(settings.log_images, state))
         self.snapshots = hooks.Snapshots(
             session.run, session.average, data.preview_batch(64, device), settings.snapshots, settings.seed
         )
-        self.snapshots.on_grid.append(self.board.grid)
         self.save = hooks.Save(settings.save_minutes, self._check, self._checkpoint, self._model)
         vitals = Vitals(
             data.preview_batch(256, device), data.unseen_batch(device), classify=classifier_for(data.name, data.spec)
@@ -57,6 +57,9 @@ class Outputs:
         self.hooks += [self.log, self.snapshots, self.save]
         if state.clock.images == 0:
             self.save.now(state)  # a run can be resumed from its first moment on
+        if settings.track != "none":
+            self.boards.append(Tracker(settings.track, session.run, session.display.warn))
+        self.snapshots.on_grid += [board.grid for board in self.boards]
 
     def save_last(self, status: str) -> None:
         """The last checkpoint and model, and the film of a finished run."""
@@ -67,9 +70,10 @@ class Outputs:
 
     def close(self, status: str) -> None:
         """Write the report, mark the run as ended."""
-        if self.board is None:
+        if not self.session.main:
             return
-        self.board.close()
+        for board in self.boards:
+            board.close()
         run = self.session.run
         run.facts |= {"status": status, "images": self.session.state.clock.images}
         run.write_config()
@@ -87,8 +91,8 @@ class Outputs:
         self.session.run.log(record)
         self.session.display.health = record["health"]
         self.session.display.show(record)
-        if self.board is not None:
-            self.board.show(record)
+        for board in self.boards:
+            board.show(record)
 
     def _check(self, state: State) -> None:
         self.log.flush(state)

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from gansmith import chance, checkpoint, config, devices, distributed, engine, hooks, registry, run
+from gansmith import chance, checkpoint, config, devices, distributed, engine, hooks, registry, run, tracking
 from gansmith.bundle import Model, averaged_copy, start_from
 from gansmith.config import TrainSettings
 from gansmith.data.training import TrainingData, open_training_data
@@ -36,6 +36,7 @@ RESUMABLE = (
     "save_minutes",
     "log_images",
     "eval_every",
+    "track",
 )
 """Settings that may change between one part of a run and the next."""
 
@@ -76,6 +77,7 @@ def train(
         settings = dataclasses.replace(settings, precision=Run.open(settings.out).facts["precision"])
     device = devices.resolve(settings.device, settings.precision)
     config.validate(settings, chance.process()[1])
+    tracking.check(settings.track)
     try:
         return Session(kind, name, settings, family_config, device, quiet).play()
     finally:

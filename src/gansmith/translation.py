@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -22,6 +23,9 @@ from gansmith.errors import GansmithError
 from gansmith.game import Batch, Clock, Game, Grid, ImageSpec, Logs, Optimizer, Turn
 from gansmith.nn.losses import ADVERSARIAL, AdversarialName
 from gansmith.nn.perceptual import Perceptual, vgg_weights
+
+_WARM_UP = 0.9
+"""Share of the pre-training after which the discriminator begins to learn, so that it is ready when it is asked."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +145,7 @@ class PairedConfig(TranslationConfig):
     perceptual: float = 0.0
     """Weight of the difference in a classifier's features; in the discriminator's own where no such weights are at hand."""
     pretrain: float = 0.0
-    """Share of the run that learns from the pixels alone, before the discriminator joins in."""
+    """Share of the run that learns from the pixels alone, before the discriminator joins in; 1 leaves it out."""
     width_discriminator: int = 64
     """Channels of the discriminator's first layer; they double up to eight times."""
 
@@ -195,7 +199,8 @@ class Paired(Translation):
 
     def turns(self) -> Sequence[Turn]:
         # the generator plays first: its one pass serves both players
-        return Turn("generator", self.generator_loss), Turn("discriminator", self.discriminator_loss)
+        alone = _WARM_UP * self.config.pretrain if self.config.pretrain < 1 else math.inf
+        return Turn("generator", self.generator_loss), Turn("discriminator", self.discriminator_loss, begins=alone)
 
     def pair(self, images: Tensor, other: Tensor | None = None) -> Pair:
         """Damage pictures [N, C, H, W]; randomness comes from :mod:`gansmith.chance`."""
@@ -225,7 +230,7 @@ class Paired(Translation):
         pair, output = self._played(batch)
         pixels = self.pixel_loss(pair, output)
         loss, logs = self.pixel_weight() * pixels, {"pixels": pixels.detach()}
-        if batch.clock.progress < config.pretrain:
+        if batch.clock.progress < config.pretrain or config.pretrain >= 1:
             return loss, logs
         adversarial = ADVERSARIAL[config.loss]
         feature_matching = config.perceptual > 0 and self.perceptual is None
@@ -251,10 +256,6 @@ class Paired(Translation):
         """Half the adversarial loss, as in pix2pix: D learns at half the generator's speed."""
         pair, output = self._played(batch)
         output = output.detach()
-        if batch.clock.progress < self.config.pretrain:  # it warms up on a few pictures, for it costs time
-            few = max(1, len(batch) // 8)
-            mask = None if pair.mask is None else pair.mask[:few]
-            pair, output = Pair(pair.given[:few], pair.target[:few], mask), output[:few]
         real_logits = self.discriminator(self.judged(pair, pair.target))
         fake_logits = self.discriminator(self.judged(pair, output))
         loss = 0.5 * ADVERSARIAL[self.config.loss].discriminator(real_logits, fake_logits)

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from gansmith.metrics.memorisation import Memorisation
 
 
-_REPAIRED = 100
-"""Pictures that a repairing model is measured on, at most: some classical methods are slow."""
+_REPAIRED = {"crops": 100}
+"""Pictures that a repairing model is measured on, at most: some classical methods are slow. Others: ``_TRANSLATED``."""
+_TRANSLATED = 1000
 _WINDOWS = 8
 """Windows that are cut out of each photograph, at most: one says little about a photograph."""
 
@@ -45,7 +46,7 @@ class Options:
     weights: Path | None = None
     """A file of weights for inception or dinov2, instead of a download."""
     n: int = 10_000
-    """How many samples, against as many real pictures (models that repair pictures: at most 100)."""
+    """How many samples, against as many real pictures (models that repair windows of photographs: at most 100)."""
     seed: int = 0
     """Chooses samples and real pictures."""
     size: int = 0
@@ -105,46 +106,57 @@ def main(argv: list[str]) -> int:
 
 def _measure_translation(model: Model, options: Options) -> int:
     """Models that repair pictures: how near they come to the truth, beside what classical methods reach."""
-    from gansmith.metrics.repair import evaluate_repair
-    from gansmith.translation import Paired
+    from gansmith.metrics.repair import evaluate_repair, evaluate_translation
+    from gansmith.translation import Paired, Translation
 
-    if not isinstance(model.game, Paired):
+    game = model.game
+    if isinstance(game, Paired):
+        images, other, parts_of = _true_pictures(model, options)
+        found = evaluate_repair(game, images, other, options.seed, parts_of=parts_of)
+    elif isinstance(game, Translation) and "," in options.data:
+        images, other, _ = _true_pictures(model, options)
+        assert other is not None
+        found = evaluate_translation(game, images, other)
+    else:
         raise GansmithError(
-            f"A {model.family} model changes pictures without a truth to compare with. Let it make some with gansmith apply, "
-            f"and measure those: gansmith evaluate FOLDER --data {options.data}"
+            f"A {model.family} model changes pictures without a truth to compare with. Where there is one, give both sides, with the same "
+            "file names: --data A_DIR,B_DIR. Otherwise let it translate some with gansmith apply, and measure those: gansmith evaluate "
+            f"FOLDER --data {options.data}"
         )
-    images, other = _true_pictures(model, options)
-    found = evaluate_repair(model.game, images, other, options.seed)
     if options.json:
         print(json.dumps({"model": options.model, "data": options.data, "n": len(images), "scores": found}, indent=2))
         return 0
-    names = list(found["model"])
+    names = list(next(iter(found.values())))
     rows = [[method, *(f"{values[name]:.4g}" for name in names)] for method, values in found.items()]
     show_table(f"{options.model} on {len(images):,} pictures", ["method", *names], rows)
     return 0
 
 
-def _true_pictures(model: Model, options: Options) -> tuple[Tensor, Tensor | None]:
-    """Up to ``_REPAIRED`` undamaged pictures as the model's family wants them, and their second sides; in [-1, 1]."""
+def _true_pictures(model: Model, options: Options) -> tuple[Tensor, Tensor | None, list[int]]:
+    """Undamaged pictures as the model's family wants them, in [-1, 1], their second sides, and whose windows they are."""
     import numpy as np
 
     from gansmith.data import open_paired, open_photographs, open_pictures
     from gansmith.data.batches import to_float
 
-    spec = model.spec
-    size, count = (spec.height, spec.width), min(options.n, _REPAIRED)
-    if model.game.data == "crops":
+    kind, spec = model.game.data, model.spec
+    size, count = (spec.height, spec.width), min(options.n, _REPAIRED.get(kind, _TRANSLATED))
+    if kind == "crops":
         photographs = open_photographs(options.data, channels=spec.channels, min_size=spec.height)
         rows = np.arange(min(count, _WINDOWS * len(photographs))) % len(photographs)
         corners = np.random.default_rng(options.seed).random((len(rows), 2))
-        return to_float(photographs.crops(rows, spec.height, corners)), None
-    if model.game.data == "paired":
+        return to_float(photographs.crops(rows, spec.height, corners)), None, rows.tolist()
+
+    def some(total: int) -> np.ndarray:  # folders are read class by class: take from all of it
+        return np.sort(np.random.default_rng(options.seed).permutation(total)[:count])
+
+    if kind in ("paired", "unpaired"):
         first, _, second = options.data.partition(",")
         sides = open_paired(first, second or None, size=size)
-        rows = np.arange(min(count, len(sides.a)))
-        return to_float(sides.a.fetch(rows)[0]), to_float(sides.b.fetch(rows)[0])
+        rows = some(len(sides.a))
+        return to_float(sides.a.fetch(rows)[0]), to_float(sides.b.fetch(rows)[0]), []
     pictures = open_pictures(options.data, size=size, channels=spec.channels, labels=False)
-    return to_float(pictures.fetch(np.arange(min(count, len(pictures))))[0]), None
+    return to_float(pictures.fetch(some(len(pictures)))[0]), None, []
 
 
 def _open(options: Options, progress: Callable[[str, int, int], None]) -> tuple[Tensor, Pictures]:

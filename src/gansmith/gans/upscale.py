@@ -22,8 +22,8 @@ from gansmith.nn.patchgan import SMALLEST, PatchDiscriminator
 from gansmith.nn.rrdb import RRDBNet, Tail
 from gansmith.translation import Pair, Paired, PairedConfig
 
-_WIDTH = {"light": 32, "full": 64}
-_BLOCKS = {"light": 3, "full": 23}
+_WIDTH = {"light": 24, "full": 64}
+_BLOCKS = {"light": 2, "full": 23}
 _TAIL: dict[str, Tail] = {"light": "shuffle", "full": "nearest"}
 
 
@@ -36,13 +36,13 @@ class Config(PairedConfig):
     network: Literal["light", "full"] = "light"
     """A light network that trains on a CPU, or ESRGAN's of 16.7 million weights."""
     width: int = 0
-    """Channels of the network, its dense layers grow by half of them; 0 takes 32 for the light one and 64 for the full."""
+    """Channels of the network, its dense layers grow by half of them; 0 takes 24 for the light one and 64 for the full."""
     blocks: int = 0
-    """Residual dense blocks; 0 takes 3 for the light network and 23 for the full one."""
+    """Residual dense blocks; 0 takes 2 for the light network and 23 for the full one."""
     damage: Literal["bicubic", "wild"] = "bicubic"
     """How small pictures came to be: by bicubic resizing, or by blur, noise, JPEG and resizing, twice, as on the web."""
     lr: float = 0.0
-    """Learning rate; 0 takes 5e-4 for the light network and 2e-4 for the full one. Halved once the discriminator joins in."""
+    """Learning rate; 0 takes 1e-3 for the light network and 2e-4 for the full one. Halved once the discriminator joins in."""
     beta1: float = 0.9
     """Adam's decay of the gradient's mean."""
     beta2: float = 0.99
@@ -104,7 +104,7 @@ class Upscale(Paired):
 
     def optimizer(self, player: str, clock: Clock) -> Optimizer:
         base = super().optimizer(player, clock)
-        lr = self.config.lr or (5e-4 if self.config.network == "light" else 2e-4)
+        lr = self.config.lr or (1e-3 if self.config.network == "light" else 2e-4)
         left = (
             base.lr / self.config.lr
             if self.config.lr

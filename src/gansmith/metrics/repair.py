@@ -5,7 +5,7 @@ Pictures are [N, C, H, W] in [-1, 1]; scores are means over pictures, computed i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,19 +16,23 @@ from torch.nn.functional import interpolate
 from gansmith.data.batches import to_uint8
 from gansmith.errors import GansmithError
 from gansmith.game import Batch
-from gansmith.translation import Pair, Paired
+from gansmith.translation import Pair, Paired, Translation
 
 Scores = dict[str, float]
 
 
-def psnr(made: Tensor, true: Tensor, border: int = 0) -> Tensor:
+def psnr(made: Tensor, true: Tensor, border: int = 0, parts_of: Sequence[int] = ()) -> Tensor:
     """Peak signal-to-noise ratio in dB, [N], on 8-bit values; infinite for equal pictures.
 
     Args:
         border: pixels left out at every edge (4 is usual for x4 upscaling).
+        parts_of: for windows, which photograph each was cut from; windows of one count as one picture, [photographs].
     """
     a, b = _bytes(made, border), _bytes(true, border)
     error = (a - b).square().mean((1, 2, 3))
+    if parts_of:
+        owner = torch.as_tensor(parts_of)
+        error = torch.stack([error[owner == photograph].mean() for photograph in owner.unique()])
     return 10 * torch.log10(255**2 / error)
 
 
@@ -148,7 +152,9 @@ FLOORS: dict[str, dict[str, Callable[[Pair], Tensor]]] = {
 """What a kind of repair is measured against."""
 
 
-def score(made: Tensor, true: Tensor, mask: Tensor | None = None, border: int = 0) -> Scores:
+def score(
+    made: Tensor, true: Tensor, mask: Tensor | None = None, border: int = 0, parts_of: Sequence[int] = ()
+) -> Scores:
     """All scores of restored pictures; ``l1`` is on the scale 0 to 1 and, with a mask, over the hole only."""
     made, true = made.detach().cpu().float().clamp(-1, 1), true.detach().cpu().float()
     difference = (made.double() - true.double()).abs() / 2
@@ -158,7 +164,7 @@ def score(made: Tensor, true: Tensor, mask: Tensor | None = None, border: int = 
         hole = mask.cpu().double().expand_as(difference)
         l1 = (difference * hole).sum() / hole.sum().clamp(min=1)
     scores = {
-        "psnr": psnr(made, true, border).clamp(max=100).mean().item(),  # a flat window may be met exactly
+        "psnr": psnr(made, true, border, parts_of).clamp(max=100).mean().item(),  # one may be met exactly
         "ssim": ssim(made, true, border).mean().item(),
         "l1": l1.item(),
     }
@@ -168,7 +174,12 @@ def score(made: Tensor, true: Tensor, mask: Tensor | None = None, border: int = 
 
 @torch.no_grad()
 def evaluate_repair(
-    game: Paired, images: Tensor, other: Tensor | None = None, seed: int = 0, batch: int = 16
+    game: Paired,
+    images: Tensor,
+    other: Tensor | None = None,
+    seed: int = 0,
+    batch: int = 16,
+    parts_of: Sequence[int] = (),
 ) -> dict[str, Scores]:
     """A table of a model and of its floors on the same damaged pictures.
 
@@ -177,6 +188,7 @@ def evaluate_repair(
         images: true pictures (side A of pairs), [N, C, H, W] in [-1, 1].
         other: side B of pairs.
         seed: which damage.
+        parts_of: which photograph each picture is a window of, for :func:`psnr`.
 
     Returns:
         method -> scores; ``model`` first. Methods whose package is not installed are left out.
@@ -200,4 +212,27 @@ def evaluate_repair(
     masks = [pair.mask.cpu() for pair in pairs if pair.mask is not None]
     mask = torch.cat(masks) if masks else None
     border = 4 if game.repair == "upscale" else 0
-    return {name: score(torch.cat(parts), true, mask, border) for name, parts in made.items()}
+    return {name: score(torch.cat(parts), true, mask, border, parts_of) for name, parts in made.items()}
+
+
+@torch.no_grad()
+def evaluate_translation(game: Translation, a: Tensor, b: Tensor, batch: int = 16) -> dict[str, Scores]:
+    """How near translations come to their true counterparts, beside leaving the pictures as they are.
+
+    Args:
+        game: a model that learned without pairs, in eval mode.
+        a, b: the two sides of true pairs, [N, C, H, W] in [-1, 1].
+
+    Returns:
+        ``A to B``, ``A unchanged``, and the other way round -> scores.
+    """
+    table: dict[str, Scores] = {}
+    for direction, given, true in (("ab", a, b), ("ba", b, a)):
+        if direction in game.directions:
+            source, target = direction.upper()
+            parts = [
+                game.translate(part.to(game.device), direction=direction).float().cpu() for part in given.split(batch)
+            ]
+            table[f"{source} to {target}"] = score(torch.cat(parts), true)
+            table[f"{source} unchanged"] = score(unchanged(Pair(given, true)), true)
+    return table
