@@ -48,6 +48,8 @@ class TrainSettings:
     """cuda, cuda:1, mps, cpu, or auto."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """bf16 computes losses in bfloat16 where it is safe; auto takes it where it is faster."""
+    compile: Literal["off", "auto"] = "off"
+    """auto tries torch.compile for a few steps before the run and keeps it where it is faster; worth its minutes on long runs."""
     accumulate: int = 1
     """Split every batch into this many parts, to need less memory."""
     clip_grad: float = 0.0

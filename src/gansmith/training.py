@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from gansmith import chance, checkpoint, config, devices, distributed, engine, hooks, registry, run, tracking
+from gansmith import chance, checkpoint, compiling, config, devices, distributed, engine, hooks, registry, run, tracking
 from gansmith.bundle import Model, averaged_copy, start_from
 from gansmith.config import TrainSettings
 from gansmith.data.training import TrainingData, open_training_data
@@ -124,6 +124,7 @@ class Session:
             self.batch, chance.derive(settings.seed, "data"), device.torch_device, convolutional
         )
         self._restore()
+        self._compile()
 
     def play(self) -> Finished:
         """Train to the goal, a signal or a divergence; save; report."""
@@ -242,6 +243,20 @@ class Session:
         distributed.require_same("The checkpoint (images seen)", str(self.state.clock.images))
         if self.main:
             self.run.rewind(self.state.clock.images)
+
+    def _compile(self) -> None:
+        if self.settings.compile == "off":
+            return
+        if "compiled" not in self.run.facts:
+
+            def choose() -> list[str]:
+                with chance.alone():
+                    return compiling.choose(self.game, self.batches, self.device, self.display.say)
+
+            self.run.facts["compiled"] = distributed.from_first(choose)
+            if self.main:
+                self.run.write_config()
+        compiling.compile_networks(self.game, self.run.facts["compiled"])
 
     def _announce(self) -> None:
         counts = ", ".join(

@@ -130,15 +130,24 @@ class Subject:
 
     def finish(self, peak: float | None) -> Row:
         """The row, from the medians of the rounds; ``peak`` is the GEMM peak in GFLOP/s."""
-        row, often = self.row, {turn.loss.__name__: 1 / turn.every for turn in self.turns}
-        medians = {name: statistics.median(times) for name, times in self._times.items()}
-        step = sum(seconds * often[name] for name, seconds in medians.items())
-        row.turns = {name: round(1000 * seconds, 3) for name, seconds in medians.items()}
+        row, often, step = self.row, self._often(), self.step_seconds()
+        row.turns = {name: round(1000 * seconds, 3) for name, seconds in self._medians().items()}
         row.images_per_second = self.batches.world_size / step
         row.gflop = sum(gflop * often[name] for name, gflop in self._gflop.items())
         row.gflop_per_second = row.gflop / step
         row.share = row.gflop_per_second / peak if peak else 0.0
         return row
+
+    def step_seconds(self) -> float:
+        """One step, from the medians of the rounds, every turn counted as often as it is played."""
+        often = self._often()
+        return sum(seconds * often[name] for name, seconds in self._medians().items())
+
+    def _medians(self) -> dict[str, float]:
+        return {name: statistics.median(times) for name, times in self._times.items()}
+
+    def _often(self) -> dict[str, float]:
+        return {turn.loss.__name__: 1 / turn.every for turn in self.turns}
 
     def _count(self) -> dict[str, float]:
         from torch.utils.flop_counter import FlopCounterMode
