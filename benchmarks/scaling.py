@@ -2,9 +2,9 @@
 
     python benchmarks/scaling.py [dcgan r3gan ...] [--rounds 3] [--large]
 
-Every case is the family's own turns on random pictures, counted as often as they are played. Exponents are slopes of a
-straight line in log-log coordinates. ``--large`` also counts the arithmetic (one step, not timed) of the sizes that need
-GPUs. Writes benchmarks/results/scaling.json, scaling-exponents.json and scaling-large.json, and docs/images/scaling.png.
+Every case is the family's own turns on random pictures, counted as often as they are played. Exponents are slopes of
+straight lines in log-log coordinates. ``--large`` also counts the arithmetic (one step, not timed) of GPU-sized cases.
+Writes benchmarks/results/scaling.json, scaling-exponents.json and scaling-large.json, and docs/images/scaling.png.
 """
 
 from __future__ import annotations
@@ -114,8 +114,7 @@ def count_large() -> list[dict[str, Any]]:
     rows = []
     for name, (family, case) in LARGE.items():
         player = subject(family, case)
-        often = {turn.loss.__name__: 1 / turn.every for turn in player.turns}
-        gflop = sum(value * often[turn] for turn, value in player._count().items()) / case["batch"]
+        gflop = player.gflop_per_step() / case["batch"]
         weights = sum(p.numel() for p in player.game.parameters())
         rows.append({"model": name, "weights": f"{weights:,}", "GFLOP per picture": gflop})
         print(rows[-1], flush=True)

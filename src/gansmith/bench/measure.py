@@ -143,6 +143,11 @@ class Subject:
         often = self._often()
         return sum(seconds * often[name] for name, seconds in self._medians().items())
 
+    def gflop_per_step(self) -> float:
+        """Convolutions and matrix products of a step, in 10^9 operations, counted on one round."""
+        often = self._often()
+        return sum(gflop * often[name] for name, gflop in self._count().items())
+
     def _medians(self) -> dict[str, float]:
         return {name: statistics.median(times) for name, times in self._times.items()}
 
