@@ -18,7 +18,8 @@ from gansmith import checkpoint
 from gansmith.errors import Diverged, RunError
 from gansmith.gans.gan import GAN
 from gansmith.run import Run
-from gansmith.training import settings_from, train
+from gansmith.terms import settings_from
+from gansmith.training import train
 
 TREE = {"a": {"b": torch.arange(6).reshape(2, 3), 3: [torch.ones(2), 1.5, None, "x"]}, "n": 7}
 

@@ -15,7 +15,8 @@ import gansmith
 from gansmith import chance, config, devices, engine, registry
 from gansmith.game import Clock, Game
 from gansmith.run import Run, spec_from_plain
-from gansmith.training import settings_from, train
+from gansmith.terms import settings_from
+from gansmith.training import train
 
 ALL = list(registry.families())
 

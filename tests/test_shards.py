@@ -25,7 +25,8 @@ from gansmith.data.shards import ShardOrder
 from gansmith.data.tars import Files
 from gansmith.errors import DataError
 from gansmith.gans.gan import GAN
-from gansmith.training import settings_from, train
+from gansmith.terms import settings_from
+from gansmith.training import train
 
 
 @pytest.fixture(scope="module")

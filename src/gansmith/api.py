@@ -58,7 +58,7 @@ def train(
     Raises:
         GansmithError: something the caller can put right.
     """
-    from gansmith.training import settings_from
+    from gansmith.terms import settings_from
     from gansmith.training import train as run_training
 
     kind = registry.family(family)

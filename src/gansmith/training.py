@@ -7,38 +7,34 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from gansmith import chance, checkpoint, compiling, config, devices, distributed, engine, hooks, registry, run, tracking
+from gansmith import (
+    chance,
+    checkpoint,
+    compiling,
+    config,
+    devices,
+    distributed,
+    engine,
+    hooks,
+    registry,
+    run,
+    terms,
+    tracking,
+)
 from gansmith.bundle import Model, averaged_copy, start_from
 from gansmith.config import TrainSettings
 from gansmith.data.training import TrainingData, open_training_data
-from gansmith.errors import GansmithError, RunError
+from gansmith.errors import RunError
 from gansmith.game import Game
 from gansmith.outputs import Outputs
 from gansmith.reporting import Display
 from gansmith.run import Run
 from gansmith.version import __version__
-
-DEFAULT_IMAGES = 640_000
-RESUMABLE = (
-    "images",
-    "steps",
-    "minutes",
-    "resume",
-    "out",
-    "device",
-    "snapshots",
-    "save_minutes",
-    "log_images",
-    "eval_every",
-    "track",
-)
-"""Settings that may change between one part of a run and the next."""
 
 
 @dataclasses.dataclass
@@ -100,8 +96,8 @@ class Session:
         rank, self.processes = chance.process()
         self.main = rank == 0
         self.batch = settings.batch or kind.default_batch
-        check_divides(self.batch, settings.accumulate, self.processes)
-        self.goal = goal_of(settings, self.batch)
+        terms.check_divides(self.batch, settings.accumulate, self.processes)
+        self.goal = terms.goal_of(settings, self.batch)
         self.display = Display(self.goal, quiet or not self.main)
         if (alone := distributed.lonely()) is not None:
             self.display.warn(alone)
@@ -164,7 +160,9 @@ class Session:
                 raise RunError("--resume needs --out: the run folder to go on with. 'gansmith runs' lists them.")
             found = Run.open(settings.out)
             self._check_same(found, family_config)
-            found.train |= {k: v for k, v in config.to_plain(settings).items() if k in RESUMABLE and k != "resume"}
+            found.train |= {
+                k: v for k, v in config.to_plain(settings).items() if k in terms.RESUMABLE and k != "resume"
+            }
             if self.main:
                 found.write_config()
             return found
@@ -190,24 +188,8 @@ class Session:
         return made
 
     def _check_same(self, found: Run, family_config: Any) -> None:
-        """A resumed run is the same run: same family, settings, data."""
-        if found.family != self.name:
-            raise RunError(f"{found.root} is a run of '{found.family}', not of '{self.name}'.")
-        saved = found.facts["data"]["hash"]
-        if saved != self.data.hash:
-            raise RunError(
-                f"The data has changed since {found.root} was started (it was {found.facts['data']['name']}, hash {saved[:12]}; now "
-                f"{self.data.hash[:12]}). Restore the pictures, or start a new run with another --out."
-            )
-        kept = {k: v for k, v in found.train.items() if k not in RESUMABLE and k != "data"}
-        old = found.settings | kept | {"precision": found.facts["precision"]}
-        new = config.to_plain(family_config) | config.to_plain(self.settings) | {"precision": self.device.precision}
-        changed = [key for key, value in old.items() if key in new and new[key] != value]
-        if changed:
-            raise RunError(
-                f"A resumed run keeps its settings, but {config.flag(changed[0])} is {new[changed[0]]} and was {old[changed[0]]}. "
-                "Leave it out, or start a new run with another --out."
-            )
+        plain = config.to_plain(family_config) | config.to_plain(self.settings)
+        terms.check_same(found, self.name, self.data.hash, plain | {"precision": self.device.precision})
         before = found.facts.get("processes", 1)
         if before != self.processes:
             self._warn(
@@ -282,21 +264,6 @@ class Session:
         return {"images": self.state.clock.images, "data": self.data.facts(), "seed": self.settings.seed}
 
 
-def check_divides(batch: int, accumulate: int, processes: int) -> None:
-    """Raise a GansmithError unless a batch splits evenly over processes, and over the parts of each."""
-    if batch % (accumulate * processes):
-        raise GansmithError(
-            f"--batch {batch} must be a multiple of the number of processes times --accumulate ({processes} x {accumulate})."
-        )
-
-
-def goal_of(settings: TrainSettings, batch: int) -> engine.Goal:
-    """When a run with these settings is over."""
-    if settings.minutes:
-        return engine.Goal(minutes=settings.minutes)
-    return engine.Goal(settings.images or settings.steps * batch or DEFAULT_IMAGES)
-
-
 @contextmanager
 def stop_on_signals(state: engine.State) -> Iterator[None]:
     """Ctrl-C and a polite kill finish the step and save; a second Ctrl-C ends at once."""
@@ -315,32 +282,3 @@ def stop_on_signals(state: engine.State) -> Iterator[None]:
     finally:
         for number, handler in old.items():
             signal.signal(number, handler)
-
-
-def settings_from(family: type[Game], out: Path | None = None, **given: Any) -> tuple[TrainSettings, Any]:
-    """Sort keyword arguments into the run's and the family's own settings.
-
-    Raises:
-        GansmithError: a name that neither has.
-    """
-    names = {f.name for f in dataclasses.fields(TrainSettings)}
-    mine = {key: value for key, value in given.items() if key in names and value is not None}
-    theirs = {key: value for key, value in given.items() if key not in names}
-    settings = config.make(TrainSettings, {**mine, "out": out}, "train")
-    return settings, config.make(family.Config, theirs, registry.name_of(family))
-
-
-def saved_settings(root: Path) -> tuple[str, TrainSettings, Any]:
-    """Family, run settings and family settings of an existing run, to go on with it.
-
-    Raises:
-        GansmithError: there is no run, or its settings no longer exist.
-    """
-    found = Run.open(root)
-    family = registry.family(found.family)
-    settings = config.make(TrainSettings, found.train, f"{root}: train")
-    settings = dataclasses.replace(settings, out=root, resume=True, precision=found.facts["precision"])
-    return found.family, settings, config.make(family.Config, found.settings, f"{root}: {found.family}")
-
-
-__all__ = ["Finished", "GansmithError", "saved_settings", "settings_from", "train"]

@@ -43,7 +43,7 @@ def run_report(argv: list[str]) -> dict[str, Any]:
     from gansmith import config, devices, registry
     from gansmith.bench import doctor
     from gansmith.data.training import open_training_data
-    from gansmith.training import goal_of
+    from gansmith.terms import goal_of
 
     family, words = argv[0], argv[1:]
     path, words = take_option(words, "--config")

@@ -71,7 +71,7 @@ def launch_processes(count: str, family: list[str], argv: list[str], config_file
 def defaults(family: str | None, config_file: str | None, argv: list[str]) -> tuple[str, TrainSettings, Any]:
     """The settings before flags: a saved run's when resuming, a file's, or the family's own."""
     from gansmith import registry
-    from gansmith.training import saved_settings
+    from gansmith.terms import saved_settings
 
     if "--resume" in argv:
         out, _ = take_option(argv, "--out")
