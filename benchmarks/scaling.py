@@ -41,6 +41,12 @@ LARGE: dict[str, tuple[str, Case]] = {
 }
 
 
+PICTURES = {"stylegan2": 25_000_000, "r3gan": 20_000_000, "cyclegan": 400_000}
+"""What the papers' runs see: 25 thousand kimg; the length of R3GAN's CIFAR-10 schedules; 200 epochs over 2,000 pictures."""
+PEAK, SHARE = 312e12, 0.3
+"""An A100's bf16 peak in operations per second, and the share of it that a run is taken to reach."""
+
+
 def subject(family: str, case: Case) -> Any:
     """A family on random pictures, ready to be played."""
     from gansmith import config, devices, registry
@@ -121,6 +127,17 @@ def count_large() -> list[dict[str, Any]]:
     return rows
 
 
+def bill(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Days of training on 1, 8 and 64 GPUs, calculated from the arithmetic."""
+    found = []
+    for row in rows:
+        pictures = next(count for name, count in PICTURES.items() if row["model"].startswith(name))
+        seconds = row["GFLOP per picture"] * 1e9 * pictures / (SHARE * PEAK)
+        days = {f"days on {n} GPU{'s' if n > 1 else ''}": seconds / 86400 / n for n in (1, 8, 64)}
+        found.append({"model": row["model"], "pictures": f"{pictures:,}", **days})
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("families", nargs="*", default=list(BASES))
@@ -146,7 +163,9 @@ def main() -> None:
     write("scaling-exponents", exponents)
     plot(lines)
     if options.large:
-        write("scaling-large", count_large())
+        counted = count_large()
+        write("scaling-large", counted)
+        write("scaling-gpus", bill(counted))
 
 
 def write(name: str, rows: list[dict[str, Any]]) -> None:

@@ -150,6 +150,10 @@ def test_data_specs(place):
     work = Workspace(place)
     assert work.data_spec("mnist10k") == "mnist10k"
     assert work.data_spec("mnist10k[:100]") == "mnist10k[:100]"
+    assert work.data_spec("hf-stream:someone/pictures:train") == "hf-stream:someone/pictures:train"
+    for address in ("shards:http://169.254.169.254/{0..9}.tar", "parquet:http://169.254.169.254/a.parquet"):
+        with pytest.raises(Refused):
+            work.data_spec(address)
     assert work.data_spec("data/mixed[0:3]") == "data/mixed[0:3]"
     assert work.absolute_spec("data/mixed[0:3]") == f"{place}/data/mixed[0:3]"
     (place / "model.pth").write_bytes(b"x")

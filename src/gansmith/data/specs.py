@@ -18,7 +18,9 @@ from gansmith.data.tars import INDEX
 from gansmith.errors import DataError
 
 _SLICE = re.compile(r"^(?P<rest>.+)\[(?P<start>-?\d*%?):(?P<stop>-?\d*%?)(?::(?P<step>\d*))?\]$", re.DOTALL)
-_KINDS = "a folder, a zip, an .npz file, IDX files, shards:TARS, hf:NAME, or a standard set"
+_KINDS = (
+    "a folder, a zip, an .npz file, IDX files, shards:TARS, parquet:FILES, hf:NAME, hf-stream:NAME, or a standard set"
+)
 
 
 def open_source(spec: str) -> Source:
@@ -74,6 +76,11 @@ def _open(spec: str) -> Source:
         from gansmith.data.hub import open_hub
 
         return open_hub(spec.removeprefix("hf:"))
+    if spec.startswith(("hf-stream:", "parquet:")):
+        from gansmith.data.parquet import open_hub_stream, open_parquet
+
+        kind, _, place = spec.partition(":")
+        return open_hub_stream(place) if kind == "hf-stream" else open_parquet(place)
     if spec.startswith("shards:"):
         return open_shards(spec.removeprefix("shards:"))
     name, _, split = spec.partition(":")

@@ -41,7 +41,7 @@ def smooth_fill(images: Tensor, mask: Tensor) -> Tensor:
     levels = [(images * known, known)]
     for _ in range(LEVELS):
         levels.append((_half(levels[-1][0]), _half(levels[-1][1])))
-    return torch.where(mask > 0.5, inpainting.pull(levels), images)
+    return torch.where(mask > 0.5, inpainting.pull(levels).clamp(-1, 1), images)
 
 
 def _half(x: Tensor) -> Tensor:

@@ -23,13 +23,13 @@ from gansmith.translation import Pair, Paired, PairedConfig
 class Config(PairedConfig):
     """Settings of inpaint."""
 
-    width: int = 24
+    width: int = 16
     """Channels of the U-Net at full resolution."""
     smallest_hole: float = 0.1
     """The least share of a picture that is lost while learning."""
     largest_hole: float = 0.4
     """The largest share of a picture that is lost while learning."""
-    lr: float = 5e-4
+    lr: float = 1e-3
     """Learning rate."""
     beta2: float = 0.99
     """Adam's decay of the gradient's mean square."""

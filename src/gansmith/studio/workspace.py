@@ -67,7 +67,7 @@ class Workspace:
         from gansmith.data.standard import NAMES
 
         text = text.strip()
-        if text.startswith("hf:") or text.partition(":")[0].partition("[")[0] in NAMES:
+        if text.startswith(("hf:", "hf-stream:")) or text.partition(":")[0].partition("[")[0] in NAMES:
             return text
         part = _SLICE.search(text)
         bare = text[: part.start()] if part else text
