@@ -11,8 +11,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import random
-import statistics
-import time
 from collections.abc import Callable
 
 import torch
@@ -136,15 +134,16 @@ def ours(size: int, blocks: int, plain: Plain) -> Callable[[Tensor, Tensor], tup
         images, other = (x.contiguous(memory_format=torch.channels_last) for x in (a, b))
         batch = Batch(images, other=other, clock=clock)
         logs = {}
-        with devices.kept_memory(torch.device("cpu")):  # as in training; the plain loop has the system's own way
-            for turn in turns:
-                logs |= engine.play(game, optimizers[turn.player], turn, [batch], plan)
+        for turn in turns:
+            logs |= engine.play(game, optimizers[turn.player], turn, [batch], plan)
         return logs["loss/generators"].item(), logs["loss/discriminators"].item()
 
     return step
 
 
 def main() -> None:
+    from speed import alternate, timed
+
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--blocks", type=int, default=9)
@@ -156,24 +155,11 @@ def main() -> None:
     torch.manual_seed(0)
     plain = Plain(args.blocks)
     family_step = ours(args.size, args.blocks, plain)
-    times: dict[str, list[float]] = {"plain fp32 NCHW": [], "gansmith": []}
-    for number in range(args.steps + 1):
-        a, b = (torch.rand(1, 3, args.size, args.size) * 2 - 1 for _ in range(2))
-        losses = []
-        for name, step in (("plain fp32 NCHW", plain.plain_step), ("gansmith", family_step)):
-            start = time.perf_counter()
-            losses.append(step(a, b))
-            if number:  # the first warms up
-                times[name].append(time.perf_counter() - start)
-        if not number:
-            print(f"losses of the first step: plain {losses[0]}, gansmith {losses[1]}")
-    medians = {name: statistics.median(t) for name, t in times.items()}
-    for name, seconds in medians.items():
-        print(
-            f"{name:<16} {1000 * seconds:8.0f} ms/step  {1 / seconds:6.2f} images/s, "
-            f"fastest {1000 * min(times[name]):.0f} ms"
-        )
-    print(f"gansmith is {medians['plain fp32 NCHW'] / medians['gansmith']:.2f}x as fast")
+    pair = [torch.rand(1, 3, args.size, args.size) * 2 - 1 for _ in range(2)]
+    print(f"losses of the first step: plain {plain.plain_step(*pair)}, gansmith {family_step(*pair)}")
+    found = alternate(timed(lambda: family_step(*pair)), timed(lambda: plain.plain_step(*pair)), args.steps, 1)
+    print(f"plain fp32 NCHW {found['theirs_ms']:.0f} ms/step, gansmith {found['ours_ms']:.0f} ms/step")
+    print(f"gansmith is {found['ratio']:.2f}x as fast")
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ LARGE: dict[str, tuple[str, Case]] = {
 
 
 PICTURES = {"stylegan2": 25_000_000, "r3gan": 20_000_000, "cyclegan": 400_000}
-"""What the papers' runs see: 25 thousand kimg; the length of R3GAN's CIFAR-10 schedules; 200 epochs over 2,000 pictures."""
+"""What the papers' runs see: 25,000 kimg; the length of R3GAN's CIFAR-10 schedules; 200 epochs over 2,000 pictures."""
 PEAK, SHARE = 312e12, 0.3
 """An A100's bf16 peak in operations per second, and the share of it that a run is taken to reach."""
 

@@ -11,6 +11,8 @@ short blocks and the medians are compared, with the same number of threads. Resu
 from __future__ import annotations
 
 import argparse
+import contextlib
+import functools
 import json
 import os
 import platform
@@ -19,12 +21,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
 HERE = Path(__file__).parent
+Step = Callable[[], object]
 Block = Callable[[int], float]
 """Plays so many steps, returns seconds per step."""
 
@@ -43,6 +47,17 @@ def timed(step: Callable[[], object]) -> Block:
         return (clock() - start) / steps
 
     return block
+
+
+@dataclass
+class Sides:
+    """How to make a step of each side, what the other is, how many steps a timed block has, and both sides' weights."""
+
+    ours: Callable[[], Step]
+    theirs: Callable[[], Step]
+    against: str
+    steps: int
+    weights: Callable[[], tuple[int, int]] = lambda: (0, 0)
 
 
 class Ours:
@@ -119,13 +134,19 @@ def keras3_movement(python: str) -> dict[str, Any] | None:
 
 
 def alternate(ours: Block, theirs: Block, rounds: int, steps: int) -> dict[str, Any]:
-    """Blocks of both in turn; medians, and the ratio of the medians."""
-    ours(1)
-    theirs(1)
+    """Blocks of both in turn, each after an untimed step; medians, and the ratio of the medians.
+
+    Ours keeps its memory within a block, as in a run; theirs has the system's own way.
+    """
+    from gansmith.devices import kept_memory
+
     times: dict[str, list[float]] = {"ours": [], "theirs": []}
     for _ in range(rounds):
+        theirs(1)
         times["theirs"].append(theirs(steps))
-        times["ours"].append(ours(steps))
+        with kept_memory(torch.device("cpu")):
+            ours(1)
+            times["ours"].append(ours(steps))
     medians = {name: statistics.median(values) for name, values in times.items()}
     return {
         "ours_ms": round(1000 * medians["ours"], 3),
@@ -149,68 +170,102 @@ def bench_gan(args: argparse.Namespace) -> dict[str, Any]:
                     "moved_with_keras_3": keras3_movement(args.keras_python)}  # fmt: skip
 
 
-def bench_dcgan(args: argparse.Namespace) -> dict[str, Any]:
+def dcgan_sides() -> Sides:
     import plain_gans
 
-    plain, parameters = plain_gans.dcgan()
-    ours = Ours("dcgan", 32, 3, 64)
-    assert parameters == ours.parameters
-    return alternate(timed(ours.step), timed(plain), args.rounds, 2) | {
-        "against": "plain fp32 loop, 32 px, ngf 64, batch 64"
-    }
+    def theirs() -> Step:
+        return plain_gans.dcgan()[0]
+
+    against = "plain fp32 loop, 32 px, ngf 64, batch 64"
+    weights = lambda: (Ours("dcgan", 32, 3, 64).parameters, plain_gans.dcgan()[1])
+    return Sides(lambda: Ours("dcgan", 32, 3, 64).step, theirs, against, 2, weights)
 
 
-def bench_wgan_gp(args: argparse.Namespace) -> dict[str, Any]:
+def wgan_gp_sides() -> Sides:
     import plain_gans
 
-    plain, parameters = plain_gans.wgan_gp()
-    ours = Ours("wgan-gp", 32, 3, 64)
-    assert parameters == ours.parameters
+    def ours() -> Step:
+        step = Ours("wgan-gp", 32, 3, 64).step
+        for _ in range(4):
+            step()  # so that every block of five ends with the generator's turn
+        return lambda: [step() for _ in range(5)]  # critic steps, with the generator's turn at the fifth
 
-    def five() -> None:  # critic steps, with the generator's turn at the fifth
-        for _ in range(5):
-            ours.step()
+    against = "plain fp32 loop, 32 px, batch 64, 5 critic steps"
+    weights = lambda: (Ours("wgan-gp", 32, 3, 64).parameters, plain_gans.wgan_gp()[1])
+    return Sides(ours, lambda: plain_gans.wgan_gp()[0], against, 1, weights)
 
-    for _ in range(4):
-        ours.step()  # so that every block of five ends with the generator's turn
-    return alternate(timed(five), timed(plain), args.rounds, 1) | {
-        "against": "plain fp32 loop, 32 px, batch 64, 5 critic steps"
-    }
+
+def cyclegan_sides() -> Sides:
+    import cyclegan_plain
+
+    pair = [torch.rand(1, 3, 128, 128) * 2 - 1 for _ in range(2)]
+
+    def ours() -> Step:
+        step = cyclegan_plain.ours(128, 9, cyclegan_plain.Plain(9))
+        return lambda: step(*pair)
+
+    def theirs() -> Step:
+        plain = cyclegan_plain.Plain(9)
+        return lambda: plain.plain_step(*pair)
+
+    return Sides(ours, theirs, "plain fp32 loop, 128 px, 9 blocks, batch 1", 1)
+
+
+SIDES = {"dcgan": dcgan_sides, "wgan-gp": wgan_gp_sides, "cyclegan": cyclegan_sides}
+
+
+def bench_sides(family: str, args: argparse.Namespace) -> dict[str, Any]:
+    """A family against its plain loop: time, and the memory of a process of each."""
+    sides = SIDES[family]()
+    mine, theirs = sides.weights()
+    assert mine == theirs, "the two sides are not the same networks"
+    found = alternate(timed(sides.ours()), timed(sides.theirs()), args.rounds, sides.steps)
+    memory = {f"{side}_mb": peak_memory(family, side, args.threads) for side in ("ours", "theirs")}
+    return found | memory | {"against": sides.against}
+
+
+def peak_memory(family: str, side: str, threads: int) -> int:
+    """Peak memory in MB of a process that plays three steps of one side."""
+    command = [sys.executable, __file__, family, "--side", side, "--threads", str(threads)]
+    return round(float(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+
+
+def play_side(family: str, side: str) -> float:
+    """Three steps of one side in this process; its peak memory in MB."""
+    from gansmith.devices import kept_memory
+
+    sides = SIDES[family]()
+    with kept_memory(torch.device("cpu")) if side == "ours" else contextlib.nullcontext():
+        step = sides.ours() if side == "ours" else sides.theirs()
+        for _ in range(3):
+            step()
+    # ru_maxrss of a child starts at its parent's; the kernel's own high-water mark does not
+    return int(Path("/proc/self/status").read_text(encoding="ascii").split("VmHWM:")[1].split()[0]) / 1024
 
 
 def bench_stylegan2(args: argparse.Namespace) -> dict[str, Any]:
     import stylegan2_plain as plain
 
     sides = {"ours": plain.our_step(32, 16), "theirs": plain.plain_step(32, 16)}
-    parts = plain.measure(sides, max(2, args.rounds // 3), clock)
+    parts = plain.measure(sides, max(2, args.rounds // 3), clock, keeps="ours")
     step = {side: sum(plain.SHARE[part] * value for part, value in found.items()) for side, found in parts.items()}
+    options = ["--size=32", "--batch=16", f"--threads={args.threads}"]
     return {
         "ours_ms": round(1000 * step["ours"], 1),
         "theirs_ms": round(1000 * step["theirs"], 1),
         "ratio": round(step["theirs"] / step["ours"], 3),
+        "ours_mb": round(plain.peak_memory("gansmith", options)),
+        "theirs_mb": round(plain.peak_memory("plain", options)),
         "against": "plain fp32 loop, 32 px small, batch 16",
     }
 
 
-def bench_cyclegan(args: argparse.Namespace) -> dict[str, Any]:
-    import cyclegan_plain
-
-    plain = cyclegan_plain.Plain(6)
-    ours = cyclegan_plain.ours(128, 6, plain)
-
-    def pictures() -> tuple[torch.Tensor, torch.Tensor]:
-        return torch.rand(1, 3, 128, 128) * 2 - 1, torch.rand(1, 3, 128, 128) * 2 - 1
-
-    blocks = timed(lambda: ours(*pictures())), timed(lambda: plain.plain_step(*pictures()))
-    return alternate(*blocks, max(2, args.rounds // 2), 1) | {"against": "plain fp32 loop, 128 px, 6 blocks, batch 1"}
-
-
 BENCHES = {
     "gan": bench_gan,
-    "dcgan": bench_dcgan,
-    "wgan-gp": bench_wgan_gp,
+    "dcgan": functools.partial(bench_sides, "dcgan"),
+    "wgan-gp": functools.partial(bench_sides, "wgan-gp"),
     "stylegan2": bench_stylegan2,
-    "cyclegan": bench_cyclegan,
+    "cyclegan": functools.partial(bench_sides, "cyclegan"),
 }
 
 
@@ -225,6 +280,7 @@ def main() -> int:
     )
     parser.add_argument("--out", type=Path, default=HERE / "results" / "speed.json")
     parser.add_argument("--cpu-time", action="store_true", help="with --threads 1: processor time, on a busy machine")
+    parser.add_argument("--side", choices=("ours", "theirs"), help="play one side and print its peak memory in MB")
     args = parser.parse_args()
     if args.cpu_time:
         assert args.threads == 1, "processor time counts all threads: use --threads 1"
@@ -232,6 +288,9 @@ def main() -> int:
         clock = time.process_time
     torch.set_num_threads(args.threads)
     sys.path.insert(0, str(HERE))
+    if args.side:
+        print(play_side(args.families[0], args.side))
+        return 0
     from gansmith.bench.measure import gemm_peak
 
     cpu = torch.device("cpu")

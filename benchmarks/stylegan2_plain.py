@@ -13,6 +13,8 @@ Both sides take turns in one run, part by part; a step is main + R1 / 16 + path 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import copy
 import math
 import statistics
 import subprocess
@@ -208,7 +210,6 @@ def plain_step(size: int, batch: int, channels: int = 3, width: float = 1.0, str
 
 def our_step(size: int, batch: int, channels: int = 3, width: float = 1.0) -> Parts:
     """gansmith's step on random pictures, turn by turn as its engine plays them."""
-    import copy
 
     from gansmith import devices, engine
     from gansmith.game import Batch, Clock, ImageSpec
@@ -223,9 +224,8 @@ def our_step(size: int, batch: int, channels: int = 3, width: float = 1.0) -> Pa
 
     def play(*names: str) -> None:
         parts = [Batch(real, clock=Clock(batch, 1))]
-        with devices.kept_memory(torch.device("cpu")):  # as in training; the plain loop has the system's own way
-            for name in names:
-                engine.play(game, optimizers[turns[name].player], turns[name], parts, plan)
+        for name in names:
+            engine.play(game, optimizers[turns[name].player], turns[name], parts, plan)
 
     def main() -> None:
         play("discriminator_loss", "generator_loss")
@@ -239,15 +239,23 @@ def our_step(size: int, batch: int, channels: int = 3, width: float = 1.0) -> Pa
 SHARE = {"main": 1.0, "r1": 1 / 16, "path": 1 / 4}
 
 
-def measure(sides: dict[str, Parts], rounds: int, clock: Callable[[], float]) -> dict[str, dict[str, float]]:
-    """Median seconds of every part of every side, the sides taking turns; the first round is not counted."""
+def measure(
+    sides: dict[str, Parts], rounds: int, clock: Callable[[], float], keeps: str
+) -> dict[str, dict[str, float]]:
+    """Median seconds of every part of every side, the sides taking turns, each after an untimed step.
+
+    The side named ``keeps`` keeps its memory meanwhile, as in a run; the plain loop has the system's own way.
+    """
+    from gansmith.devices import kept_memory
+
     seconds: dict[str, dict[str, list[float]]] = {side: {part: [] for part in SHARE} for side in sides}
-    for round_ in range(rounds + 1):
+    for _ in range(rounds):
         for part in SHARE:
             for side, parts in sides.items():
-                start = clock()
-                parts[part]()
-                if round_:
+                with kept_memory(torch.device("cpu")) if side == keeps else contextlib.nullcontext():
+                    parts[part]()
+                    start = clock()
+                    parts[part]()
                     seconds[side][part].append(clock() - start)
     return {side: {part: statistics.median(times) for part, times in parts.items()} for side, parts in seconds.items()}
 
@@ -292,6 +300,7 @@ def main() -> None:
         {side: make() for side, make in makers.items()},
         args.rounds,
         time.process_time if args.cpu_time else time.perf_counter,
+        keeps="gansmith",
     )
     rates = {}
     for side, parts in times.items():

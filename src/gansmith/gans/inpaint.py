@@ -45,6 +45,8 @@ class Config(PairedConfig):
     """Weight of the difference in a classifier's features; in the discriminator's own where no such weights are at hand."""
     pretrain: float = 0.5
     """Share of the run that learns from the pixels alone, before the discriminator joins in."""
+    width_discriminator: int = 32
+    """Channels of the discriminator's first layer; they double up to eight times."""
     load_scale: float = 1.0
     """Windows are cut from photographs at their own size."""
 

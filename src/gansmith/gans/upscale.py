@@ -24,6 +24,7 @@ from gansmith.translation import Pair, Paired, PairedConfig
 
 _WIDTH = {"light": 24, "full": 64}
 _BLOCKS = {"light": 2, "full": 23}
+_WIDTH_DISCRIMINATOR = {"light": 32, "full": 64}
 _TAIL: dict[str, Tail] = {"light": "shuffle", "full": "nearest"}
 
 
@@ -63,6 +64,8 @@ class Config(PairedConfig):
     """Weight of the difference in a classifier's features; in the discriminator's own where no such weights are at hand."""
     pretrain: float = 0.5
     """Share of the run that learns from the pixels alone, before the discriminator joins in; 1 makes the sharpest PSNR."""
+    width_discriminator: int = 0
+    """Channels of the discriminator's first layer, which double up to eight times; 0 takes 32 or 64 as for the network."""
     load_scale: float = 1.0
     """Windows are cut from photographs at their own size."""
 
@@ -94,7 +97,10 @@ class Upscale(Paired):
         return {
             "generator": RRDBNet(self.spec.channels, config.scale, width, blocks, width // 2, tail),
             "discriminator": PatchDiscriminator(
-                self.spec.channels, config.width_discriminator, norm="none", spectral=True
+                self.spec.channels,
+                config.width_discriminator or _WIDTH_DISCRIMINATOR[config.network],
+                norm="none",
+                spectral=True,
             ),
         }
 
