@@ -10,7 +10,8 @@ from skimage.metrics import peak_signal_noise_ratio
 
 from gansmith.game import ImageSpec
 from gansmith.gans import colorize, inpaint, upscale
-from gansmith.metrics.repair import FLOORS, evaluate_repair, lpips, lpips_weights, psnr, score, ssim
+from gansmith.metrics.repair import FLOORS, biharmonic, evaluate_repair, lpips, lpips_weights, psnr, score, ssim
+from gansmith.nn.inpainting import smooth_fill
 from gansmith.translation import Pair
 
 SPEC = ImageSpec(32, 32, 3, other_channels=3)
@@ -76,3 +77,24 @@ def test_the_table_repeats_and_has_every_method(family: str) -> None:
     assert tables[0] == tables[1]
     assert list(tables[0]) == ["model", *FLOORS[game.repair]]
     assert all({"psnr", "ssim", "l1"} <= set(scores) for scores in tables[0].values())
+
+
+def test_the_smooth_fill_is_near_the_biharmonic_one() -> None:
+    rows, columns = torch.meshgrid(torch.linspace(-1, 1, 64), torch.linspace(-1, 1, 64), indexing="ij")
+    plane = (0.4 * rows + 0.3 * columns)[None, None]
+    wave = torch.sin(4 * rows + 2 * columns)[None, None] * 0.8
+    true = torch.cat([plane, wave])
+    mask = torch.zeros(2, 1, 64, 64)
+    mask[..., 20:36, 24:40] = 1
+    mask[..., 50:54, 4:60] = 1
+    given = torch.where(mask > 0, torch.full((), 9.0), true)  # what is under the mask is not looked at
+    filled = smooth_fill(given, mask)
+    assert torch.equal(filled[mask == 0], true[mask == 0])
+    error = ((filled - true).abs() * mask).flatten(1).sum(1) / mask.flatten(1).sum(1)
+    classical = (
+        (biharmonic(Pair(torch.where(mask > 0, torch.zeros(()), true), true, mask)) - true).abs() * mask
+    ).flatten(1)
+    assert error[0] < 0.01, "a slope goes on"
+    assert error[1] < 2 * classical.sum(1)[1] / mask[1].sum() + 0.01
+    whole = smooth_fill(torch.zeros(1, 1, 16, 16), torch.ones(1, 1, 16, 16))
+    assert torch.isfinite(whole).all(), "nothing known at all"

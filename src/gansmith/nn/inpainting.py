@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, conv2d, interpolate, leaky_relu, pad
@@ -10,11 +12,7 @@ from gansmith.nn.fit import at_any_size
 
 ENOUGH = 0.25
 """Share of a region that must be known for an average of its own."""
-RELAXATIONS = (6, 24, 24)
-"""Steps towards the biharmonic fill at full size, at half, and on every level above."""
 NEIGHBOURS = ((0.0, 0.25, 0.0), (0.25, 0.0, 0.25), (0.0, 0.25, 0.0))
-STEP = 0.03
-"""Their length: stable below 2 / 64, the largest eigenvalue of the squared Laplacian."""
 SQUARED_LAPLACIAN = (
     (0.0, 0.0, 1.0, 0.0, 0.0),
     (0.0, 2.0, -8.0, 2.0, 0.0),
@@ -22,6 +20,27 @@ SQUARED_LAPLACIAN = (
     (0.0, 2.0, -8.0, 2.0, 0.0),
     (0.0, 0.0, 1.0, 0.0, 0.0),
 )
+
+LARGEST = 64.0
+"""The largest eigenvalue of the squared Laplacian: a checkerboard's."""
+
+
+def chebyshev(count: int, least: float) -> tuple[float, ...]:
+    """Lengths of relaxation steps that together damp everything between two eigenvalues, ``least`` and ``LARGEST``, best.
+
+    They are the inverse roots of a Chebyshev polynomial, long steps between short ones, so that nothing grows meanwhile.
+    ``count`` is a power of 2.
+    """
+    middle, radius = (LARGEST + least) / 2, (LARGEST - least) / 2
+    steps = [1 / (middle + radius * math.cos(math.pi * (2 * k + 1) / (2 * count))) for k in range(count)]
+    order = [0]
+    while len(order) < count:
+        order = [i for k in order for i in (k, 2 * len(order) - 1 - k)]
+    return tuple(steps[i] for i in order)
+
+
+RELAXATIONS = chebyshev(8, 1.0), chebyshev(16, 0.25)
+"""Steps towards the biharmonic fill at full size, and on every level above: where they are cheap, they reach farther."""
 
 Level = tuple[Tensor, Tensor]
 """What is known of a picture at one resolution, [N, C, h, w], zero elsewhere, and how much of each pixel is, [N, 1, h, w]."""
@@ -61,8 +80,8 @@ def pull(levels: list[Level]) -> Tensor:
         own, free = trust * (sums / weights.clamp(min=1e-6)), 1 - trust
         filled = own + free * interpolate(filled, size=sums.shape[2:], mode="bilinear")
         filled = own + free * _stencil(filled, NEIGHBOURS)  # takes the edges of the enlarged pixels away
-        for _ in range(RELAXATIONS[min(level, len(RELAXATIONS) - 1)]):
-            filled = filled - STEP * free * _stencil(filled, SQUARED_LAPLACIAN)
+        for step in RELAXATIONS[min(level, 1)]:
+            filled = filled - step * free * _stencil(filled, SQUARED_LAPLACIAN)
     return filled
 
 
