@@ -182,6 +182,7 @@ class Paired(Translation):
         generator: the network that restores.
         discriminator: (what :meth:`judged` shows it) -> logits; with ``features(x)``, its activations.
         repair: which classical method is its floor in an evaluation.
+        matching: the share of ``--perceptual`` that is left where the discriminator's own features stand in.
     """
 
     players: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -190,6 +191,7 @@ class Paired(Translation):
     }
     exports = ("generator",)
     repair: ClassVar[Literal["upscale", "inpaint", "colour", "translate"]] = "translate"
+    matching: ClassVar[float] = 1.0
     generator: nn.Module
     discriminator: Any
 
@@ -248,7 +250,7 @@ class Paired(Translation):
             else:
                 between = zip(real_features[:-1], fake_features[:-1], strict=True)
                 distance = torch.stack([l1_loss(fake, real) for real, fake in between]).mean()
-            loss = loss + config.perceptual * distance
+            loss = loss + config.perceptual * (self.matching if feature_matching else 1.0) * distance
             logs["perceptual"] = distance.detach()
         return loss, logs
 

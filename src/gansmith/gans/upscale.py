@@ -43,7 +43,7 @@ class Config(PairedConfig):
     damage: Literal["bicubic", "wild"] = "bicubic"
     """How small pictures came to be: by bicubic resizing, or by blur, noise, JPEG and resizing, twice, as on the web."""
     lr: float = 0.0
-    """Learning rate; 0 takes 1e-3 for the light network and 2e-4 for the full one. Halved once the discriminator joins in."""
+    """Learning rate; 0 takes 1e-3 for the light network and 2e-4 for the full one. Half of it, at most 2e-4, once the discriminator joins in."""
     beta1: float = 0.9
     """Adam's decay of the gradient's mean."""
     beta2: float = 0.99
@@ -56,7 +56,7 @@ class Config(PairedConfig):
     """Which adversarial loss."""
     pixels: float = 0.01
     """Weight of the mean absolute difference to the true picture."""
-    pixels_unaided: float = 0.1
+    pixels_unaided: float = 0.25
     """The same where no classifier's weights are at hand, and the discriminator's own features stand in for them."""
     adversarial: float = 0.005
     """Weight of the adversarial loss."""
@@ -77,6 +77,7 @@ class Upscale(Paired):
     data = "crops"
     tiny = {"scale": 2, "width": 8, "blocks": 1, "width_discriminator": 8}
     repair = "upscale"
+    matching = 0.025
     repairs = True
     overlap = 32
     alignment = 2  # the full x2 network folds 2x2 pixels into channels
@@ -116,7 +117,7 @@ class Upscale(Paired):
             if self.config.lr
             else min(1.0, (1 - clock.progress) / max(1e-9, 1 - self.config.decay_from))
         )
-        stage = 1.0 if clock.progress < self.config.pretrain else 0.5
+        stage = 1.0 if clock.progress < self.config.pretrain else min(0.5, 2e-4 / lr)
         return Optimizer(lr * max(0.0, left) * stage, base.betas)
 
     def pair(self, images: Tensor, other: Tensor | None = None) -> Pair:
