@@ -56,7 +56,7 @@ class Config(PairedConfig):
     """Which adversarial loss."""
     pixels: float = 0.01
     """Weight of the mean absolute difference to the true picture."""
-    pixels_unaided: float = 0.25
+    pixels_unaided: float = 0.5
     """The same where no classifier's weights are at hand, and the discriminator's own features stand in for them."""
     adversarial: float = 0.005
     """Weight of the adversarial loss."""
