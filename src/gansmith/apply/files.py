@@ -7,7 +7,7 @@ import glob
 import io
 import os
 import zipfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
@@ -279,7 +279,7 @@ def comparison(before: Image.Image, after: Image.Image, mask: np.ndarray | None 
     return strip
 
 
-def _metadata(kind: str, info: dict[str, Any], exif: Image.Exif, result: Image.Image) -> dict[str, Any]:
+def _metadata(kind: str, info: Mapping[Any, Any], exif: Image.Exif, result: Image.Image) -> dict[str, Any]:
     """EXIF, colour profile and resolution to write again, as far as they are still true."""
     kept: dict[str, Any] = {}
     profile = info.get("icc_profile")

@@ -253,7 +253,7 @@ class ParquetSource(ShardSource):
 
     def select(self, rows: np.ndarray) -> ParquetSource:
         chosen = ParquetSource.__new__(ParquetSource)
-        chosen.__dict__.update(self.__dict__)
+        vars(chosen).update(vars(self))
         chosen.shard_of, chosen._rows = self.shard_of[rows], self._rows[rows]
         chosen.names = [self.names[i] for i in rows]
         chosen.labels = None if self.labels is None else self.labels[rows]
