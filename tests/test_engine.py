@@ -171,24 +171,21 @@ PAGES = """
 import resource, torch
 from gansmith import devices
 
-def pages_touched():
+def pages_touched(megabytes=96):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    torch.ones(24 << 20)  # 96 MB
+    torch.ones(megabytes << 18)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 with devices.kept_memory(torch.device("cpu")):
-    pages_touched()
+    pages_touched(256)  # an allocation with an alignment never fits exactly where one of its size was
     kept = min(pages_touched() for _ in range(3))
-print(kept, min(pages_touched() for _ in range(3)))
+print(kept, pages_touched())  # at its end everything that was kept has gone back
 """
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's allocator is told")
 def test_freed_memory_stays_while_training():
-    for _ in range(5):  # now and then the system places something right behind the heap, which then cannot grow
-        done = subprocess.run([sys.executable, "-c", PAGES], capture_output=True, text=True, check=True)
-        kept, given_back = map(int, done.stdout.split())
-        if kept < 100:
-            break
+    done = subprocess.run([sys.executable, "-c", PAGES], capture_output=True, text=True, check=True)
+    kept, given_back = map(int, done.stdout.split())
     assert kept < 100
     assert given_back > 10 * max(kept, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -24,8 +25,12 @@ def run(*command: object, cwd: Path) -> str:
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bin folder of a new environment with the wheel in it; what it depends on is borrowed from this one."""
     folder = tmp_path_factory.mktemp("wheel")
+    tree = folder / "tree"  # a copy: building writes into the tree, and other workers build too
+    shutil.copytree(ROOT / "src", tree / "src", ignore=shutil.ignore_patterns("*.egg-info", "__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tree)
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
-    run(*pip, "wheel", "--no-deps", "-w", folder, ROOT, cwd=folder)
+    run(*pip, "wheel", "--no-deps", "-w", folder, tree, cwd=folder)
     (wheel,) = folder.glob("gansmith-*.whl")
     venv.create(folder / "venv", with_pip=False)
     python = folder / "venv" / "bin" / "python"
