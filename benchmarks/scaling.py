@@ -4,7 +4,7 @@
 
 Every case is the family's own turns on random pictures, counted as often as they are played. Exponents are slopes of
 straight lines in log-log coordinates. ``--large`` also counts the arithmetic (one step, not timed) of GPU-sized cases.
-Writes benchmarks/results/scaling.json, scaling-exponents.json and scaling-large.json, and docs/images/scaling.png.
+Writes scaling, scaling-exponents, -large and -gpus.json to benchmarks/results, and docs/images/scaling.png.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from torch import nn
 from gansmith.bench.measure import Subject
 from gansmith.devices import Device
 from gansmith.engine import BatchSource
+from gansmith.errors import first_line
 from gansmith.game import Game
 
 GAIN = 0.95
@@ -51,7 +52,7 @@ def choose(
         try:
             compiled = time(copy.deepcopy(game), names)
         except Exception as error:  # a missing compiler, a second derivative, an operation without a kernel
-            failure = str(error).strip().split("\n")[0][:150] or type(error).__name__
+            failure = first_line(error)
             continue
         if compiled <= GAIN * plain:
             say(f"torch.compile makes a step {plain / compiled:.2f} times as fast: {', '.join(names)} compiled.")

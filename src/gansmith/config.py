@@ -18,6 +18,10 @@ from gansmith.errors import GansmithError
 C = TypeVar("C")
 
 
+Tracking = Literal["none", "wandb", "trackio"]
+"""Experiment trackers; see :mod:`gansmith.tracking`."""
+
+
 @dataclass(frozen=True)
 class TrainSettings:
     """Settings of a run, whatever its family."""
@@ -62,7 +66,7 @@ class TrainSettings:
     """Write a line to log.jsonl every so many images; 0 is about 500 lines per run."""
     eval_every: int = 0
     """Measure the samples every so many images and keep the best model too, in model-best/; 0 does not."""
-    track: Literal["none", "wandb", "trackio"] = "none"
+    track: Tracking = "none"
     """Also send the log and the sample grids to an experiment tracker (pip install 'gansmith[track]')."""
     hold_out: float = 0.02
     """Share of the pictures (at most 256 of them) kept from training, to see whether D memorises; 0 trains on all."""

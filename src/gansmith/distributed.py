@@ -21,7 +21,7 @@ from torch.distributed import PrefixStore, Store, TCPStore  # pyright: ignore[re
 from torch.nn.functional import dropout
 
 from gansmith import chance
-from gansmith.errors import GansmithError, RunError
+from gansmith.errors import GansmithError, RunError, first_line
 from gansmith.version import __version__
 
 T = TypeVar("T")
@@ -68,7 +68,7 @@ def join(device: torch.device) -> None:
     except (RuntimeError, AssertionError) as error:
         raise GansmithError(
             f"Process {rank} of {world} met the others at {where}, but messages between them do not arrive "
-            f"({_first_line(error)}). A firewall may be in the way, or the wrong network is used: set GLOO_SOCKET_IFNAME "
+            f"({first_line(error)}). A firewall may be in the way, or the wrong network is used: set GLOO_SOCKET_IFNAME "
             "(NCCL_SOCKET_IFNAME for GPUs) to the interface that leads to the other machines; 'ip addr' lists them."
         ) from None
     chance.set_process(rank, world)
@@ -113,7 +113,7 @@ def _meet(where: str, rank: int, world: int) -> Store:
     except RuntimeError as error:
         what = "cannot wait for the others" if hosts_it else f"found nobody within {seconds:.0f} s"
         raise GansmithError(
-            f"Process {rank} of {world} {what} at {where} ({_first_line(error)}). MASTER_ADDR must be the first machine's "
+            f"Process {rank} of {world} {what} at {where} ({first_line(error)}). MASTER_ADDR must be the first machine's "
             "address as the others see it, and MASTER_PORT a port that is free there and open between them."
         ) from None
     keys = [f"here/{other}" for other in range(world)]
@@ -151,10 +151,6 @@ def _choose_interface(host: str) -> None:
             os.environ["GLOO_SOCKET_IFNAME"] = name
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-
-
 # --- sums over processes ------------------------------------------------------------------------------------------
 
 
@@ -169,7 +165,7 @@ def all_reduce_(tensor: Tensor) -> Tensor:
             distributed.all_reduce(tensor)
         except RuntimeError as error:
             raise LostProcess(
-                f"Another process of this run ended or cannot be reached ({_first_line(error)})."
+                f"Another process of this run ended or cannot be reached ({first_line(error)})."
             ) from None
     return tensor
 
@@ -220,7 +216,7 @@ def from_first(make: Callable[[], T]) -> T:
     try:
         distributed.broadcast_object_list(told, 0)
     except RuntimeError as error:
-        raise LostProcess(f"The first process of this run ended ({_first_line(error)}).") from None
+        raise LostProcess(f"The first process of this run ended ({first_line(error)}).") from None
     return told[0]
 
 

@@ -5,6 +5,11 @@ class GansmithError(Exception):
     """Something the user can put right. The message says what is wrong and what to do about it."""
 
 
+def first_line(error: BaseException, most: int = 200) -> str:
+    """What somebody else's error says, for a sentence of ours: its first line, or its kind where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:most]
+
+
 class DataError(GansmithError):
     """The pictures cannot be used as they are."""
 

@@ -15,14 +15,13 @@ from typing import Any, Literal
 
 import numpy as np
 
+from gansmith.config import Tracking
 from gansmith.engine import State
 from gansmith.errors import GansmithError
 from gansmith.run import Run
 
-Service = Literal["none", "wandb", "trackio"]
 
-
-def check(service: Service) -> None:
+def check(service: Tracking) -> None:
     """Raise a GansmithError unless the tracker's package is installed."""
     if service != "none" and _missing(service):
         raise GansmithError(f"--track {service} needs the package {service}: pip install 'gansmith[track]'.")
@@ -51,7 +50,6 @@ class Tracker:
     """
 
     def __init__(self, service: Literal["wandb", "trackio"], run: Run, warn: Callable[[str], None]) -> None:
-        check(service)
         self.service, self.warn = service, warn
         self.module = importlib.import_module(service)
         run.facts.setdefault("tracked_as", uuid.uuid4().hex[:8])
@@ -71,18 +69,16 @@ class Tracker:
 
     def show(self, record: dict[str, Any]) -> None:
         """Send a log record."""
-        self._send({name: value for name, value in record.items() if name not in ("images", "step")}, record["images"])
+        values = {name: value for name, value in record.items() if name not in ("images", "step")}
+        self._try(lambda: self.run.log(values, step=record["images"]))
 
     def grid(self, array: np.ndarray, state: State) -> None:
         """Send a sample grid, uint8 [H, W] or [H, W, C]."""
-        self._send({"samples": self.module.Image(array)}, state.clock.images)
+        self._try(lambda: self.run.log({"samples": self.module.Image(array)}, step=state.clock.images))
 
     def close(self) -> None:
         """End the run there."""
         self._try(lambda: self.run.finish())
-
-    def _send(self, values: dict[str, Any], images: int) -> None:
-        self._try(lambda: self.run.log(values, step=images))
 
     def _try(self, call: Callable[[], Any]) -> None:
         if self.run is None:

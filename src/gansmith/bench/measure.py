@@ -130,29 +130,28 @@ class Subject:
 
     def finish(self, peak: float | None) -> Row:
         """The row, from the medians of the rounds; ``peak`` is the GEMM peak in GFLOP/s."""
-        row, often, step = self.row, self._often(), self.step_seconds()
+        row, step = self.row, self.step_seconds()
         row.turns = {name: round(1000 * seconds, 3) for name, seconds in self._medians().items()}
         row.images_per_second = self.batches.world_size / step
-        row.gflop = sum(gflop * often[name] for name, gflop in self._gflop.items())
+        row.gflop = self._per_step(self._gflop)
         row.gflop_per_second = row.gflop / step
         row.share = row.gflop_per_second / peak if peak else 0.0
         return row
 
     def step_seconds(self) -> float:
         """One step, from the medians of the rounds, every turn counted as often as it is played."""
-        often = self._often()
-        return sum(seconds * often[name] for name, seconds in self._medians().items())
+        return self._per_step(self._medians())
 
     def gflop_per_step(self) -> float:
         """Convolutions and matrix products of a step, in 10^9 operations, counted on one round."""
-        often = self._often()
-        return sum(gflop * often[name] for name, gflop in self._count().items())
+        return self._per_step(self._count())
 
     def _medians(self) -> dict[str, float]:
         return {name: statistics.median(times) for name, times in self._times.items()}
 
-    def _often(self) -> dict[str, float]:
-        return {turn.loss.__name__: 1 / turn.every for turn in self.turns}
+    def _per_step(self, by_turn: dict[str, float]) -> float:
+        every = {turn.loss.__name__: turn.every for turn in self.turns}
+        return sum(value / every[name] for name, value in by_turn.items())
 
     def _count(self) -> dict[str, float]:
         from torch.utils.flop_counter import FlopCounterMode

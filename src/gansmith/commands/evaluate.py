@@ -24,11 +24,10 @@ if TYPE_CHECKING:
     from gansmith.metrics.memorisation import Memorisation
 
 
-_REPAIRED = {"crops": 100}
-"""Pictures that a repairing model is measured on, at most: some classical methods are slow. Others: ``_TRANSLATED``."""
-_TRANSLATED = 1000
-_WINDOWS = 8
-"""Windows that are cut out of each photograph, at most: one says little about a photograph."""
+_PICTURES = 1000
+"""Pictures that a translating or repairing model is measured on, at most."""
+_WINDOWS, _EACH = 100, 8
+"""Windows of photographs, in all and of each, at most: some classical methods are slow, and one window says little."""
 
 
 @dataclass(frozen=True)
@@ -140,15 +139,15 @@ def _true_pictures(model: Model, options: Options) -> tuple[Tensor, Tensor | Non
     from gansmith.data.batches import to_float
 
     kind, spec = model.game.data, model.spec
-    size, count = (spec.height, spec.width), min(options.n, _REPAIRED.get(kind, _TRANSLATED))
+    size = spec.height, spec.width
     if kind == "crops":
         photographs = open_photographs(options.data, channels=spec.channels, min_size=spec.height)
-        rows = np.arange(min(count, _WINDOWS * len(photographs))) % len(photographs)
+        rows = np.arange(min(options.n, _WINDOWS, _EACH * len(photographs))) % len(photographs)
         corners = np.random.default_rng(options.seed).random((len(rows), 2))
         return to_float(photographs.crops(rows, spec.height, corners)), None, rows.tolist()
 
     def some(total: int) -> np.ndarray:  # folders are read class by class: take from all of it
-        return np.sort(np.random.default_rng(options.seed).permutation(total)[:count])
+        return np.sort(np.random.default_rng(options.seed).permutation(total)[: min(options.n, _PICTURES)])
 
     if kind in ("paired", "unpaired"):
         first, _, second = options.data.partition(",")

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from gansmith.data.files import FileSource
-from gansmith.errors import DataError, MissingExtra
+from gansmith.errors import DataError, MissingExtra, first_line
 
 
 def open_hub(spec: str) -> FileSource:
@@ -28,9 +28,8 @@ def open_hub(spec: str) -> FileSource:
     try:
         table: Any = datasets.load_dataset(name, split=split or "train")
     except Exception as error:  # the hub's errors share no class: connection, no such set, no such split, bad files
-        reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise DataError(
-            f"'hf:{spec}' could not be loaded ({reason}). Check the name and the split (hf:NAME:SPLIT) at "
+            f"'hf:{spec}' could not be loaded ({first_line(error)}). Check the name and the split (hf:NAME:SPLIT) at "
             "https://huggingface.co/datasets, and the connection."
         ) from None
     image = next((c for c, f in table.features.items() if isinstance(f, datasets.Image)), None)

@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 
 from gansmith.data.decode import Broken, Header, in_parallel, read_header
-from gansmith.data.shards import ShardSource
+from gansmith.data.shards import ShardSource, names_for
 from gansmith.data.tars import Files
-from gansmith.errors import DataError, MissingExtra
+from gansmith.errors import DataError, MissingExtra, first_line
 
 LOOKED_AT = 8
 """Pictures of the first file whose size and mode stand for all: give --size where they differ."""
@@ -91,7 +91,7 @@ def open_parquet(place: str, name: str = "") -> ParquetSource:
                 if columns.label is not None:
                     labels.append(table.read(columns=[columns.label]).column(0).to_numpy().astype(np.int64))
             except (OSError, ValueError, KeyError) as error:  # pyarrow's errors are these
-                raise DataError(f"{path} of '{name}' cannot be read as Parquet: {str(error)[:200]}") from None
+                raise DataError(f"{path} of '{name}' cannot be read as Parquet: {first_line(error)}") from None
         digests.append(digest)
     if columns is None or not sum(counts):
         raise DataError(f"'{name}' has no pictures: its tables are empty.")
@@ -149,8 +149,9 @@ def _list(place: str, name: str) -> list[str]:
             found = system.glob(f"{path}/**/*.parquet") if system.isdir(path) else [path] * system.exists(path)
         found = sorted(system.unstrip_protocol(entry) for entry in found)
     except Exception as error:  # connection, no such set, no right to read it: their errors share no class
-        reason = str(error).strip().split("\n")[0][:200] or type(error).__name__
-        raise DataError(f"'{name}' cannot be reached ({reason}). Check the name and the connection.") from None
+        raise DataError(
+            f"'{name}' cannot be reached ({first_line(error)}). Check the name and the connection."
+        ) from None
     if not found:
         raise DataError(f"'{name}' has no Parquet files at {place}. Check the configuration and the split.")
     return found
@@ -167,8 +168,7 @@ def _open(path: str, name: str) -> tuple[Any, bytes]:
         identity = stored.get("sha256") or facts.get("blob_id") or (facts.get("size"), facts.get("mtime"), inner)
         return system.open(inner, "rb"), hashlib.blake2b(repr(identity).encode(), digest_size=16).digest()
     except Exception as error:
-        reason = str(error).strip().split("\n")[0][:200] or type(error).__name__
-        raise DataError(f"{path} of '{name}' cannot be fetched ({reason}). Check the connection.") from None
+        raise DataError(f"{path} of '{name}' cannot be fetched ({first_line(error)}). Check the connection.") from None
 
 
 class ParquetFiles(Files):
@@ -199,9 +199,9 @@ class ParquetFiles(Files):
         with file:
             try:
                 cells = pq.ParquetFile(file).read(columns=[self._column]).column(0)
-                contents = [_content(cell.as_py()) for chunk in cells.chunks for cell in chunk]
+                contents = [_content(cell) for cell in cells.to_pylist()]
             except (OSError, ValueError) as error:
-                raise DataError(f"{path} of '{self._name}' cannot be fetched ({str(error)[:200]}).") from None
+                raise DataError(f"{path} of '{self._name}' cannot be fetched ({first_line(error)}).") from None
         first = 8 * (len(contents) + 2)
         ends = first + np.cumsum([0, *map(len, contents)], dtype=np.int64)
         return struct.pack("<q", len(contents)) + ends.astype("<i8").tobytes() + b"".join(contents)
@@ -235,8 +235,7 @@ class ParquetSource(ShardSource):
         self._like = _headers(first, name)
         if labels is not None:
             self.labels = labels
-            known = columns.class_names
-            self.class_names = known + tuple(map(str, range(len(known), int(labels.max()) + 1)))
+            self.class_names = names_for(labels, columns.class_names)
 
     def header(self, index: int) -> Header:
         like = self._like[index % len(self._like)]

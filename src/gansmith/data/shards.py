@@ -47,6 +47,11 @@ def open_shards(spec: str) -> ShardSource:
     return ShardSource(PurePosixPath(base).name or "shards", shards, files, class_names)
 
 
+def names_for(labels: np.ndarray, known: tuple[str, ...]) -> tuple[str, ...]:
+    """A name for every class: those that are known, and numbers for the rest."""
+    return known + tuple(map(str, range(len(known), int(labels.max()) + 1)))
+
+
 class ShardSource(Source):
     """Pictures inside tars.
 
@@ -65,8 +70,7 @@ class ShardSource(Source):
         self._headers = [h for s in shards for h in s.headers] if all(s.headers for s in shards) else None
         if all(s.labels for s in shards):
             self.labels = np.concatenate([np.array(s.labels, np.int64) for s in shards])
-            count = max(int(self.labels.max()) + 1, len(class_names))
-            self.class_names = tuple(class_names) + tuple(str(i) for i in range(len(class_names), count))
+            self.class_names = names_for(self.labels, class_names)
 
     def header(self, index: int) -> Header:
         if self._headers is not None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from gansmith.data.arrays import ArraySource, idx_files, open_idx, open_npz
 from gansmith.data.files import FileSource, Source
-from gansmith.errors import DataError
+from gansmith.errors import DataError, first_line
 
 _EMBEDDED = Path(__file__).parent / "mnist10k.npz"
 _CLOTHES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
@@ -169,9 +169,8 @@ def _saying_what_to_do(name: str, folder: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError, ImportError, EOFError) as error:
-        reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise DataError(
-            f"'{name}' could not be downloaded to '{folder}' ({reason}). Check the connection and the space on the disk, "
+            f"'{name}' could not be downloaded to '{folder}' ({first_line(error)}). Check the connection and the space on the disk, "
             "or copy that folder from a machine that has it (the environment variable GANSMITH_DATA names its parent). "
             "'mnist10k' is part of gansmith and needs no download."
         ) from None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
@@ -22,10 +22,18 @@ from gansmith.nn.patchgan import SMALLEST, PatchDiscriminator
 from gansmith.nn.rrdb import RRDBNet, Tail
 from gansmith.translation import Pair, Paired, PairedConfig
 
-_WIDTH = {"light": 24, "full": 64}
-_BLOCKS = {"light": 2, "full": 23}
-_WIDTH_DISCRIMINATOR = {"light": 32, "full": 64}
-_TAIL: dict[str, Tail] = {"light": "shuffle", "full": "nearest"}
+
+class Size(NamedTuple):
+    """What ``--network`` stands for where a setting is 0."""
+
+    width: int
+    blocks: int
+    width_discriminator: int
+    tail: Tail
+    lr: float
+
+
+SIZES = {"light": Size(24, 2, 32, "shuffle", 1e-3), "full": Size(64, 23, 64, "nearest", 2e-4)}
 
 
 @dataclass(frozen=True)
@@ -92,14 +100,13 @@ class Upscale(Paired):
         super().__init__(config, spec, networks)
 
     def networks(self) -> dict[str, nn.Module]:
-        config = self.config
-        width, blocks = config.width or _WIDTH[config.network], config.blocks or _BLOCKS[config.network]
-        tail = _TAIL[config.network]
+        config, size = self.config, SIZES[self.config.network]
+        width, blocks = config.width or size.width, config.blocks or size.blocks
         return {
-            "generator": RRDBNet(self.spec.channels, config.scale, width, blocks, width // 2, tail),
+            "generator": RRDBNet(self.spec.channels, config.scale, width, blocks, width // 2, size.tail),
             "discriminator": PatchDiscriminator(
                 self.spec.channels,
-                config.width_discriminator or _WIDTH_DISCRIMINATOR[config.network],
+                config.width_discriminator or size.width_discriminator,
                 norm="none",
                 spectral=True,
             ),
@@ -111,7 +118,7 @@ class Upscale(Paired):
 
     def optimizer(self, player: str, clock: Clock) -> Optimizer:
         base = super().optimizer(player, clock)
-        lr = self.config.lr or (1e-3 if self.config.network == "light" else 2e-4)
+        lr = self.config.lr or SIZES[self.config.network].lr
         left = (
             base.lr / self.config.lr
             if self.config.lr
