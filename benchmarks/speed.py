@@ -134,18 +134,20 @@ def keras3_movement(python: str) -> dict[str, Any] | None:
 
 
 def alternate(ours: Block, theirs: Block, rounds: int, steps: int) -> dict[str, Any]:
-    """Blocks of both in turn, each after an untimed step; medians, and the ratio of the medians.
+    """Blocks of both in turn, each after untimed steps; medians, and the ratio of the medians.
 
-    Ours keeps its memory within a block, as in a run; theirs has the system's own way.
+    The untimed steps bring caches and memory back to where they are within a run. Ours keeps its memory within a block,
+    as in a run; theirs has the system's own way.
     """
     from gansmith.devices import kept_memory
 
     times: dict[str, list[float]] = {"ours": [], "theirs": []}
+    untimed = max(1, steps // 4)
     for _ in range(rounds):
-        theirs(1)
+        theirs(untimed)
         times["theirs"].append(theirs(steps))
         with kept_memory(torch.device("cpu")):
-            ours(1)
+            ours(untimed)
             times["ours"].append(ours(steps))
     medians = {name: statistics.median(values) for name, values in times.items()}
     return {
@@ -163,7 +165,7 @@ def bench_gan(args: argparse.Namespace) -> dict[str, Any]:
     try:
         ours = Ours("gan", 28, 1, 64)
         assert sum(keras.facts["parameters"].values()) == ours.parameters
-        found = alternate(timed(ours.step), keras, args.rounds, 20)
+        found = alternate(timed(ours.step), keras, args.rounds, 40)
     finally:
         keras.close()
     return found | {"against": f"Keras {keras.facts['keras']} example, batch 64", "moved": keras.facts["moved"],
