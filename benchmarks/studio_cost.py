@@ -15,11 +15,14 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
+
+from gansmith.run import Run
 
 RESULTS = Path(__file__).parent / "results" / "studio-cost.json"
 GANSMITH = [sys.executable, "-m", "gansmith"]
@@ -60,9 +63,18 @@ def watched(root: Path, name: str, family: str, minutes: float) -> float:
         page.get_by_label("How much", exact=True).fill(str(minutes))
         page.get_by_label("Name", exact=True).fill(name)
         page.get_by_role("button", name="Start", exact=True).click()
-        live = page.get_by_label("The run being watched")
-        live.locator(".chip.finished").wait_for(timeout=60_000 * (2 * minutes + 2))
+        await_end(root / "runs" / name, 60 * (2 * minutes + 2))
     return speed(root / "runs" / name)
+
+
+def await_end(run: Path, seconds: float) -> None:
+    """Wait until a run says of itself that it is finished (the page may still show the run before it)."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        time.sleep(1)
+        if (run / "config.yaml").is_file() and Run.open(run).facts.get("status") == "finished":
+            return
+    raise SystemExit(f"{run} did not finish within {seconds:.0f} s.")
 
 
 def speed(run: Path) -> float:

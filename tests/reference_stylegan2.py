@@ -60,7 +60,7 @@ class Persistent(nn.Module):
             "type": "class",
             "version": 6,
             "module_src": SOURCE,
-            "class_name": type(self).__name__,
+            "class_name": type(self).__name__.removeprefix("Later"),
             "state": dict(self.__dict__),
         }
         return _reconstruct_persistent_obj, (meta,), None, None, None
@@ -190,18 +190,21 @@ class MappingNetwork(Persistent):
 
 
 class SynthesisLayer(Persistent):
-    def build(self, in_channels, out_channels, w_dim, resolution, up=1, conv_clamp=None):
-        self.up, self.conv_clamp = up, conv_clamp
+    def build(self, in_channels, out_channels, w_dim, resolution, up=1, conv_clamp=None, use_noise=True):
+        self.up, self.conv_clamp, self.use_noise = up, conv_clamp, use_noise
         self.register_buffer("resample_filter", binomial())
         self.affine = FullyConnectedLayer(w_dim, in_channels, bias_init=1)
         self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 3, 3))
-        self.register_buffer("noise_const", torch.randn(resolution, resolution))
-        self.noise_strength = nn.Parameter(0.3 * torch.randn([]))
+        if use_noise:
+            self.register_buffer("noise_const", torch.randn(resolution, resolution))
+            self.noise_strength = nn.Parameter(0.3 * torch.randn([]))
         self.bias = nn.Parameter(0.1 * torch.randn(out_channels))
 
     def forward(self, x, w):
         x = modulated_conv(x, self.weight, self.affine(w), self.resample_filter, self.up, True)
-        return lrelu(x + self.noise_const * self.noise_strength, self.bias, clamp=self.conv_clamp)
+        if self.use_noise:
+            x = x + self.noise_const * self.noise_strength
+        return lrelu(x, self.bias, clamp=self.conv_clamp)
 
 
 class ToRGBLayer(Persistent):
@@ -219,14 +222,15 @@ class ToRGBLayer(Persistent):
 
 
 class SynthesisBlock(Persistent):
-    def build(self, in_channels, out_channels, w_dim, resolution, img_channels, conv_clamp=None):
+    def build(self, in_channels, out_channels, w_dim, resolution, img_channels, conv_clamp=None, **layer_kwargs):
         self.in_channels = in_channels
+        layer_kwargs["conv_clamp"] = conv_clamp
         self.register_buffer("resample_filter", binomial())
         if in_channels == 0:
             self.const = nn.Parameter(torch.randn(out_channels, resolution, resolution))
         else:
-            self.conv0 = SynthesisLayer(in_channels, out_channels, w_dim, resolution, up=2, conv_clamp=conv_clamp)
-        self.conv1 = SynthesisLayer(out_channels, out_channels, w_dim, resolution, conv_clamp=conv_clamp)
+            self.conv0 = SynthesisLayer(in_channels, out_channels, w_dim, resolution, up=2, **layer_kwargs)
+        self.conv1 = SynthesisLayer(out_channels, out_channels, w_dim, resolution, **layer_kwargs)
         self.torgb = ToRGBLayer(out_channels, img_channels, w_dim, conv_clamp=conv_clamp)
 
     def forward(self, x, img, ws):
@@ -240,13 +244,16 @@ class SynthesisBlock(Persistent):
 
 class SynthesisNetwork(Persistent):
     def build(
-        self, w_dim, img_resolution, img_channels, channel_base=32768, channel_max=512, conv_clamp=None, **unused
-    ):
+        self, w_dim, img_resolution, img_channels, channel_base=32768, channel_max=512, conv_clamp=None,
+        use_noise=True, **unused,
+    ):  # fmt: skip
         self.block_resolutions = [2**i for i in range(2, int(math.log2(img_resolution)) + 1)]
         channels = {r: min(channel_base // r, channel_max) for r in self.block_resolutions}
         self.num_ws = 2 * len(self.block_resolutions)
         for r in self.block_resolutions:
-            block = SynthesisBlock(channels.get(r // 2, 0), channels[r], w_dim, r, img_channels, conv_clamp=conv_clamp)
+            block = SynthesisBlock(
+                channels.get(r // 2, 0), channels[r], w_dim, r, img_channels, conv_clamp=conv_clamp, use_noise=use_noise
+            )
             setattr(self, f"b{r}", block)
 
     def forward(self, ws):
@@ -273,6 +280,14 @@ class Generator(Persistent):
         return self.synthesis(self.mapping(z, c, truncation_psi))
 
 
+class LaterGenerator(Generator):
+    """As the StyleGAN3 trainer has it: synthesis settings beside the others, and clamped unless told otherwise."""
+
+    def build(self, z_dim, c_dim, w_dim, img_resolution, img_channels, mapping_kwargs={}, **synthesis_kwargs):  # noqa: B006
+        synthesis_kwargs = {"conv_clamp": 256, **synthesis_kwargs}
+        super().build(z_dim, c_dim, w_dim, img_resolution, img_channels, mapping_kwargs, synthesis_kwargs)
+
+
 class DiscriminatorBlock(Persistent):
     def build(self, in_channels, tmp_channels, out_channels, img_channels, conv_clamp=None):
         self.in_channels = in_channels
@@ -289,20 +304,28 @@ class DiscriminatorBlock(Persistent):
         return self.conv1(self.conv0(x), gain=math.sqrt(0.5)) + self.skip(x, gain=math.sqrt(0.5))
 
 
+class MinibatchStdLayer(Persistent):
+    def build(self, group_size, num_channels=1):
+        self.group_size, self.num_channels = group_size, num_channels
+
+    def forward(self, x):
+        n, c, h, w = x.shape
+        group, parts = n if self.group_size is None else min(self.group_size, n), self.num_channels
+        y = x.reshape(group, -1, parts, c // parts, h, w)
+        std = ((y - y.mean(0)).square().mean(0) + 1e-8).sqrt().mean((2, 3, 4))
+        return torch.cat([x, std.reshape(-1, parts, 1, 1).repeat(group, 1, h, w)], 1)
+
+
 class DiscriminatorEpilogue(Persistent):
-    def build(self, in_channels, cmap_dim, conv_clamp=None):
+    def build(self, in_channels, cmap_dim, conv_clamp=None, mbstd_group_size=4, mbstd_num_channels=1):
         self.cmap_dim = cmap_dim
-        self.conv = Conv2dLayer(in_channels + 1, in_channels, 3, conv_clamp=conv_clamp)
+        self.mbstd = MinibatchStdLayer(mbstd_group_size, mbstd_num_channels)
+        self.conv = Conv2dLayer(in_channels + mbstd_num_channels, in_channels, 3, conv_clamp=conv_clamp)
         self.fc = FullyConnectedLayer(in_channels * 16, in_channels, activation="lrelu")
         self.out = FullyConnectedLayer(in_channels, 1 if cmap_dim == 0 else cmap_dim)
 
     def forward(self, x, cmap):
-        n, c, h, w = x.shape
-        group = min(4, n)
-        y = x.reshape(group, n // group, c, h, w)
-        std = ((y - y.mean(0)).square().mean(0) + 1e-8).sqrt().mean((1, 2, 3))
-        x = torch.cat([x, std.repeat(group).reshape(n, 1, 1, 1).expand(n, 1, h, w)], 1)
-        x = self.out(self.fc(self.conv(x).flatten(1)))
+        x = self.out(self.fc(self.conv(self.mbstd(x)).flatten(1)))
         return x if cmap is None else (x * cmap).sum(1, keepdim=True) / math.sqrt(self.cmap_dim)
 
 
@@ -325,7 +348,8 @@ class Discriminator(Persistent):
             )
         if c_dim:
             self.mapping = MappingNetwork(z_dim=0, c_dim=c_dim, w_dim=channels[4], num_ws=None)
-        self.b4 = DiscriminatorEpilogue(channels[4], channels[4] if c_dim else 0, conv_clamp=conv_clamp)
+        cmap_dim = channels[4] if c_dim else 0
+        self.b4 = DiscriminatorEpilogue(channels[4], cmap_dim, conv_clamp=conv_clamp, **epilogue_kwargs)
 
     def forward(self, x, c=None):
         for r in self.block_resolutions:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -30,8 +31,10 @@ class Styles:
         """How many styles a picture takes, from coarse to fine."""
 
     @torch.inference_mode()
-    def of_seeds(self, seeds: Sequence[int], label: int | str | None = None, truncation: float = 1.0) -> Tensor:
-        """Styles of the pictures that ``sample(1, seed)`` draws, [N, L, D]."""
+    def of_seeds(
+        self, seeds: Sequence[int], label: int | str | Sequence[int] | None = None, truncation: float = 1.0
+    ) -> Tensor:
+        """Styles of the pictures that ``sample(1, seed)`` draws, [N, L, D]; labels may be one for each seed."""
         device = self.model.game.device
         z = torch.cat([self.model.latents(1, seed) for seed in seeds]).to(device)
         labels = self.model.labels(len(seeds), 0 if label is None and self.model.classes else label)
@@ -66,18 +69,18 @@ def chosen_layers(text: str, count: int) -> list[int]:
     }
     if text in named:
         return list(named[text])
-    numbers: list[int] = []
+    numbers: set[int] = set()
     for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        if not first.isdigit() or (dash and not last.isdigit()):
+        match = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", part.strip(), re.ASCII)
+        first, last = (0, -1) if match is None else (int(match[1]), int(match[2] or match[1]))
+        if last < first:
             raise GansmithError(
                 f"--layers '{text}' is not understood. Write coarse, middle, fine, all, or numbers such as 0-3,7."
             )
-        numbers += range(int(first), int(last or first) + 1)
-    wrong = [n for n in numbers if n >= count]
-    if wrong or not numbers:
-        raise GansmithError(f"--layers '{text}': this model's layers are 0 to {count - 1}.")
-    return numbers
+        if last >= count:
+            raise GansmithError(f"--layers '{text}': this model's layers are 0 to {count - 1}.")
+        numbers |= set(range(first, last + 1))
+    return sorted(numbers)
 
 
 def mix(styles: Styles, rows: Tensor, columns: Tensor, layers: Sequence[int]) -> Tensor:
@@ -102,19 +105,26 @@ def mix(styles: Styles, rows: Tensor, columns: Tensor, layers: Sequence[int]) ->
     return torch.cat(lines)
 
 
-def factorise(styles: Styles, layers: Sequence[int], count: int) -> Tensor:
+def factorise(styles: Styles, layers: Sequence[int], count: int, first: int = 0) -> Tensor:
     """Directions in w along which pictures change most, [count, D], the strongest first (SeFa, arXiv:2007.06600, Eq. 4).
 
     They are the eigenvectors of A^T A, A being the affine maps from w to the styles of the chosen layers.
+
+    Args:
+        first: leave out this many of the strongest.
+
+    Raises:
+        GansmithError: the model has not so many.
     """
     synthesis = styles.generator.synthesis
     own = [*synthesis.layers, synthesis.to_image[-1]]
     weights = torch.cat([own[layer].affine.weight.detach().float().cpu() for layer in layers])  # [sum I, D]
     weights = weights / weights.norm(dim=1, keepdim=True).clamp_min(1e-8)
-    if not 1 <= count <= weights.shape[1]:
-        raise GansmithError(f"--directions is 1 to {weights.shape[1]} for this model, not {count}.")
+    if count < 1 or not 0 <= first <= weights.shape[1] - count:
+        asked = f"--directions {count}" + (f" after --first {first}" if first else "")
+        raise GansmithError(f"{asked}: this model has directions 1 to {weights.shape[1]}.")
     _, vectors = torch.linalg.eigh(weights.T @ weights)
-    directions = vectors.flip(1).T[:count]
+    directions = vectors.flip(1).T[first : first + count]
     # an eigenvector has no sign of its own: let the largest entry be positive, so that results repeat
     largest = directions.abs().argmax(1, keepdim=True)
     return directions * directions.gather(1, largest).sign()
@@ -174,9 +184,13 @@ def invert(
 
     Returns:
         Styles [1, L, D] and the distance reached.
+
+    Raises:
+        GansmithError: the model's pictures are not finite.
     """
     with torch.inference_mode():
-        candidates = torch.cat([styles.average(), styles.of_seeds(range(64), truncation=0.7)])
+        classes = [seed % styles.model.classes for seed in range(64)] if styles.model.classes else None
+        candidates = torch.cat([styles.average(), styles.of_seeds(range(64), classes, truncation=0.7)])
         far = torch.stack([distance(styles.draw(c[None]), target) for c in candidates])
         start = candidates[far.argmin()][None]
     w = (start if per_layer else start[:, :1]).clone().requires_grad_()
@@ -196,4 +210,6 @@ def invert(
         optimizer.step()
         if progress is not None:
             progress(step + 1, best)
+    if not math.isfinite(best):
+        raise GansmithError("This model makes pictures that are not finite numbers, so that none can be found in it.")
     return found, best

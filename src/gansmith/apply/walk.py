@@ -47,17 +47,16 @@ def walk(
     Raises:
         GansmithError: the model has no w space, or no such class.
     """
+    # whatever is wrong shows here, not at the first frame, when a file may have been opened for it
     latents = model.latents(points * tiles, seed).cpu().unflatten(0, (points, tiles))  # [P, T, D]
     labels = model.labels(tiles, label)
     columns = max(1, round(tiles**0.5))
-    if space == "w":
-        styles = Styles(model)
-        device = model.game.device
-        with torch.inference_mode():
-            chosen = None if labels is None else labels.to(device)
-            each = [styles.generator.styles(z.to(device), chosen, truncation) for z in latents]
-        for w in loop(torch.stack(each).cpu(), frames):
-            yield grid(styles.pictures(w.to(device)), columns)
-        return
-    for z in on_the_shell(loop(latents, frames)):
-        yield grid(model.decode(z, labels, truncation), columns)
+    if space == "z":
+        return (grid(model.decode(z, labels, truncation), columns) for z in on_the_shell(loop(latents, frames)))
+    styles, device = Styles(model), model.game.device
+    with torch.inference_mode():
+        chosen = None if labels is None else labels.to(device)
+        # every layer has the same style, so the first stands for all
+        each = [styles.generator.styles(z.to(device), chosen, truncation)[:, 0] for z in latents]
+    way = loop(torch.stack(each).cpu(), frames)  # [F, T, D]
+    return (grid(styles.pictures(w[:, None].expand(-1, styles.layers, -1).to(device)), columns) for w in way)

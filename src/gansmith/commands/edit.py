@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from gansmith.commands._parse import parse
-from gansmith.errors import GansmithError
+from gansmith.commands.sample import check_file, check_numbers, save_grid
+from gansmith.errors import GansmithError, first_line
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MOST = 4096
+"""Pictures in one grid."""
 
 
 @dataclass(frozen=True)
@@ -46,28 +54,37 @@ class Options:
 def main(argv: list[str]) -> int:
     """Run ``gansmith edit``."""
     options = parse(Options, argv, "edit", __doc__ or "")
-    if options.steps < 2 or options.strength <= 0 or options.first < 0:
-        raise GansmithError("--steps is at least 2, --strength above 0 and --first at least 0.")
+    if options.steps < 2 or not 0 < options.strength < math.inf or options.first < 0 or options.directions < 1:
+        raise GansmithError(
+            "--steps is at least 2, --strength above 0, --first at least 0 and --directions at least 1."
+        )
+    if options.steps * options.directions > MOST:
+        raise GansmithError(f"--steps times --directions is at most {MOST:,} pictures.")
+    if options.styles is not None and options.label is not None:
+        raise GansmithError("--class chooses among seeds' pictures; the styles of --styles have theirs. Leave one out.")
+    check_numbers(options.seed, options.truncation)
     import torch
 
     from gansmith import devices, pictures
     from gansmith.apply.styles import Styles, chosen_layers, edit, factorise
     from gansmith.bundle import load
 
+    check_file(options.out, pictures.PICTURE_SUFFIXES, "pictures")
     styles = Styles(load(options.model).to(devices.resolve(options.device, "fp32").torch_device))
     layers = chosen_layers(options.layers, styles.layers)
-    directions = factorise(styles, layers, options.first + options.directions)[options.first :]
+    directions = factorise(styles, layers, options.directions, options.first)
     if options.styles is None:
         w = styles.of_seeds([options.seed], options.label, options.truncation)
     else:
         w = read_styles(options.styles, tuple(styles.average().shape)).to(styles.model.game.device)
     strengths = torch.linspace(-options.strength, options.strength, options.steps).tolist()
-    pictures.save(options.out, pictures.grid(edit(styles, w, directions, strengths, layers), options.steps))
+    grid = pictures.grid(edit(styles, w, directions, strengths, layers), options.steps)
+    save_grid(options.out, grid)
     print(f"{options.out}", file=sys.stderr)
     return 0
 
 
-def read_styles(path: Path, shape: tuple[int, ...]):
+def read_styles(path: Path, shape: tuple[int, ...]) -> Tensor:
     """Styles [1, L, D] from an .npz with ``w``.
 
     Raises:
@@ -77,14 +94,21 @@ def read_styles(path: Path, shape: tuple[int, ...]):
     import torch
 
     try:
-        with np.load(path, allow_pickle=False) as content:
-            w = content["w"]
+        content = np.load(path, allow_pickle=False)
+        if not isinstance(content, np.lib.npyio.NpzFile):
+            raise ValueError("it is no .npz")
+        with content:
+            w = np.asarray(content["w"], np.float32)
     except FileNotFoundError:
         raise GansmithError(f"There is no file {path}. 'gansmith invert' writes one.") from None
-    except (KeyError, ValueError, OSError) as error:
-        raise GansmithError(f"{path} holds no styles ({error}). 'gansmith invert' writes them as w.npz.") from None
-    if w.shape != shape or not np.isfinite(w).all():
+    except Exception as error:  # numpy raises whatever its readers stumble over
+        raise GansmithError(
+            f"{path} holds no styles ({first_line(error)}). 'gansmith invert' writes them as w.npz."
+        ) from None
+    if w.shape != shape:
         raise GansmithError(
             f"{path} holds styles of shape {list(w.shape)}, and this model takes {list(shape)}. Invert with this model."
         )
-    return torch.from_numpy(w.astype(np.float32))
+    if not np.isfinite(w).all():
+        raise GansmithError(f"{path} holds styles that are not finite numbers. Invert the picture again.")
+    return torch.from_numpy(w)

@@ -9,7 +9,10 @@ from pathlib import Path
 import tyro
 
 from gansmith.commands._parse import parse
+from gansmith.commands.sample import check_writable
 from gansmith.errors import GansmithError
+
+OF_A_MODEL = {"config.json", "model.safetensors", "discriminator.safetensors", "README.md"}
 
 
 @dataclass(frozen=True)
@@ -27,17 +30,36 @@ class Options:
 def main(argv: list[str]) -> int:
     """Run ``gansmith import``."""
     options = parse(Options, argv, "import", __doc__ or "")
-    if options.out.exists() and not options.overwrite:
-        raise GansmithError(f"{options.out} exists. Choose another --out, or add --overwrite.")
+    check_out(options.out, options.overwrite)
     from gansmith.bundle import from_tensors, save
     from gansmith.importers import import_file
 
     found = import_file(options.file)
     info = {"imported": options.file.name, "notes": found.notes}
     model = from_tensors(found.family, found.config, found.spec, found.tensors, info, str(options.file))
-    save(options.out, model, discriminator=found.discriminator)
+    save(options.out.resolve(), model, discriminator=found.discriminator)
     for note in found.notes:
         print(f"note: {note}", file=sys.stderr)
     spec = found.spec
     print(f"{found.family}, {spec.width}x{spec.height}: {options.out}", file=sys.stderr)
     return 0
+
+
+def check_out(out: Path, overwrite: bool) -> None:
+    """Before any work: can a model be written there, and would nothing but a model be lost?
+
+    Raises:
+        GansmithError: no; says why.
+    """
+    check_writable(out)
+    if not out.exists() and not out.is_symlink():
+        return
+    if not overwrite:
+        raise GansmithError(f"{out} exists. Choose another --out, or add --overwrite.")
+    if not out.is_dir() or out.is_symlink():
+        raise GansmithError(f"--out {out} is a file or a link, not a folder. Choose another --out.")
+    others = sorted(entry.name for entry in out.iterdir() if entry.name not in OF_A_MODEL)
+    if others:
+        raise GansmithError(
+            f"--overwrite replaces a model's folder, and {out} also has '{others[0]}', which would be lost. Choose another --out."
+        )

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import tyro
 
 from gansmith.commands._parse import parse
-from gansmith.errors import GansmithError
+from gansmith.commands.sample import check_writable, filling
+from gansmith.errors import GansmithError, first_line
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from gansmith.game import ImageSpec
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,9 @@ def main(argv: list[str]) -> int:
     options = parse(Options, argv, "invert", __doc__ or "")
     if options.steps < 1:
         raise GansmithError("--steps is at least 1.")
+    check_writable(options.out)
+    if options.out.exists() and not options.out.is_dir():
+        raise GansmithError(f"--out {options.out} is a file, not a folder. Choose another --out.")
     if options.out.exists() and not options.overwrite:
         raise GansmithError(f"{options.out} exists. Choose another --out, or add --overwrite.")
     if not options.picture.is_file():
@@ -51,7 +62,7 @@ def main(argv: list[str]) -> int:
     from gansmith.apply.styles import Styles, invert, multiscale_distance
     from gansmith.bundle import load
     from gansmith.data.batches import to_float
-    from gansmith.metrics.repair import lpips, lpips_weights
+    from gansmith.metrics.repair import lpips_weights
 
     styles = Styles(load(options.model).to(devices.resolve(options.device, "fp32").torch_device))
     target = to_float(read_picture(options.picture, styles.model.spec), styles.model.game.device)
@@ -61,13 +72,9 @@ def main(argv: list[str]) -> int:
             "LPIPS needs pictures of 64 px or more and AlexNet's weights on this machine, which "
             "torchvision.models.alexnet(weights='DEFAULT') fetches once. Or use --distance pixels."
         )
-
-    def perceived(made: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
-        found = lpips(made, true)
-        assert found is not None
-        return found.mean().float() + 0.1 * multiscale_distance(made, true)
-
-    distance = perceived if at_hand and options.distance != "pixels" else multiscale_distance
+    distance = multiscale_distance
+    if at_hand and options.distance != "pixels":
+        distance = perceptual_distance(styles.model.game.device)
 
     def show(step: int, best: float) -> None:
         if step % 50 == 0 or step == options.steps:
@@ -76,30 +83,60 @@ def main(argv: list[str]) -> int:
     w, reached = invert(
         styles, target, steps=options.steps, per_layer=options.space == "w+", distance=distance, progress=show
     )
-    found = styles.pictures(w)
-    options.out.mkdir(parents=True, exist_ok=True)
-    np.savez(options.out / "w.npz", w=w.cpu().numpy(), distance=reached)
-    both = torch.cat([target.cpu(), found])
-    pictures.save(options.out / "before-after.png", pictures.grid(both, 2))
+    both = torch.cat([target.cpu(), styles.pictures(w)])
+    with filling(options.out) as folder:
+        np.savez(folder / "w.npz", w=w.cpu().numpy(), distance=reached)
+        pictures.save(folder / "before-after.png", pictures.grid(both, 2))
     print(f"{options.out}: w.npz and before-after.png", file=sys.stderr)
     return 0
 
 
-def read_picture(path: Path, spec: Any) -> Any:
-    """One picture as uint8 [1, C, H, W] of the model's size and colours.
+def perceptual_distance(device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
+    """LPIPS, and a little of the distance of pixels, for what LPIPS does not see. Its network is read once for all steps.
+
+    Raises:
+        GansmithError: AlexNet's weights are damaged.
+    """
+    from torch.nn.functional import interpolate
+    from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
+
+    from gansmith.apply.styles import multiscale_distance
+
+    try:
+        network = LearnedPerceptualImagePatchSimilarity(net_type="alex").net.to(device)
+    except Exception as error:  # torch raises whatever its readers stumble over
+        raise GansmithError(
+            f"AlexNet's weights cannot be read ({first_line(error)}). Delete them in torch's folder hub/checkpoints and fetch "
+            "them again, or use --distance pixels."
+        ) from None
+
+    def seen(images: Tensor) -> Tensor:
+        images = images[:, :3] if images.shape[1] > 1 else images.expand(-1, 3, -1, -1)
+        shrink = min(images.shape[2:]) / 256  # it was made for pictures of about this size
+        images = images if shrink <= 1 else interpolate(images, scale_factor=1 / shrink, mode="area")
+        return images.clamp(-1, 1)
+
+    def distance(made: Tensor, true: Tensor) -> Tensor:
+        return network(seen(made), seen(true)).mean() + 0.1 * multiscale_distance(made, true)
+
+    return distance
+
+
+def read_picture(path: Path, spec: ImageSpec) -> Tensor:
+    """One picture as uint8 [1, C, H, W] of the model's size and colours, read as training pictures are.
 
     Raises:
         GansmithError: it cannot be read.
     """
     import numpy as np
     import torch
-    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    from gansmith.data import decode
 
     try:
-        with Image.open(path) as opened:
-            image = ImageOps.exif_transpose(opened).convert({1: "L", 3: "RGB", 4: "RGBA"}[spec.channels])
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-        raise GansmithError(f"{path} cannot be read as a picture: {error}.") from None
-    fitted = ImageOps.fit(image, (spec.width, spec.height), Image.Resampling.LANCZOS)
-    array = np.asarray(fitted).reshape(spec.height, spec.width, spec.channels)
-    return torch.from_numpy(array.copy()).permute(2, 0, 1)[None]
+        with decode.open_file(lambda: open(path, "rb")) as file:
+            image = decode.read_picture(file)
+    except decode.Broken as reason:
+        raise GansmithError(f"{path} cannot be read as a picture: {reason}.") from None
+    array = np.array(decode.fit(image, spec.channels, (spec.height, spec.width)))  # a copy, which torch may write to
+    return torch.from_numpy(array).permute(2, 0, 1)[None]

@@ -10,7 +10,11 @@ from typing import Annotated
 import tyro
 
 from gansmith.commands._parse import parse
-from gansmith.commands.sample import parse_seeds
+from gansmith.commands.sample import check_file, check_numbers, parse_seeds, save_grid
+from gansmith.errors import GansmithError
+
+MOST = 4096
+"""Pictures in one grid."""
 
 
 @dataclass(frozen=True)
@@ -38,15 +42,21 @@ class Options:
 def main(argv: list[str]) -> int:
     """Run ``gansmith mix``."""
     options = parse(Options, argv, "mix", __doc__ or "")
-    rows, columns = parse_seeds(options.rows), parse_seeds(options.columns)
+    rows, columns = parse_seeds(options.rows, "--rows"), parse_seeds(options.columns, "--columns")
+    if len(rows) * len(columns) > MOST:
+        raise GansmithError(
+            f"--rows and --columns make {len(rows) * len(columns):,} pictures; at most {MOST:,} fit in one."
+        )
+    check_numbers(truncation=options.truncation)
     from gansmith import devices, pictures
     from gansmith.apply.styles import Styles, chosen_layers, mix
     from gansmith.bundle import load
 
+    check_file(options.out, pictures.PICTURE_SUFFIXES, "pictures")
     styles = Styles(load(options.model).to(devices.resolve(options.device, "fp32").torch_device))
     layers = chosen_layers(options.layers, styles.layers)
     label, truncation = options.label, options.truncation
     grid = mix(styles, styles.of_seeds(rows, label, truncation), styles.of_seeds(columns, label, truncation), layers)
-    pictures.save(options.out, pictures.grid(grid, len(columns) + 1))
+    save_grid(options.out, pictures.grid(grid, len(columns) + 1))
     print(f"{options.out}", file=sys.stderr)
     return 0

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import io
+import math
+import os
+import re
+import shutil
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from gansmith.commands._parse import parse
-from gansmith.errors import GansmithError
+from gansmith.errors import GansmithError, first_line
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from gansmith.bundle import Model
+
+MOST_SEEDS = 100_000
 
 
 @dataclass(frozen=True)
@@ -46,13 +61,15 @@ def main(argv: list[str]) -> int:
     options = parse(Options, argv, "sample", __doc__ or "")
     if options.n < 1:
         raise GansmithError(f"--n is how many pictures to draw: 1 or more, not {options.n}.")
+    if options.batch < 1 or options.columns < 0:
+        raise GansmithError("--batch is at least 1, and --columns at least 0.")
+    check_numbers(options.seed, options.truncation)
     numbers = None if options.seeds is None else parse_seeds(options.seeds)
     check_out(options.out, options.overwrite)
     import torch
 
     from gansmith import devices
     from gansmith.bundle import load
-    from gansmith.pictures import to_arrays
 
     model = load(options.model).to(devices.resolve(options.device, "fp32").torch_device)
     count = options.n if numbers is None else len(numbers)
@@ -60,59 +77,166 @@ def main(argv: list[str]) -> int:
     latents = (
         model.latents(count, options.seed) if numbers is None else torch.cat([model.latents(1, s) for s in numbers])
     )
-    images = model.decode(latents, labels, options.truncation, options.batch)
-    write(options, to_arrays(images), images, None if labels is None else labels.numpy(), model.classes)
+    write(options, model, latents, labels)
     print(f"{count} pictures: {options.out}", file=sys.stderr)
     return 0
 
 
-def parse_seeds(text: str) -> list[int]:
+# --- what the commands that draw from a model share -------------------------------------------------------------------
+
+
+def parse_seeds(text: str, flag: str = "--seeds") -> list[int]:
     """``3,7,11-13`` -> [3, 7, 11, 12, 13].
 
     Raises:
-        GansmithError: it is not written like that.
+        GansmithError: it is not written like that, or names too many.
     """
     numbers: list[int] = []
     for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        if not first.isdigit() or (dash and not last.isdigit()) or (dash and int(last) < int(first)):
-            raise GansmithError(f"--seeds '{text}' is not understood. Write numbers and ranges: 0-63 or 3,7,11-20.")
-        numbers += range(int(first), int(last or first) + 1)
+        match = re.fullmatch(r"(\d{1,18})(?:-(\d{1,18}))?", part.strip(), re.ASCII)
+        first, last = (0, -1) if match is None else (int(match[1]), int(match[2] or match[1]))
+        if last < first:
+            raise GansmithError(f"{flag} '{text}' is not understood. Write numbers and ranges: 0-63 or 3,7,11-20.")
+        if len(numbers) + last - first >= MOST_SEEDS:
+            raise GansmithError(f"{flag} '{text}' names more than {MOST_SEEDS:,} seeds. Draw them in several goes.")
+        numbers += range(first, last + 1)
     return numbers
+
+
+def check_numbers(seed: int = 0, truncation: float = 1.0) -> None:
+    """Raise where torch would not take a seed, or nothing could be drawn."""
+    if not -(2**63) <= seed < 2**63:
+        raise GansmithError(f"--seed {seed} is too large: a seed has at most 63 bits.")
+    if not math.isfinite(truncation):
+        raise GansmithError(f"--truncation is a number such as 0.7, not {truncation}.")
 
 
 def check_out(out: Path, overwrite: bool) -> None:
     """Before any work: can the result be written there?"""
     from gansmith.pictures import PICTURE_SUFFIXES
 
+    check_writable(out)
     suffix = out.suffix.lower()
     if suffix and suffix not in (*PICTURE_SUFFIXES, ".npz") and not out.is_dir():
         raise GansmithError(
             f"--out {out}: give a picture ({', '.join(PICTURE_SUFFIXES)}), an .npz, or a folder name without suffix."
         )
+    if not suffix and out.exists() and not out.is_dir():
+        raise GansmithError(f"--out {out} is a file, not a folder. Choose another --out.")
     if not overwrite and suffix == ".npz" and out.exists():
         raise GansmithError(f"{out} exists. Choose another --out, or add --overwrite.")
     if not overwrite and out.is_dir() and any(out.iterdir()):
         raise GansmithError(f"The folder {out} is not empty. Choose another --out, or add --overwrite.")
 
 
-def write(options: Options, arrays, images, labels, classes: int) -> None:
-    """Write pictures uint8 [N, H, W, C] as what ``--out`` names."""
-    import numpy as np
+def check_file(out: Path, suffixes: Sequence[str], what: str) -> None:
+    """Before any work: can a picture or a video be written there?"""
+    if out.suffix.lower() not in suffixes:
+        raise GansmithError(f"--out {out}: {what} are written as {', '.join(suffixes)}.")
+    if out.is_dir():
+        raise GansmithError(f"--out {out} is a folder. Give the name of a file.")
+    check_writable(out)
 
+
+def check_writable(out: Path) -> None:
+    """Before any work: could ``out`` be made, with the folders it lies in?"""
+    folder = nearest_folder(out)
+    if not folder.is_dir():
+        raise GansmithError(f"--out {out}: {folder} is a file, not a folder. Choose another --out.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise GansmithError(f"--out {out}: there is no permission to write in {folder}. Choose another --out.")
+
+
+def nearest_folder(out: Path) -> Path:
+    """``out`` itself where it is a folder, else the nearest thing above it that exists."""
+    with writing(out):
+        folder = out.absolute() if out.is_dir() else out.absolute().parent
+        while not folder.exists():
+            folder = folder.parent
+    return folder
+
+
+@contextmanager
+def writing(out: Path) -> Iterator[None]:
+    """What the system says against writing ``out``, as a sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise GansmithError(f"{out} could not be written: {error.strerror or first_line(error)}.") from None
+
+
+def save_grid(out: Path, array: np.ndarray) -> None:
+    """Write a grid of pictures.
+
+    Raises:
+        GansmithError: it has more pixels a side than the format can hold, or cannot be written.
+    """
     from gansmith import pictures
 
-    out = options.out
-    if out.suffix.lower() == ".npz":
-        x = arrays[..., 0] if arrays.shape[-1] == 1 else arrays
-        out.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(out, **({"x": x} if labels is None else {"x": x, "y": labels}))
-    elif out.suffix and not out.is_dir():
-        columns = options.columns or (
-            classes if 1 < classes <= 16 and options.label is None else round(len(images) ** 0.5)
+    most = {".webp": 16383, ".jpg": 65500, ".jpeg": 65500}.get(out.suffix.lower())
+    height, width = array.shape[:2]
+    if most is not None and max(height, width) > most:
+        raise GansmithError(
+            f"The grid has {width}x{height} pixels, and {out.suffix} holds {most} a side. Write a .png, or fewer pictures."
         )
-        pictures.save(out, pictures.grid(images, max(columns, 1)))
+    with writing(out):
+        pictures.save(out, array)
+
+
+@contextmanager
+def filling(folder: Path) -> Iterator[Path]:
+    """A folder to write to whose files move into ``folder`` once all are there; where one fails, nothing is left."""
+    temporary = nearest_folder(folder) / f".gansmith.{os.getpid()}.tmp"
+    try:
+        with writing(folder):
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir()
+            yield temporary
+            for file in sorted(f for f in temporary.rglob("*") if f.is_file()):
+                target = folder / file.relative_to(temporary)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                file.replace(target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+# --- writing ----------------------------------------------------------------------------------------------------------
+
+
+def write(options: Options, model: Model, latents: Tensor, labels: Tensor | None) -> None:
+    """Draw pictures and write them as what ``--out`` names."""
+    import numpy as np
+    import torch
+
+    from gansmith import pictures
+    from gansmith.trees import write_atomically
+
+    out = options.out
+
+    def drawn() -> Iterator[Tensor]:
+        for start in range(0, len(latents), options.batch):
+            part = slice(start, start + options.batch)
+            yield model.decode(
+                latents[part], None if labels is None else labels[part], options.truncation, options.batch
+            )
+
+    if out.suffix and not out.is_dir() and out.suffix.lower() != ".npz":
+        every = model.classes if 1 < model.classes <= 16 and options.label is None else round(len(latents) ** 0.5)
+        save_grid(out, pictures.grid(torch.cat(list(drawn())), options.columns or max(every, 1)))
+    elif out.suffix.lower() == ".npz" and not out.is_dir():
+        x = np.concatenate([pictures.to_arrays(images) for images in drawn()])
+        content = io.BytesIO()
+        x = x[..., 0] if x.shape[-1] == 1 else x
+        arrays: dict[str, Any] = {"x": x} if labels is None else {"x": x, "y": labels.numpy()}
+        np.savez_compressed(content, **arrays)
+        with writing(out):
+            out.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(out, content.getvalue())
     else:
-        for i, array in enumerate(arrays):
-            name = f"{i:06d}.png" if labels is None else f"{int(labels[i])}/{i:06d}.png"
-            pictures.save(out / name, array)
+        with filling(out) as folder:
+            count = 0
+            for images in drawn():  # a folder may hold more pictures than memory does
+                for array in pictures.to_arrays(images):
+                    name = f"{count:06d}.png" if labels is None else f"{int(labels[count])}/{count:06d}.png"
+                    pictures.save(folder / name, array)
+                    count += 1

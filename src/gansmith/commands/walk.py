@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,10 @@ from typing import Annotated, Literal
 import tyro
 
 from gansmith.commands._parse import parse
+from gansmith.commands.sample import check_file, check_numbers, writing
 from gansmith.errors import GansmithError
+
+MOST_FRAMES = 20_000
 
 
 @dataclass(frozen=True)
@@ -44,14 +48,18 @@ class Options:
 def main(argv: list[str]) -> int:
     """Run ``gansmith walk``."""
     options = parse(Options, argv, "walk", __doc__ or "")
-    if options.seconds <= 0 or options.fps <= 0 or options.points < 2 or options.tiles < 1:
+    if not (0 < options.seconds < math.inf and 0 < options.fps < math.inf) or options.points < 2 or options.tiles < 1:
         raise GansmithError("--seconds and --fps must be above 0, --points at least 2 and --tiles at least 1.")
+    if options.fps > 240 or options.points > 1000 or options.tiles > 400 or options.seconds * options.fps > MOST_FRAMES:
+        raise GansmithError(
+            f"--fps is at most 240, --points 1,000, --tiles 400, and --seconds times --fps {MOST_FRAMES:,} frames."
+        )
+    check_numbers(options.seed, options.truncation)
     from gansmith import devices, pictures
     from gansmith.apply.walk import walk
     from gansmith.bundle import load
 
-    if options.out.suffix.lower() not in pictures.VIDEO_SUFFIXES:
-        raise GansmithError(f"--out {options.out}: videos are written as {', '.join(pictures.VIDEO_SUFFIXES)}.")
+    check_file(options.out, pictures.VIDEO_SUFFIXES, "videos")
     model = load(options.model).to(devices.resolve(options.device, "fp32").torch_device)
     frames = walk(
         model,
@@ -63,6 +71,7 @@ def main(argv: list[str]) -> int:
         label=options.label,
         truncation=options.truncation,
     )
-    pictures.save_video(options.out, frames, options.fps)
+    with writing(options.out):
+        pictures.save_video(options.out, frames, options.fps)
     print(f"{options.out}", file=sys.stderr)
     return 0

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gansmith.errors import ModelError
 from gansmith.game import Game, ImageSpec
+from gansmith.importers.safe_pickle import printable
 
 
 @dataclass
@@ -34,6 +35,21 @@ class Imported:
     notes: list[str] = field(default_factory=list)
 
 
+def square_pictures(size: int, channels: int, classes: int, source: str) -> ImageSpec:
+    """Facts about the pictures of an imported StyleGAN2.
+
+    Raises:
+        ModelError: no StyleGAN2 makes such pictures.
+    """
+    if not 8 <= size <= 2048 or size & (size - 1):
+        raise ModelError(f"{source} makes pictures of {size} px; only powers of two from 8 to 2048 px are read.")
+    if channels not in (1, 3, 4):
+        raise ModelError(f"{source} makes pictures of {channels} channels; only grey, RGB and RGBA are read.")
+    if classes == 1:
+        raise ModelError(f"{source} is conditioned on a single number, not on classes; it cannot be read.")
+    return ImageSpec(size, size, channels, classes)
+
+
 def expected_shapes(game: type[Game], config: Any, spec: ImageSpec, prefix: str) -> dict[str, torch.Size]:
     """Names and shapes of the tensors our networks have under ``prefix``."""
     with torch.device("meta"):
@@ -52,13 +68,15 @@ def misfit(tensors: Mapping[str, Tensor], expected: Mapping[str, torch.Size]) ->
             return f"'{name}' has values that are not finite"
     for name in tensors:
         if name not in expected:
-            return f"'{name}' does not belong"
+            return f"'{printable(name)}' does not belong"
     return ""
 
 
 def require_fit(tensors: Mapping[str, Tensor], expected: Mapping[str, torch.Size], source: str) -> None:
-    """Raises:
-    ModelError: a tensor is missing, has another shape, or is not finite.
+    """Check that the tensors are those of our networks.
+
+    Raises:
+        ModelError: a tensor is missing, has another shape, or is not finite.
     """
     wrong = misfit(tensors, expected)
     if wrong:

@@ -17,11 +17,13 @@ import torch
 from torch import Tensor
 
 from gansmith import config as configs
-from gansmith.errors import ModelError
+from gansmith.errors import ModelError, first_line
 from gansmith.game import ImageSpec
 from gansmith.gans.stylegan2 import Config, StyleGAN2
-from gansmith.importers.imported import Imported, expected_shapes, misfit, require_fit
+from gansmith.importers.imported import Imported, expected_shapes, misfit, require_fit, square_pictures
+from gansmith.importers.safe_pickle import printable
 
+AVERAGE = "generator.mapping.w_avg"
 MAGIC = bytes.fromhex("6cfc9c46f9206aa85019")  # torch's number for its files of before 2020, as a pickle holds it
 
 
@@ -42,19 +44,23 @@ def read(content: Mapping[str, Any], source: str) -> Imported:
         ModelError: see :func:`gansmith.importers.import_file`.
     """
     which = networks(content)[0]
-    theirs = tensors_of(content[which])
+    theirs = tensors_of(content[which], source)
     config, spec = settings(theirs, source)
-    average = content.get("latent_avg")
+    average = tensors_of({"latent_avg": content.get("latent_avg")}, source).get("latent_avg")
     notes = []
-    if not isinstance(average, Tensor):
-        average = average_style(theirs, config)
-        notes.append("The file has no latent_avg; the average style for truncation was measured on 10,000 latents.")
-    tensors = generator_tensors(theirs, average, config, spec, source)
+    tensors = generator_tensors(theirs, config, spec, source)
+    tensors[AVERAGE] = torch.zeros(config.style_dim) if average is None else average.flatten()
     require_fit(tensors, expected_shapes(StyleGAN2, config, spec, "generator."), source)
+    if average is None:
+        tensors[AVERAGE] = average_style(tensors, config)
+        notes.append("The file has no latent_avg; the average style for truncation was measured on 10,000 latents.")
     discriminator: dict[str, Tensor] = {}
     if isinstance(content.get("d"), Mapping):
-        discriminator = discriminator_tensors(tensors_of(content["d"]))
-        wrong = misfit(discriminator, expected_shapes(StyleGAN2, config, spec, "discriminator."))
+        try:
+            discriminator = discriminator_tensors(tensors_of(content["d"], source), source)
+            wrong = misfit(discriminator, expected_shapes(StyleGAN2, config, spec, "discriminator."))
+        except ModelError as error:
+            wrong = str(error).rstrip(".")
         if wrong:
             discriminator = {}
             notes.append(f"The discriminator was left out ({wrong}): the model can be used, not trained on.")
@@ -64,31 +70,59 @@ def read(content: Mapping[str, Any], source: str) -> Imported:
 
 
 def load(path: Path) -> Mapping[str, Any]:
-    """The file's dict, read by torch's restricted unpickler."""
+    """The file's dict, read by torch's restricted unpickler.
+
+    Raises:
+        ModelError: not written by torch, damaged, or asking for something else than tensors.
+    """
     try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                if not any(name.endswith("data.pkl") for name in archive.namelist()):
+                    raise ModelError(
+                        f"{path.name} is a zip without weights of torch. Unpack it and import a file inside."
+                    )
         # checkpoints of its training script hold the command line's arguments too: a bag of plain values
         with torch.serialization.safe_globals([argparse.Namespace]):
             content = torch.load(path, map_location="cpu", weights_only=True)
+    except ModelError:
+        raise
     except pickle.UnpicklingError as error:
         asked = re.search(r"GLOBAL ([\w.]+)", str(error))
-        what = f"it asks for '{asked.group(1)}'" if asked else "it asks for something other than tensors"
+        if asked is None:
+            raise ModelError(
+                f"{path.name} was not read: it is damaged, or holds something other than tensors. Nothing in it was run."
+            ) from None
         raise ModelError(
-            f"{path.name} was not read: {what}, which a file of StyleGAN2 weights never does. Nothing in it was run. "
-            "It may have been made to attack whoever opens it."
+            f"{path.name} was not read: it asks for '{asked.group(1)}', which a file of weights never does. Nothing in it "
+            "was run. It may have been made to attack whoever opens it."
         ) from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, TypeError, zipfile.BadZipFile) as error:
-        reason = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
+    except Exception as error:  # torch raises whatever its readers stumble over
         raise ModelError(
-            f"{path.name} cannot be read ({reason}). It is damaged, incomplete or no file of weights."
+            f"{path.name} cannot be read ({printable(first_line(error))}). It is damaged, incomplete or no file of weights."
         ) from None
     if not isinstance(content, Mapping):
-        raise ModelError(f"{path.name} holds a {type(content).__name__}, not the networks of a StyleGAN2.")
+        raise ModelError(f"{path.name} holds a {type(content).__name__}, not a table of networks or weights.")
     return content
 
 
-def tensors_of(state: Mapping[Any, Any]) -> dict[str, Tensor]:
-    """The tensors of a state dict, also of one saved from several GPUs, as float32."""
-    return {str(k).removeprefix("module."): v.to(torch.float32) for k, v in state.items() if isinstance(v, Tensor)}
+def tensors_of(state: Mapping[Any, Any], source: str) -> dict[str, Tensor]:
+    """The tensors of a state dict, also of one saved from several GPUs, as float32.
+
+    Raises:
+        ModelError: one is sparse, quantised, complex or without numbers, or they are larger than what the file holds.
+    """
+    found = {str(name).removeprefix("module."): value for name, value in state.items() if isinstance(value, Tensor)}
+    held: dict[int, int] = {}
+    for name, value in found.items():
+        plain = value.layout == torch.strided and value.device.type == "cpu" and not value.is_quantized
+        if not plain or value.is_complex():
+            raise ModelError(f"{source} holds '{printable(name)}' in a form that no trainer of StyleGAN2 writes.")
+        held[value.untyped_storage().data_ptr()] = value.untyped_storage().nbytes()
+    # a small file could repeat its numbers without end
+    if sum(value.nbytes for value in found.values()) > 2 * sum(held.values()) + 2**20:
+        raise ModelError(f"{source} holds tensors that are larger than the numbers in it. It is damaged, or an attack.")
+    return {name: value.detach().to(torch.float32) for name, value in found.items()}
 
 
 def settings(theirs: Mapping[str, Tensor], source: str) -> tuple[Config, ImageSpec]:
@@ -104,31 +138,30 @@ def settings(theirs: Mapping[str, Tensor], source: str) -> tuple[Config, ImageSp
         raise ModelError(
             f"{source} is not a StyleGAN2 of rosinality: a tensor is missing or misshapen ({error})."
         ) from None
+    if base != 4 or not 3 <= doublings + 2 <= 11:
+        raise ModelError(f"{source} does not make pictures of 8 to 2048 px from a base of 4, as StyleGAN2 does.")
     size = base * 2**doublings
     most = max(channels)
     # narrower than the most: channels times resolution; otherwise any base large enough does
     narrow = [c * (base << k) for k, c in enumerate(channels) if c < most]
     channel_base = narrow[0] if narrow else most * size
-    if base != 4 or not 3 <= doublings + 2 <= 10:
-        raise ModelError(
-            f"{source} makes pictures of {size} px from a base of {base}; only powers of two from 8 px are read."
-        )
+    if min(style, latent, most) < 1:
+        raise ModelError(f"{source} is not a StyleGAN2 of rosinality: its layers are empty.")
     config = Config(
         latent_dim=latent, style_dim=style, preset="full" if depth > 2 else "small", mapping_layers=depth,
         channel_base=channel_base, channel_max=most, clamp=0.0,
     )  # fmt: skip
-    return config, ImageSpec(size, size, colours)
+    return config, square_pictures(size, colours, 0, source)
 
 
 @torch.no_grad()
-def average_style(theirs: Mapping[str, Tensor], config: Config) -> Tensor:
+def average_style(tensors: Mapping[str, Tensor], config: Config) -> Tensor:
     """The mean of the mapping's output, for files that do not have it."""
     from gansmith.gans.stylegan2 import Mapping as MappingNetwork
 
     network = MappingNetwork(config.latent_dim, 0, config.style_dim, config.mapping_layers)
-    for index in range(config.mapping_layers):
-        for part in ("weight", "bias"):
-            network.get_parameter(f"layers.{index}.{part}").copy_(theirs[f"style.{index + 1}.{part}"])
+    prefix = "generator.mapping."
+    network.load_state_dict({n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)})
     z = torch.randn(10_000, config.latent_dim, generator=torch.Generator().manual_seed(0))
     return network(z).mean(0)
 
@@ -151,11 +184,9 @@ _INSIDE = {
 }
 
 
-def generator_tensors(
-    theirs: Mapping[str, Tensor], average: Tensor, config: Config, spec: ImageSpec, source: str
-) -> dict[str, Tensor]:
-    """A generator's tensors by our names and in our shapes."""
-    found = {"generator.mapping.w_avg": average.to(torch.float32).flatten()}
+def generator_tensors(theirs: Mapping[str, Tensor], config: Config, spec: ImageSpec, source: str) -> dict[str, Tensor]:
+    """A generator's tensors by our names and in our shapes, all but the average style."""
+    found: dict[str, Tensor] = {}
     for name, value in theirs.items():
         if name.endswith(".kernel"):
             check_filter(name, value, source)
@@ -166,13 +197,13 @@ def generator_tensors(
                 ours = rename(match)
                 break
         else:
-            raise ModelError(f"{source} has a tensor '{name[:80]}' that no StyleGAN2 of rosinality has.")
+            raise ModelError(f"{source} has a tensor '{printable(name)}' that no StyleGAN2 of rosinality has.")
         for inside, short in _INSIDE.items():
             ours = ours.removesuffix(inside) + short if ours.endswith("." + inside) else ours
         if ours.endswith(("noise_strength", "noise_const", "const")) or value.dim() > 2:
             value = value.reshape(value.shape[1:]) if value.dim() in (4, 5) and value.shape[0] == 1 else value
-        if ours.endswith("noise_const"):
-            value = value.reshape(value.shape[-2:])
+        if ours.endswith("noise_const") and value.dim() == 3 and value.shape[0] == 1:
+            value = value[0]
         elif ours.endswith("noise_strength"):
             value = value.reshape(()) if value.numel() == 1 else value
         elif ours.endswith("bias"):
@@ -194,7 +225,9 @@ def check_filter(name: str, kernel: Tensor, source: str) -> None:
         or not total > 0
         or not torch.allclose(kernel / total, torch.outer(line, line), atol=1e-6)
     ):
-        raise ModelError(f"{source} resamples with another filter than [1, 3, 3, 1] ('{name}'); it cannot be read.")
+        raise ModelError(
+            f"{source} resamples with another filter than [1, 3, 3, 1] ('{printable(name)}'); it cannot be read."
+        )
 
 
 _DISCRIMINATOR = (
@@ -212,11 +245,12 @@ _DISCRIMINATOR = (
 )
 
 
-def discriminator_tensors(theirs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def discriminator_tensors(theirs: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
     """A discriminator's tensors by our names; names that are not known are kept, and noticed as not belonging."""
     found = {}
     for name, value in theirs.items():
         if name.endswith(".kernel"):
+            check_filter(name, value, source)
             continue
         matches = ((re.fullmatch(pattern, name), rename) for pattern, rename in _DISCRIMINATOR)
         ours = next((rename(match) for match, rename in matches if match), name)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import pickletools
 import re
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
@@ -68,6 +69,8 @@ KNOWN = (
         "numpy.core.multiarray.scalar",
         "numpy._core.multiarray._reconstruct",
         "numpy._core.multiarray.scalar",
+        "numpy.core.numeric._frombuffer",
+        "numpy._core.numeric._frombuffer",
         "_codecs.encode",
     }
     | {
@@ -82,23 +85,30 @@ KNOWN = (
 )
 """Every name that may occur in a StyleGAN2 pickle. None of them is imported by this reader either."""
 
-MAX_DEPTH = 64
-"""How deep tuples, calls and states may be nested before a file is taken for an attack."""
+_TENSORFLOW = ("dnnlib.tflib.", "tfutil.")
+"""Where the networks of the trainers before PyTorch live."""
+
+MAX_OPERATIONS = 2_000_000
+"""Steps of a pickle before it is taken for an attack; the largest published files take about a hundred thousand."""
+
+MAX_LINE = 2**24
+"""Bytes of a line in a pickle; other kinds of files may be one endless line."""
 
 
 class Refused(ModelError):
     """The pickle asks for something that a file of weights has no use for."""
 
 
-def _printable(text: str) -> str:
-    return re.sub(r"[^\x20-\x7e]", "?", text)[:120]
+def printable(text: str) -> str:
+    """Words out of a file, for a message: short, and without characters that a terminal would obey."""
+    return re.sub(r"[^\x20-\x7e]", "?", text[:120])
 
 
 class _Reader:
     """The stack machine of pickle, building notes instead of objects."""
 
-    def __init__(self, source: str) -> None:
-        self.source = source
+    def __init__(self, source: str, references: bool) -> None:
+        self.source, self.references = source, references
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
 
@@ -132,15 +142,21 @@ class _Reader:
 
     # --- what the program would do
 
-    def name(self, name: str) -> Name:
-        if name.startswith("dnnlib.tflib."):
+    def name(self, module: str, attribute: str) -> Name:
+        name = f"{module}.{attribute}"
+        if name.startswith(_TENSORFLOW):
             raise Refused(
                 f"{self.source} was written by the TensorFlow StyleGAN. Only the PyTorch pickles of StyleGAN2-ADA are read: "
                 "convert it with the legacy.py that comes with the PyTorch trainer, then import the result."
             )
-        if name not in KNOWN:
-            raise self.refuse(f"asks for '{_printable(name)}'")
+        if name not in KNOWN or "." in attribute:  # a dotted attribute reaches into what the module imports
+            raise self.refuse(f"asks for '{printable(name)}'")
         return Name(name)
+
+    def reference(self, key: Any) -> Reference:
+        if not self.references:
+            raise self.refuse("asks for data outside itself")
+        return Reference(key)
 
     def call(self, function: Any, arguments: Any) -> Call:
         if not isinstance(function, Name) or not isinstance(arguments, tuple):
@@ -169,7 +185,9 @@ class _Reader:
 
     def run(self, stream: _Bounded) -> Any:
         """One pickle from the stream, as notes."""
-        for opcode, argument, _ in pickletools.genops(stream):  # type: ignore[arg-type]
+        for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):  # type: ignore[arg-type]
+            if count > MAX_OPERATIONS:
+                raise MemoryError
             if opcode.name == "STOP":
                 return self.pop()
             if opcode.name in _CONSTANTS:
@@ -196,7 +214,7 @@ def _stack_global(reader: _Reader) -> None:
     name, module = reader.pop(), reader.pop()
     if not isinstance(name, str) or not isinstance(module, str):
         raise reader.refuse("imports something under a name that is not a word")
-    reader.stack.append(reader.name(f"{module}.{name}"))
+    reader.stack.append(reader.name(module, name))
 
 
 def _reduce(reader: _Reader) -> None:
@@ -259,14 +277,14 @@ _OPERATIONS: dict[str, Callable[[_Reader, Any], Any]] = {
     "ADDITEMS": lambda reader, _: reader.add(reader.pop_to_mark()),
     "SETITEM": lambda reader, _: _set_item(reader),
     "SETITEMS": lambda reader, _: reader.set_items(_pairs(reader.pop_to_mark())),
-    "GLOBAL": lambda reader, name: reader.stack.append(reader.name(name.replace(" ", ".", 1))),
+    "GLOBAL": lambda reader, name: reader.stack.append(reader.name(*name.split(" ", 1))),
     "STACK_GLOBAL": lambda reader, _: _stack_global(reader),
     "REDUCE": lambda reader, _: _reduce(reader),
     "NEWOBJ": lambda reader, _: _reduce(reader),
     "NEWOBJ_EX": lambda reader, _: _new_with_keywords(reader),
     "BUILD": lambda reader, _: reader.set_state(reader.pop()),
-    "BINPERSID": lambda reader, _: reader.stack.append(Reference(reader.pop())),
-    "PERSID": lambda reader, key: reader.stack.append(Reference(key)),
+    "BINPERSID": lambda reader, _: reader.stack.append(reader.reference(reader.pop())),
+    "PERSID": lambda reader, key: reader.stack.append(reader.reference(key)),
 }
 
 
@@ -280,62 +298,45 @@ class _Bounded:
         stream.seek(here)
 
     def read(self, count: int) -> bytes:
-        return self.stream.read(min(count, self.end - self.stream.tell()))
+        return self.stream.read(max(0, min(count, self.end - self.stream.tell())))
 
     def readline(self) -> bytes:
-        return self.stream.readline()
+        return self.stream.readline(MAX_LINE)
 
     def tell(self) -> int:
         return self.stream.tell()
 
 
-def read_notes(stream: BinaryIO, source: str) -> Any:
+def read_notes(stream: BinaryIO, source: str, references: bool = False) -> Any:
     """One pickle as notes: plain values, :class:`Name`, :class:`Call` and :class:`Reference`.
 
     Args:
         stream: a binary file at the start of a pickle; left behind its end.
         source: what to call it in messages.
+        references: whether it may point at data that lies outside the pickle.
 
     Raises:
         Refused: it names something outside ``KNOWN``, or does what no file of weights does.
         ModelError: it is not a pickle, or it is damaged.
     """
     try:
-        return _Reader(source).run(_Bounded(stream))
+        return _Reader(source, references).run(_Bounded(stream))
     except Refused:
         raise
     except (
         ValueError,
-        IndexError,
-        KeyError,
+        LookupError,
         TypeError,
         AttributeError,
-        UnicodeError,
-        OverflowError,
+        ArithmeticError,
+        AssertionError,
         EOFError,
+        struct.error,
     ) as error:
         raise ModelError(
-            f"{source} is not a StyleGAN2 pickle, or it is damaged or incomplete ({_printable(str(error))}). Download it again."
+            f"{source} is not a StyleGAN2 pickle, or it is damaged or incomplete ({printable(str(error))}). Download it again."
         ) from None
     except (RecursionError, MemoryError):
         raise Refused(
             f"{source} was not read: it is nested or inflated beyond reason. Nothing in it was run."
         ) from None
-
-
-def mapping(note: Any) -> dict[Any, Any] | None:
-    """A dict, OrderedDict or EasyDict as a dict; None where the note is something else."""
-    if isinstance(note, dict):
-        return note
-    if isinstance(note, Call) and note.function.name in (
-        "collections.OrderedDict",
-        "dnnlib.util.EasyDict",
-        "builtins.dict",
-    ):
-        if note.arguments and note.function.name == "collections.OrderedDict" and isinstance(note.arguments[0], list):
-            pairs = note.arguments[0]  # as Python 2 wrote them
-            if not all(isinstance(p, (list, tuple)) and len(p) == 2 and isinstance(p[0], str) for p in pairs):
-                return None
-            return dict([tuple(p) for p in pairs])
-        return dict(note.items)
-    return None

@@ -6,8 +6,6 @@ here), the class's name, the arguments it was built with, and its state with all
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,29 +16,10 @@ from gansmith import config as configs
 from gansmith.errors import ModelError
 from gansmith.game import ImageSpec
 from gansmith.gans.stylegan2 import Config, StyleGAN2, levels
-from gansmith.importers.imported import Imported, expected_shapes, misfit, require_fit
-from gansmith.importers.pickled_tensors import tensor
-from gansmith.importers.safe_pickle import MAX_DEPTH, Call, Refused, mapping, read_notes
-
-PERSISTENT = "torch_utils.persistence._reconstruct_persistent_obj"
-MAX_MODULES = 1000
-
-
-@dataclass
-class Network:
-    """One network of the file.
-
-    Attributes:
-        class_name: of the outermost object.
-        arguments: the keyword arguments it was built with.
-        tensors: name -> note of the tensor, not yet decoded.
-        modules: the names of all inner modules.
-    """
-
-    class_name: str
-    arguments: dict[str, Any]
-    tensors: dict[str, Any] = field(default_factory=dict)
-    modules: list[str] = field(default_factory=list)
+from gansmith.importers.imported import Imported, expected_shapes, misfit, require_fit, square_pictures
+from gansmith.importers.persistent import Network, collect
+from gansmith.importers.pickled_tensors import mapping
+from gansmith.importers.safe_pickle import Refused, printable, read_notes
 
 
 def read(path: Path) -> Imported:
@@ -69,47 +48,14 @@ def read(path: Path) -> Imported:
     return Imported("stylegan2", configs.to_plain(config), spec, tensors, discriminator, notes)
 
 
-# --- from notes to networks -------------------------------------------------------------------------------------------
-
-
-def persistent(note: Any, source: str, what: str) -> tuple[str, dict[Any, Any]]:
-    """Class name and state of a persistent object's note."""
-    meta = None
-    if isinstance(note, Call) and note.function.name == PERSISTENT and len(note.arguments) == 1:
-        meta = mapping(note.arguments[0])
-    state = None if meta is None else mapping(meta.get("state"))
-    if meta is None or state is None or meta.get("type") != "class" or not isinstance(meta.get("class_name"), str):
-        raise ModelError(f"'{what}' in {source} is not a network as StyleGAN2-ADA writes them.")
-    return meta["class_name"], state
-
-
-def collect(note: Any, source: str, what: str) -> Network:
-    """Walk through a network's inner modules and gather names."""
-    class_name, state = persistent(note, source, what)
-    arguments = mapping(state.get("_init_kwargs")) or {}
-    network = Network(class_name, {k: v for k, v in arguments.items() if isinstance(k, str)})
-    waiting: list[tuple[str, dict[Any, Any], int]] = [("", state, 0)]
-    while waiting:
-        prefix, state, depth = waiting.pop()
-        if depth > MAX_DEPTH or len(network.modules) > MAX_MODULES:
-            raise Refused(
-                f"{source} was not read: '{what}' is nested or inflated beyond reason. Nothing in it was run."
-            )
-        for kind in ("_parameters", "_buffers"):
-            for name, value in (mapping(state.get(kind)) or {}).items():
-                if value is not None:
-                    network.tensors[f"{prefix}{name}"] = value
-        for name, child in (mapping(state.get("_modules")) or {}).items():
-            if child is not None:
-                inner = persistent(child, source, f"{what}.{prefix}{name}")[1]
-                network.modules.append(f"{prefix}{name}")
-                waiting.append((f"{prefix}{name}.", inner, depth + 1))
-    return network
+# --- from a network to our settings ------------------------------------------------------------------------------------
 
 
 def check_kind(network: Network, source: str) -> None:
-    """Raises:
-    ModelError: the network is another one than StyleGAN2's generator.
+    """Check that a network is StyleGAN2's generator.
+
+    Raises:
+        ModelError: it is another one.
     """
     if "synthesis.input" in network.modules or any(m.startswith("synthesis.L0_") for m in network.modules):
         raise ModelError(
@@ -117,55 +63,75 @@ def check_kind(network: Network, source: str) -> None:
             "Only pickles of StyleGAN2 can be imported, also those the StyleGAN3 trainer writes with --cfg=stylegan2."
         )
     if "mapping" not in network.modules or "synthesis.b4" not in network.modules:
-        raise ModelError(f"{source} holds a '{network.class_name[:60]}' that is not a StyleGAN2 generator.")
+        raise ModelError(f"{source} holds a '{printable(network.class_name)}' that is not a StyleGAN2 generator.")
 
 
 def number(values: dict[str, Any], name: str, source: str, default: float | None = None) -> float:
-    """A finite number among the arguments a network was built with."""
+    """A number of sensible size among the arguments a network was built with."""
     value = values.get(name, default)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 2**53:
         raise ModelError(f"{source} does not say the generator's '{name}' as a number.")
     return value
 
 
-def whole(values: dict[str, Any], name: str, source: str, default: int | None = None) -> int:
+def whole(values: dict[str, Any], name: str, source: str, default: int | None = None, least: int = 0) -> int:
     """The same, a whole number."""
     value = number(values, name, source, default)
-    if value != int(value) or not 0 <= value <= 2**20:
-        raise ModelError(f"{source} says {value} for the generator's '{name}', which cannot be.")
+    if value != int(value) or not least <= value <= 2**20:
+        raise ModelError(f"{source} says {value:g} for the generator's '{name}', which cannot be.")
     return int(value)
+
+
+def unusual(given: dict[Any, Any], usual: dict[str, Any]) -> str:
+    """The first argument that is given and not as usual, or an empty string."""
+    for name, value in usual.items():
+        theirs = given.get(name)
+        if theirs is not None and not (isinstance(theirs, (str, int, float)) and theirs == value):
+            return name
+    return ""
+
+
+def clamp_of(network: Network, source: str) -> float:
+    """What a network keeps its activations within, 0 where it does not.
+
+    Its layers are asked: StyleGAN2-ADA clamps where an argument says so, the StyleGAN3 trainer unless one forbids it.
+    """
+    layers = ("conv0.conv_clamp", "conv1.conv_clamp", "torgb.conv_clamp")
+    values = [value for name, value in network.attributes.items() if name.endswith(layers)]
+    if not values:
+        inner = {**network.arguments, **(mapping(network.arguments.get("synthesis_kwargs")) or {})}
+        values = [inner.get("conv_clamp")]
+    clamps = {0.0 if value is None else number({"conv_clamp": value}, "conv_clamp", source) for value in values}
+    if len(clamps) > 1 or min(clamps) < 0:
+        raise ModelError(f"{source} clamps some layers of a network otherwise than others; it cannot be read.")
+    return float(clamps.pop())
 
 
 def generator_settings(network: Network, source: str) -> tuple[Config, ImageSpec, list[str]]:
     """Our settings for a generator built with these arguments."""
     given = network.arguments
     size, channels = whole(given, "img_resolution", source), whole(given, "img_channels", source)
-    spec = ImageSpec(size, size, channels, whole(given, "c_dim", source, 0))
+    spec = square_pictures(size, channels, whole(given, "c_dim", source, 0), source)
     inner = {**given, **(mapping(given.get("synthesis_kwargs")) or {})}
-    architecture = inner.get("architecture", "skip")
-    if architecture != "skip":
-        raise ModelError(
-            f"{source} holds a generator of architecture '{architecture}'; only 'skip', StyleGAN2's own, is read."
-        )
-    mapping_kwargs = mapping(given.get("mapping_kwargs")) or {}
-    activations = {inner.get("activation", "lrelu"), mapping_kwargs.get("activation", "lrelu")}
-    if activations != {"lrelu"}:
-        raise ModelError(f"{source} holds a generator with another activation than lrelu, StyleGAN2's own.")
-    depth = whole(mapping_kwargs, "num_layers", source, 8)
-    style = whole(given, "w_dim", source)
-    for name, usual in (("layer_features", style), ("embed_features", style), ("lr_multiplier", 0.01)):
-        if mapping_kwargs.get(name) not in (None, usual):
-            raise ModelError(f"{source} holds a generator whose mapping has an unusual '{name}'; it cannot be read.")
-    clamp = None if inner.get("conv_clamp") is None else number(inner, "conv_clamp", source)
+    mapped = mapping(given.get("mapping_kwargs")) or {}
+    depth, style = whole(mapped, "num_layers", source, 8), whole(given, "w_dim", source, least=1)
+    if name := unusual(inner, {"architecture": "skip", "activation": "lrelu"}):
+        raise ModelError(f"{source} holds a generator with another '{name}' than StyleGAN2's own; it cannot be read.")
+    usual = {"activation": "lrelu", "layer_features": style, "lr_multiplier": 0.01}
+    if name := unusual(mapped, usual | ({"embed_features": style} if spec.classes else {})):
+        raise ModelError(f"{source} holds a generator whose mapping has an unusual '{name}'; it cannot be read.")
+    layers = sum(head == "mapping.fc" for head in (name.rstrip("0123456789") for name in network.modules))
+    if depth != layers:
+        raise ModelError(f"{source} says that its mapping has {depth} layers, and holds {layers}; it cannot be read.")
     config = Config(
-        latent_dim=whole(given, "z_dim", source),
+        latent_dim=whole(given, "z_dim", source, least=1),
         style_dim=style,
         conditional=spec.classes > 0,
         preset="full" if depth > 2 else "small",
         mapping_layers=depth,
         channel_base=whole(inner, "channel_base", source, 32768),
         channel_max=whole(inner, "channel_max", source, 512),
-        clamp=clamp or 0.0,
+        clamp=clamp_of(network, source),
     )
     notes = ["Its classes have no names."] if spec.classes else []
     return config, spec, notes
@@ -180,7 +146,7 @@ def pick(network: Network, name: str, source: str, missing: Tensor | None = None
         if missing is not None:
             return missing
         raise ModelError(f"{source} has no tensor '{name}', which every StyleGAN2 has.")
-    return tensor(network.tensors[name], source).to(torch.float32)
+    return network.reader.read(network.tensors[name]).to(torch.float32)
 
 
 def check_filters(network: Network, source: str) -> None:
@@ -192,7 +158,7 @@ def check_filters(network: Network, source: str) -> None:
             usual = line if theirs.dim() == 1 else torch.outer(line, line)
             if theirs.shape != usual.shape or not torch.allclose(theirs, usual, atol=1e-6):
                 raise ModelError(
-                    f"{source} resamples with another filter than [1, 3, 3, 1] ('{name}'); it cannot be read."
+                    f"{source} resamples with another filter than [1, 3, 3, 1] ('{printable(name)}'); it cannot be read."
                 )
 
 
@@ -239,14 +205,11 @@ def generator_tensors(network: Network, spec: ImageSpec, source: str) -> dict[st
 def discriminator_tensors(
     note: Any, config: Config, spec: ImageSpec, source: str
 ) -> tuple[dict[str, Tensor], list[str]]:
-    """A discriminator's tensors by our names; none, and a note why, where its kind is not ours."""
-    network = collect(note, source, "D")
-    given = network.arguments
-    if given.get("architecture", "resnet") != "resnet":
-        return {}, [
-            "The discriminator is not of the residual kind, and was left out: the model can be used, not trained on."
-        ]
+    """A discriminator's tensors by our names, and notes; no tensors, and a note why, where its kind is not ours."""
     try:
+        network = collect(note, source, "D")
+        if wrong := unusual_discriminator(network):
+            raise ModelError(f"it has another '{wrong}' than StyleGAN2's own")
         check_filters(network, source)
         found = mapping_tensors(network, "discriminator.mapping", source)
         sizes = [size for size, _ in levels(spec.height, spec.width)][::-1]
@@ -258,11 +221,40 @@ def discriminator_tensors(
             found[f"{ours}.skip.weight"] = pick(network, f"b{size}.skip.weight", source)
         for theirs, ours in (("conv", "conv"), ("fc", "dense"), ("out", "logit")):
             found |= dense_tensors(network, f"b4.{theirs}", f"discriminator.{ours}", source)
+        if wrong := misfit(found, expected_shapes(StyleGAN2, config, spec, "discriminator.")):
+            raise ModelError(wrong)
+        return found, differences(network, config, source)
     except Refused:
         raise
     except ModelError as error:
-        return {}, [f"The discriminator was left out ({error}): the model can be used, not trained on."]
-    wrong = misfit(found, expected_shapes(StyleGAN2, config, spec, "discriminator."))
-    if wrong:
-        return {}, [f"The discriminator was left out ({wrong}): the model can be used, not trained on."]
-    return found, []
+        reason = str(error).rstrip(".")
+        return {}, [f"The discriminator was left out ({reason}): the model can be used, not trained on."]
+
+
+def unusual_discriminator(network: Network) -> str:
+    """The first argument by which a discriminator is of another kind than ours, or an empty string."""
+    given = network.arguments
+    kinds = (
+        ("", {"architecture": "resnet"}),
+        ("block_kwargs", {"activation": "lrelu"}),
+        ("epilogue_kwargs", {"activation": "lrelu"}),
+        ("mapping_kwargs", {"activation": "lrelu", "lr_multiplier": 0.01}),
+    )
+    found = (unusual(given if not kind else mapping(given.get(kind)) or {}, usual) for kind, usual in kinds)
+    return next((name for name in found if name), "")
+
+
+def differences(network: Network, config: Config, source: str) -> list[str]:
+    """What a discriminator will do otherwise here, in words; its weights are the same."""
+    notes = []
+    clamp = clamp_of(network, source)
+    if clamp != config.clamp:
+        notes.append(
+            f"Its discriminator kept activations within {clamp:g} (0: not at all); here within {config.clamp:g}."
+        )
+    epilogue = mapping(network.arguments.get("epilogue_kwargs")) or {}
+    group = network.attributes.get("b4.mbstd.group_size", epilogue.get("mbstd_group_size", 4))
+    if group != 4:
+        words = f"groups of {group}" if isinstance(group, int) else "the whole batch"
+        notes.append(f"Its discriminator compared pictures within {words}; here within groups of 4.")
+    return notes

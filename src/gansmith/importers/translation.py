@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import pickle
 import re
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from gansmith.errors import ModelError
+from gansmith.errors import ModelError, first_line
 from gansmith.game import ImageSpec
 from gansmith.importers.imported import Imported
 
 Tensors = dict[str, Tensor]
 
 _OLD_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+_WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model", "generator", "netG")
+"""Names under which trainers put a network's tensors, the averaged ones first."""
+_AROUND = re.compile(r"^((module|_orig_mod)\.)+")
+"""What training on several GPUs and torch.compile put in front of every name."""
 
 
 def import_translation(path: str | Path) -> Imported:
@@ -46,19 +49,8 @@ def import_translation(path: str | Path) -> Imported:
     raise ModelError(_unknown(path, tensors))
 
 
-def is_translation(tensors: Mapping[str, Tensor]) -> bool:
-    """Whether the names look like a file of :func:`import_translation`."""
-    names = set(tensors)
-    resnet_like = "model.1.weight" in names and any(".conv_block." in name for name in names)
-    return (
-        resnet_like
-        or "model.model.0.weight" in names
-        or any(n.startswith(("conv_first.", "model.1.sub.")) for n in names)
-    )
-
-
 def read_tensors(path: Path) -> Tensors:
-    """The tensors of a ``.pth``, out of ``params_ema`` or ``params`` where they lie there, without ``module.`` in front.
+    """The tensors of a ``.pth``, out of ``params_ema``, ``state_dict``, ... where they lie there, without ``module.`` in front.
 
     Raises:
         ModelError: missing, damaged, more than tensors, or nothing of the kind.
@@ -68,19 +60,19 @@ def read_tensors(path: Path) -> Tensors:
     except FileNotFoundError:
         raise ModelError(f"There is no file '{path}'.") from None
     except pickle.UnpicklingError as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else "not a pickle of tensors"
         raise ModelError(
-            f"'{path}' holds more than tensors, or is no file of weights, and is not read: {reason}"
+            f"'{path}' holds more than tensors, or is no file of weights, and is not read: {first_line(error)}"
         ) from None
     except Exception as error:  # torch raises RuntimeError, EOFError, KeyError, ... on damaged archives
-        raise ModelError(f"'{path}' cannot be read as a file of weights: {error or type(error).__name__}") from None
-    for key in ("params_ema", "params", "state_dict"):
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-            break
+        raise ModelError(f"'{path}' cannot be read as a file of weights: {first_line(error)}") from None
+    for _ in range(2):  # some trainers wrap twice
+        inner = next(
+            (key for key in _WRAPPERS if isinstance(content, dict) and isinstance(content.get(key), dict)), None
+        )
+        content = content if inner is None else content[inner]
     if not isinstance(content, dict) or not content or not all(isinstance(v, Tensor) for v in content.values()):
         raise ModelError(f"'{path}' holds no table of tensors, so it is no file of a generator's weights.")
-    return {str(name).removeprefix("module."): tensor for name, tensor in content.items()}
+    return {_AROUND.sub("", str(name)): tensor for name, tensor in content.items()}
 
 
 # --- CycleGAN and pix2pix -----------------------------------------------------------------------------------------
@@ -90,20 +82,28 @@ def resnet(tensors: Tensors) -> Imported:
     """A residual generator as a ``pix2pix`` model with ``generator="resnet"``."""
     facts, cleaned = _resnet_facts(tensors)
     config: dict[str, object] = {"generator": "resnet", **facts}
-    spec = _spec(256 if facts["blocks"] == 9 else 128, tensors["model.1.weight"].shape[1], _last_outputs(cleaned))
-    return Imported("pix2pix", config, spec, _prefixed("generator", cleaned), notes=_notes(tensors, cleaned))
+    return Imported(
+        "pix2pix", config, _resnet_spec(cleaned, facts), _prefixed("generator", cleaned), notes=_notes(tensors, cleaned)
+    )
 
 
 def cyclegan(ab: Tensors, ba: Tensors, partner: str) -> Imported:
     """Both residual generators of a CycleGAN."""
     facts, cleaned = _resnet_facts(ab)
-    other_facts, other = _resnet_facts(ba)
-    if facts != other_facts or facts["norm"] != "instance" or facts["dropout"]:
+    spec = _resnet_spec(cleaned, facts)
+    try:
+        other_facts, other = _resnet_facts(ba)
+        back = _resnet_spec(other, other_facts)
+        alike = facts == other_facts and (spec.channels, spec.other_channels) == (back.other_channels, back.channels)
+    except ModelError:
+        alike, other = False, {}
+    if not alike or facts["norm"] != "instance" or facts["dropout"]:
         imported = resnet(ab)
         imported.notes.append(f"{partner} has another form, so this direction was read alone.")
         return imported
-    spec = _spec(256 if facts["blocks"] == 9 else 128, ab["model.1.weight"].shape[1], _last_outputs(cleaned))
     config: dict[str, object] = {"blocks": facts["blocks"], "width": facts["width"]}
+    if spec.channels != spec.other_channels:
+        config["identity"] = 0.0  # nothing can stay the same
     names = _prefixed("generator_ab", cleaned) | _prefixed("generator_ba", other)
     return Imported(
         "cyclegan", config, spec, names, notes=[*_notes(ab, cleaned), f"The way back was read from {partner}."]
@@ -112,10 +112,10 @@ def cyclegan(ab: Tensors, ba: Tensors, partner: str) -> Imported:
 
 def unet(tensors: Tensors) -> Imported:
     """A U-Net as a ``pix2pix`` model."""
-    cleaned, norm = _without_old_statistics(tensors, "model.model.1.model.2.weight" in tensors)
+    level = "model.model.1.model"
+    cleaned, norm = _normed(tensors, f"{level}.1", f"{level}.2")
     depth = 1 + max(name.count("model.") - 2 for name in cleaned)
-    first = cleaned["model.model.0.weight"]
-    outputs = next(t.shape[1] for n, t in cleaned.items() if n == "model.model.3.weight")
+    first, last = _weight(cleaned, "model.model.0"), _weight(cleaned, "model.model.3")
     config: dict[str, object] = {
         "generator": "unet",
         "width": first.shape[0],
@@ -126,14 +126,20 @@ def unet(tensors: Tensors) -> Imported:
     return Imported(
         "pix2pix",
         config,
-        _spec(2**depth, first.shape[1], outputs),
+        _spec(2**depth, first.shape[1], last.shape[1]),
         _prefixed("generator", cleaned),
         notes=_notes(tensors, cleaned),
     )
 
 
 def _resnet_facts(tensors: Tensors) -> tuple[dict[str, object], Tensors]:
-    cleaned, norm = _without_old_statistics(tensors, "model.2.weight" in tensors)
+    blurring = next((name for name in tensors if name.endswith(".filt")), None)
+    if blurring is not None:
+        raise ModelError(
+            f"This residual generator blurs where it changes size ('{blurring}': the anti-aliased layers of CUT and FastCUT), "
+            "which is not supported. Generators trained with --no_antialias and --no_antialias_up are read."
+        )
+    cleaned, norm = _normed(tensors, "model.1", "model.2")
     blocks = {int(match[1]) for name in cleaned if (match := re.match(r"model\.(\d+)\.conv_block\.", name))}
     convs = {
         int(match[1])
@@ -146,27 +152,57 @@ def _resnet_facts(tensors: Tensors) -> tuple[dict[str, object], Tensors]:
         )
     facts: dict[str, object] = {
         "blocks": len(blocks),
-        "width": cleaned["model.1.weight"].shape[0],
+        "width": _weight(cleaned, "model.1").shape[0],
         "norm": norm,
         "dropout": convs == {1, 6},
     }
     return facts, cleaned
 
 
-def _without_old_statistics(tensors: Tensors, has_weights: bool) -> tuple[Tensors, str]:
-    """Instance norm of torch before 0.4 saved running statistics that were never meant to be used."""
-    if has_weights:
-        return dict(tensors), "batch"
-    return {n: t for n, t in tensors.items() if not n.endswith(_OLD_STATISTICS)}, "instance"
+def _resnet_spec(tensors: Tensors, facts: dict[str, object]) -> ImageSpec:
+    size = 256 if facts["blocks"] == 9 else 128
+    return _spec(size, _weight(tensors, "model.1").shape[1], _last_outputs(tensors))
+
+
+def _normed(tensors: Tensors, convolution: str, norm: str) -> tuple[Tensors, str]:
+    """The tensors that are used, and the kind of norm, told by a first convolution and the norm behind it.
+
+    Instance norm of torch before 0.4 saved running statistics that were never meant to be used, and batch norm of that
+    time did not count batches.
+    """
+    bias = f"{convolution}.bias" in tensors
+    if f"{norm}.weight" not in tensors:
+        if not bias:
+            raise ModelError("This generator has no norm layers; those with instance norm or batch norm are read.")
+        return {n: t for n, t in tensors.items() if not n.endswith(_OLD_STATISTICS)}, "instance"
+    if f"{norm}.running_mean" not in tensors:
+        raise ModelError(
+            "This generator's instance norms have weights of their own (affine), which is not supported; plain instance norm "
+            "and batch norm are."
+        )
+    if bias:
+        raise ModelError(
+            "This generator has biases in front of its batch norms, as releases before mid-2017 wrote it, which is not supported."
+        )
+    counters = [n.replace("running_mean", "num_batches_tracked") for n in tensors if n.endswith(".running_mean")]
+    return dict.fromkeys(counters, torch.zeros((), dtype=torch.long)) | tensors, "batch"
+
+
+def _weight(tensors: Tensors, layer: str) -> Tensor:
+    """A convolution's weight."""
+    weight = tensors.get(f"{layer}.weight")
+    if weight is None or weight.ndim != 4:
+        raise ModelError(f"This is no generator that is known here: its layer '{layer}' is not a convolution.")
+    return weight
 
 
 def _last_outputs(tensors: Tensors) -> int:
-    last = max((int(m[1]), n) for n in tensors if (m := re.fullmatch(r"model\.(\d+)\.weight", n)))[1]
-    return tensors[last].shape[0]
+    last = max(int(m[1]) for n in tensors if (m := re.fullmatch(r"model\.(\d+)\.weight", n)))
+    return _weight(tensors, f"model.{last}").shape[0]
 
 
 def _notes(before: Tensors, after: Tensors) -> list[str]:
-    dropped = len(before) - len(after)
+    dropped = len(before.keys() - after.keys())
     return [f"Left out {dropped} unused statistics of old instance norms."] if dropped else []
 
 
@@ -185,20 +221,20 @@ def rrdb(tensors: Tensors) -> Imported:
     """An RRDBNet of any of its three ways of naming, as an ``upscale`` model."""
     named = {_rrdb_name(name, tensors): tensor for name, tensor in tensors.items()}
     blocks = 1 + max((int(m[1]) for n in named if (m := re.match(r"body\.(\d+)\.", n))), default=-1)
-    first, last = named.get("conv_first.weight"), named.get("conv_last.weight")
-    if not blocks or first is None or last is None or "conv_up1.weight" not in named:
+    layers = [named.get(f"{name}.weight") for name in ("conv_first", "conv_last", "body.0.rdb1.conv1")]
+    if not blocks or any(layer is None or layer.ndim != 4 for layer in layers):
         raise ModelError("This looks like an ESRGAN network but has no RRDB blocks, or lacks its first or last layer.")
-    channels, width, growth = last.shape[0], first.shape[0], named["body.0.rdb1.conv1.weight"].shape[0]
-    ways = {(1, True): 4, (4, True): 2, (16, True): 1, (1, False): None}
-    key = (first.shape[1] // channels, "conv_up2.weight" in named)
-    scale = ways.get(key)
-    if scale not in (2, 4) or width != 2 * growth:
+    first, last, growing = (layer for layer in layers if layer is not None)
+    channels, width, growth = last.shape[0], first.shape[0], growing.shape[0]
+    ups = sum(re.fullmatch(r"conv_up\d\.weight", name) is not None for name in named)
+    scale = {(1, 2): 4, (4, 2): 2}.get((first.shape[1] // channels, ups))
+    if scale is None or width != 2 * growth:
         raise ModelError(
             f"An RRDBNet with {blocks} blocks of width {width} and growth {growth}, {first.shape[1]} input channels and "
-            f"{2 if key[1] else 1} steps up is not supported: the x4 and x2 networks of ESRGAN and Real-ESRGAN are, whatever their depth."
+            f"{ups} steps up is not supported: the x4 and x2 networks of ESRGAN and Real-ESRGAN are, whatever their depth."
         )
     config: dict[str, object] = {"scale": scale, "network": "full", "width": width, "blocks": blocks}
-    return Imported("upscale", config, ImageSpec(128, 128, channels), _prefixed("generator", named))
+    return Imported("upscale", config, _spec(128, channels, 0), _prefixed("generator", named))
 
 
 def _rrdb_name(name: str, tensors: Tensors) -> str:
@@ -223,6 +259,11 @@ def _rrdb_name(name: str, tensors: Tensors) -> str:
 
 
 def _spec(size: int, channels: int, other: int) -> ImageSpec:
+    if not {channels, other or channels} <= {1, 3, 4}:
+        raise ModelError(
+            f"This generator turns pictures of {channels} channels into pictures of {other or channels}; 1 (grey), 3 (RGB) and "
+            "4 (RGB with alpha) are supported."
+        )
     return ImageSpec(size, size, channels, other_channels=other)
 
 

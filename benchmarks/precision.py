@@ -1,0 +1,67 @@
+"""Does bf16 change what comes out? ``python benchmarks/precision.py [dcgan wgan-gp]`` makes the same runs in both.
+
+Trains each family on Fashion-MNIST (28 px) for --images pictures with each seed and in each precision, and measures
+it with ``gansmith evaluate``. Writes results/precision.json beside this file: the mean over the seeds, their standard
+deviation, and the time a run took.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from fashion_table import gansmith
+
+RESULTS = Path(__file__).parent / "results" / "precision.json"
+DISTANCE = "FD[fashion-cnn]"
+
+
+def one(family: str, precision: str, seed: int, images: int, data: str, n: int) -> dict[str, float]:
+    """Train and measure one run."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder) / "run"
+        options = ["--data", data, "--images", str(images), "--seed", str(seed), "--precision", precision]
+        gansmith("train", family, *options, "--out", str(run))
+        measured = json.loads(
+            gansmith("evaluate", str(run), "--data", data, "--n", str(n), "--metrics", "fid,kid", "--json")
+        )
+        last = json.loads((run / "log.jsonl").read_text(encoding="utf-8").splitlines()[-1])
+    scores = {score["name"]: score["value"] for score in measured["scores"]}
+    return {"distance": scores[DISTANCE], "seconds": last["seconds"]}
+
+
+def row(family: str, precision: str, runs: list[dict[str, float]], images: int) -> dict[str, Any]:
+    distances = [run["distance"] for run in runs]
+    return {
+        "family": family,
+        "precision": precision,
+        DISTANCE: f"{statistics.mean(distances):.2f} ± {statistics.stdev(distances):.2f}",
+        "each seed": ", ".join(f"{value:.2f}" for value in distances),
+        "pictures seen": f"{images:,}",
+        "seconds": round(statistics.median(run["seconds"] for run in runs)),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("families", nargs="*", default=["dcgan", "wgan-gp"])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--images", type=int, default=64_000)
+    parser.add_argument("--data", default="fashion-mnist")
+    parser.add_argument("--n", type=int, default=10_000)
+    args = parser.parse_args()
+    rows = []
+    for family in args.families:
+        for precision in ("fp32", "bf16"):
+            runs = [one(family, precision, seed, args.images, args.data, args.n) for seed in range(args.seeds)]
+            rows.append(row(family, precision, runs, args.images))
+            print(rows[-1], flush=True)
+            RESULTS.write_text(json.dumps({"rows": rows}, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
