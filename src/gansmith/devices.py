@@ -95,7 +95,7 @@ def _bf16_is_faster(kind: str) -> bool:
     if kind != "cpu":
         return False
     times = dict.fromkeys((torch.bfloat16, torch.float32), float("inf"))
-    for _ in range(4):  # the fastest of each counts: the first call wakes threads, and a busy machine slows any one
+    for _ in range(8):  # the fastest of each counts: the first call wakes threads, and a busy machine slows any one
         for dtype in times:
             a = torch.ones(256, 256, dtype=dtype)
             start = time.perf_counter()

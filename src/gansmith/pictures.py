@@ -16,6 +16,7 @@ from gansmith.trees import write_atomically
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 VIDEO_SUFFIXES = (".mp4", ".gif", ".webm")
+_LONGEST = {"JPEG": 65_500, "WEBP": 16_383}
 
 
 def grid(images: Tensor, columns: int, *, scale: int = 0) -> np.ndarray:
@@ -50,37 +51,60 @@ def save(path: Path, array: np.ndarray) -> None:
     image = Image.fromarray(np.ascontiguousarray(array))
     if path.suffix.lower() in (".jpg", ".jpeg", ".bmp") and image.mode == "RGBA":
         image = image.convert("RGB")
+    kind = Image.registered_extensions()[path.suffix.lower()]
+    if max(image.size) > _LONGEST.get(kind, max(image.size)):
+        raise GansmithError(
+            f"'{path.name}' would be {image.width}x{image.height}, and {kind} holds {_LONGEST[kind]} px a side at most: "
+            "write it as .png, or fewer pictures."
+        )
     buffer = io.BytesIO()
-    image.save(buffer, Image.registered_extensions()[path.suffix.lower()])
+    image.save(buffer, kind)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, buffer.getvalue())
 
 
 def save_video(path: Path, frames: Iterable[np.ndarray], fps: float = 30.0) -> None:
-    """Write uint8 frames [H, W] or [H, W, 3], all of one size, as an mp4, webm or a looping gif."""
-    import imageio.v3 as iio
+    """Write uint8 frames [H, W] or [H, W, C], all of one size, as an mp4, webm or a looping gif.
 
+    Films are encoded frame by frame as they come, so a long one of large pictures needs no more memory than a short
+    one; a gif is held whole, for its colours are chosen at the end.
+    """
     suffix = path.suffix.lower()
     if suffix not in VIDEO_SUFFIXES:
         raise GansmithError(f"'{path.name}': videos are written as {', '.join(VIDEO_SUFFIXES)}.")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.tmp{suffix}")
-    colour = (
-        np.stack([f] * 3, -1) if f.ndim == 2 else np.repeat(f, 3, 2) if f.shape[2] == 1 else f[..., :3] for f in frames
-    )
     try:
         if suffix == ".gif":
-            iio.imwrite(temporary, list(colour), duration=1000 / fps, loop=0)
+            import imageio.v3 as iio
+
+            iio.imwrite(temporary, [_in_colour(frame) for frame in frames], duration=1000 / fps, loop=0)
         else:
-            # a fast preset: films are many small pictures, and encoding them must not hold up the end of a run
-            options: dict[str, Any] = {"codec": "libvpx-vp9"}
-            if suffix == ".mp4":
-                options = {"codec": "libx264", "output_params": ["-crf", "18", "-preset", "veryfast"]}
-            even = [np.pad(f, ((0, f.shape[0] % 2), (0, f.shape[1] % 2), (0, 0)), mode="edge") for f in colour]
-            iio.imwrite(temporary, even, plugin="FFMPEG", fps=fps, macro_block_size=1, **options)
+            _encode(temporary, frames, fps)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _in_colour(frame: np.ndarray) -> np.ndarray:
+    frame = frame[..., None] if frame.ndim == 2 else frame
+    return np.repeat(frame, 3, 2) if frame.shape[2] == 1 else frame[..., :3]
+
+
+def _encode(path: Path, frames: Iterable[np.ndarray], fps: float) -> None:
+    import imageio.v2 as iio
+
+    # a fast preset: films are many small pictures, and encoding them must not hold up the end of a run
+    options: dict[str, Any] = {"codec": "libvpx-vp9"}
+    if path.suffix.lower() == ".mp4":
+        options = {"codec": "libx264", "output_params": ["-crf", "18", "-preset", "veryfast"]}
+    writer: Any = iio.get_writer(path, format="FFMPEG", mode="I", fps=fps, macro_block_size=1, **options)  # type: ignore[arg-type]
+    try:
+        for frame in map(_in_colour, frames):
+            height, width = frame.shape[:2]
+            writer.append_data(np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge"))
+    finally:  # as a context manager it would leave ffmpeg running after an error
+        writer.close()
 
 
 def to_arrays(images: Tensor) -> np.ndarray:
