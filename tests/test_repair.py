@@ -8,9 +8,20 @@ import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio
 
+from gansmith.damage import luma
 from gansmith.game import ImageSpec
 from gansmith.gans import colorize, inpaint, upscale
-from gansmith.metrics.repair import FLOORS, biharmonic, evaluate_repair, lpips, lpips_weights, psnr, score, ssim
+from gansmith.metrics.repair import (
+    FLOORS,
+    biharmonic,
+    evaluate_repair,
+    lpips,
+    lpips_weights,
+    psnr,
+    score,
+    ssim,
+    unchanged,
+)
 from gansmith.nn.inpainting import smooth_fill
 from gansmith.translation import Pair
 
@@ -98,3 +109,22 @@ def test_the_smooth_fill_is_near_the_biharmonic_one() -> None:
     assert error[1] < 2 * classical.sum(1)[1] / mask[1].sum() + 0.01
     whole = smooth_fill(torch.zeros(1, 1, 16, 16), torch.ones(1, 1, 16, 16))
     assert torch.isfinite(whole).all(), "nothing known at all"
+
+
+@pytest.mark.parametrize("given", [1, 3, 4])
+@pytest.mark.parametrize("target", [1, 3, 4])
+def test_doing_nothing_between_grey_colour_and_alpha(given: int, target: int) -> None:
+    picture = torch.rand(2, given, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    left = unchanged(Pair(picture, torch.zeros(2, target, 8, 8)))
+    assert left.shape == (2, target, 8, 8)
+    if target == 1:
+        assert torch.allclose(left, luma(picture)), "grey is all three colours, not the red one"
+    else:
+        assert torch.equal(left[:, :3], picture[:, :3].expand(-1, 3, -1, -1))
+    if target == 4:
+        assert torch.equal(left[:, 3:], picture[:, 3:] if given == 4 else torch.ones(2, 1, 8, 8))
+
+
+def test_pictures_too_small_for_lpips_have_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gansmith.metrics.repair.lpips_weights", lambda: "weights")
+    assert lpips(smooth(size=24), smooth(size=24)) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -182,7 +183,7 @@ def test_modes_and_formats_are_kept(tmp_path: Path, name: str, mode: str) -> Non
     image = Image.fromarray(scene(40, 60)).convert(mode)
     if mode.endswith("A"):
         image.putalpha(Image.fromarray(np.tile(np.arange(60, dtype=np.uint8) * 4, (40, 1))))
-    options = {"lossless": True} if name.endswith("webp") else {}
+    options: dict[str, Any] = {"lossless": True} if name.endswith("webp") else {}
     image.save(tmp_path / name, **options)
     with Image.open(tmp_path / name) as opened:
         kind = opened.format

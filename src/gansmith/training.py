@@ -145,9 +145,9 @@ class Session:
         if status == "stopped":
             self.display.say(f"Stopped and saved. Go on with: {self._go_on()}")
         else:
-            self.display.say(
-                f"Done: {self.run.root}. Read report.md, look at samples/; draw more with: gansmith sample {self.run.root} --out grid.png"
-            )
+            applied = hasattr(self.game, "translate")
+            use = f"apply {self.run.root} PICTURES --out DIR" if applied else f"sample {self.run.root} --out grid.png"
+            self.display.say(f"Done: {self.run.root}. Read report.md, look at samples/; make more with: gansmith {use}")
         model = Model(self.name, averaged_copy(self.average.game).cpu(), self.info())
         return Finished(self.run, model, status == "stopped")
 

@@ -2,63 +2,40 @@
 
 from __future__ import annotations
 
-import contextlib
-import glob
-import io
 import os
+import warnings
 import zipfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image
 
+from gansmith.apply.finding import STRIPS, Item, find_pictures
+from gansmith.apply.storing import check_size, comparison, read_stored, store, write
 from gansmith.apply.tiles import Progress, translate_picture
-from gansmith.data.decode import EXTENSIONS, FORMATS, Broken, open_file, read_picture
-from gansmith.errors import DataError, GansmithError
+from gansmith.data.decode import EXTENSIONS, Broken, Header, open_file, read_header, read_picture
+from gansmith.data.planning import default_memory_limit
+from gansmith.errors import GansmithError
 from gansmith.translation import Translation
 
-_ORIENTATION = 0x0112
-_UPRIGHT_TO_STORED = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
-_SAVE: dict[str, dict[str, Any]] = {
-    "JPEG": {"quality": 95, "subsampling": 0},
-    "WEBP": {"quality": 95},
-    "TIFF": {"compression": "tiff_adobe_deflate"},
-}
-_STRIP = 1024
+__all__ = ["Item", "Options", "Report", "apply_to_pictures", "check_out", "comparison", "find_pictures"]
 
-
-@dataclass(frozen=True)
-class Item:
-    """One picture to translate.
-
-    Attributes:
-        name: how to call it in messages.
-        relative: where its result goes below the output folder.
-        open: opens its bytes.
-    """
-
-    name: str
-    relative: PurePosixPath
-    open: Callable[[], BinaryIO]
+_USUAL_PIXELS = 89_478_485
+"""Pillow takes larger pictures for attacks. A panorama is none, so they are taken where they fit into memory."""
+MOST_PIXELS = 1 << 29
+"""Still larger pictures are refused before they are decoded."""
 
 
 @dataclass
 class Report:
-    """What became of the pictures: results written, and (name, reason) of those that failed."""
+    """What became of the pictures: results written, and (name, words) of those that failed or lost something."""
 
     written: list[Path] = field(default_factory=list)
     failed: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[tuple[str, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -84,60 +61,15 @@ class Options:
     before: Callable[[np.ndarray], np.ndarray] | None = None
 
 
-def find_pictures(specs: Sequence[str], out: Path | None = None) -> list[Item]:
-    """Files, folders (recursive), globs and zips as a list of pictures. What lies in ``out`` is left out.
-
-    Raises:
-        DataError: something named is not there, or holds no pictures.
-    """
-    items: list[Item] = []
-    for spec in specs:
-        path = Path(spec).expanduser()
-        matches = [path] if path.exists() else [Path(m) for m in sorted(glob.glob(str(path), recursive=True))]
-        if not matches:
-            raise DataError(f"There is no picture, folder or zip '{spec}'.")
-        found = [item for match in matches for item in _items(match, len(matches) == 1, out)]
-        if not found:
-            raise DataError(
-                f"'{spec}' has no pictures. JPEG, PNG, WebP, BMP, TIFF and GIF files are read, in sub-folders too."
-            )
-        items += found
-    return items
-
-
-def _items(path: Path, named: bool, out: Path | None) -> Iterable[Item]:
-    if path.is_dir():
-        for file in sorted(path.rglob("*")):
-            relative = file.relative_to(path)
-            inside = out is not None and out.resolve() in file.resolve().parents and out.resolve() != path.resolve()
-            hidden = any(part.startswith(".") for part in relative.parts)
-            if file.is_file() and file.suffix.lower() in EXTENSIONS and not hidden and not inside:
-                yield Item(str(file), PurePosixPath(relative.as_posix()), _opener(file))
-    elif path.suffix.lower() == ".zip":
-        yield from _members(path)
-    elif named or path.suffix.lower() in EXTENSIONS:
-        yield Item(str(path), PurePosixPath(path.name), _opener(path))
-
-
-def _opener(path: Path) -> Callable[[], BinaryIO]:
-    return lambda: open(path, "rb")
-
-
-def _members(path: Path) -> Iterable[Item]:
-    try:
-        archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
-        raise DataError(f"'{path}' cannot be read as a zip: {error}.") from None
-    for info in sorted(archive.infolist(), key=lambda info: info.filename):
-        name = PurePosixPath(info.filename.replace("\\", "/"))
-        safe = not name.is_absolute() and ".." not in name.parts and ":" not in info.filename
-        hidden = any(part.startswith(".") or part == "__MACOSX" for part in name.parts)
-        if not info.is_dir() and safe and not hidden and name.suffix.lower() in EXTENSIONS:
-            yield Item(f"{path}:{name}", name, _member_opener(archive, info))
-
-
-def _member_opener(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Callable[[], BinaryIO]:
-    return lambda: io.BytesIO(archive.read(info))
+def check_out(out: Path) -> None:
+    """Raise a GansmithError unless results can be written below this folder, which need not exist."""
+    there = out.absolute()
+    while not os.path.lexists(there):
+        there = there.parent
+    if not there.is_dir():
+        raise GansmithError(f"Results go into a folder, and '{there}' is none. Choose another --out.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise GansmithError(f"Nothing may be written to '{there}'. Choose another --out, or change its permissions.")
 
 
 def apply_to_pictures(
@@ -157,68 +89,142 @@ def apply_to_pictures(
     """
     report = Report()
     taken: dict[Path, str] = {}
-    for number, item in enumerate(items):
-        target = out / item.relative
-        reason = ""
-        try:
-            if target in taken:
-                raise GansmithError(f"its result would have the same name as that of {taken[target]}")
-            if target.exists() and not options.overwrite:
-                raise GansmithError(f"{target} exists; --overwrite replaces it")
-            _apply(game, item, target, out, options, progress)
-            taken[target] = item.name
-            report.written.append(target)
-        except (Broken, GansmithError, OSError, MemoryError, zipfile.BadZipFile, RuntimeError) as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
-            report.failed.append((item.name, reason))
-        on_picture(number + 1, item, reason)
+    with _large_pictures():
+        for number, item in enumerate(items):
+            target, strip = out / item.relative, out / STRIPS / item.relative.with_suffix(".png")
+            if strip in taken:  # of a picture whose name differs in its ending only
+                strip = strip.with_name(f"{item.relative.name}.png")
+            wanted = [target, strip] if options.compare else [target]
+            reason = ""
+            try:
+                _check_free(wanted, taken, options.overwrite)
+                note = _apply(game, item, wanted, options, progress)
+                taken |= dict.fromkeys(wanted, item.name)
+                report.written.append(target)
+                report.notes += [(item.name, note)] if note else []
+            except (Broken, GansmithError, OSError, MemoryError, zipfile.BadZipFile, RuntimeError) as error:
+                reason = " ".join(str(error).split()) or type(error).__name__
+                report.failed.append((item.name, reason))
+            on_picture(number + 1, item, reason)
     return report
 
 
-def _apply(game: Translation, item: Item, target: Path, out: Path, options: Options, progress: Progress) -> None:
+@contextmanager
+def _large_pictures() -> Iterator[None]:
+    before = Image.MAX_IMAGE_PIXELS
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")  # odd metadata
+        Image.MAX_IMAGE_PIXELS = MOST_PIXELS
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+
+
+def _check_free(wanted: Sequence[Path], taken: dict[Path, str], overwrite: bool) -> None:
+    for path in wanted:
+        if path in taken:
+            raise GansmithError(f"its result would have the same name as that of {taken[path]}")
+        if path.is_dir():
+            raise GansmithError(f"{path} is a folder, and its result would have that name")
+        if os.path.lexists(path) and not overwrite:
+            raise GansmithError(f"{path} exists; --overwrite replaces it")
+
+
+def _apply(game: Translation, item: Item, wanted: Sequence[Path], options: Options, progress: Progress) -> str:
+    """Write the result, and the strip where one is wanted; returns what a person should know, or ''."""
     with open_file(item.open) as file:
-        upright = read_picture(file)
+        header = read_header(file)
+        stored = read_stored(file)
+        check_size(stored, header.width * game.scale, header.height * game.scale)
+        _check_memory(game, header)
         file.seek(0)
-        with Image.open(file, formats=FORMATS) as stored:
-            kind, info, exif = stored.format or "PNG", dict(stored.info), stored.getexif()
-    pixels = network_input(game, upright)
+        upright = read_picture(file)
+    pixels = network_input(game, upright, options.direction)
     if options.before is not None:
         pixels = options.before(pixels)
     mask = mask_for(game, item, upright.size, options)
-    made = translate_picture(game, pixels, direction=options.direction, mask=mask, tile=options.tile, progress=progress)
+    # a grey model that repairs does so channel by channel, since colours must stay
+    planes = np.split(pixels, pixels.shape[2], 2) if pixels.shape[2] > game.inputs == 1 else [pixels]
+    made = np.concatenate(
+        [
+            translate_picture(
+                game,
+                plane,
+                direction=options.direction,
+                mask=mask,
+                tile=options.tile,
+                progress=lambda done, of, k=k: progress(k * of + done, len(planes) * of),
+            )
+            for k, plane in enumerate(planes)
+        ],
+        2,
+    )
     result = as_picture(game, made, upright)
     del made
-    if options.compare:
-        strip = comparison(upright, result, mask)
-        _write(strip, out / "compare" / item.relative.with_suffix(".png"), "PNG")
-    orientation = exif.get(_ORIENTATION, 1)
-    if orientation in _UPRIGHT_TO_STORED:  # the file turns its pixels; the result does the same
-        result = result.transpose(_UPRIGHT_TO_STORED[orientation])
-    _write(
-        result,
-        target,
-        "JPEG" if kind == "MPO" else "BMP" if kind == "DIB" else kind,
-        _metadata(kind, info, exif, result),
-    )
+    store(result, wanted[0], stored)
+    for strip in wanted[1:]:
+        write(comparison(upright, result, mask), strip, "PNG", {})
+    return f"the first of its {stored.frames} pictures was taken" if stored.frames > 1 else ""
 
 
-def network_input(game: Translation, upright: Image.Image) -> np.ndarray:
-    """The colours that the model takes, uint8 [H, W, C]. Where alpha hides a colour, it is white for models that invent."""
-    if upright.mode in ("LA", "RGBA") and not game.repairs and game.inputs < 4:
+def _check_memory(game: Translation, header: Header) -> None:
+    """Raise a GansmithError where a picture and its result, as bytes, would not fit into the memory that is free."""
+    pixels = header.width * header.height
+    needed, free = pixels * (8 + 9 * game.scale**2), 2 * default_memory_limit()
+    if pixels > _USUAL_PIXELS and needed > free:
+        raise GansmithError(
+            f"{header.width}x{header.height} pixels and their result need about {needed / 1e9:.1f} GB of memory, and "
+            f"{free / 1e9:.1f} GB are free; cut the picture into parts"
+        )
+
+
+def network_input(game: Translation, upright: Image.Image, direction: str = "ab") -> np.ndarray:
+    """The colours that the model takes, uint8 [H, W, C]; all three for a grey model that repairs.
+
+    Where alpha hides a colour, it is white for models that invent, and that of its surroundings for models that enlarge,
+    which would draw it into what is seen.
+    """
+    inputs = (game.spec.other_channels or game.inputs) if direction == "ba" else game.inputs
+    if upright.mode in ("LA", "RGBA") and inputs < 4:
         hidden = upright.getchannel("A").point(lambda a: 255 if a == 0 else 0)
-        upright = upright.convert("RGBA")
-        upright.paste((255, 255, 255, 0), (0, 0), hidden)
-    array = np.asarray(upright.convert({1: "L", 3: "RGB", 4: "RGBA"}[game.inputs]))
+        if not game.repairs:
+            upright = upright.convert("RGBA")
+            upright.paste((255, 255, 255, 0), (0, 0), hidden)
+        elif game.scale > 1 and hidden.getbbox() is not None:
+            upright = _spread(upright, hidden)
+    mode = {1: "L", 3: "RGB", 4: "RGBA"}[inputs]
+    if game.repairs and mode == "L" and upright.mode in ("RGB", "RGBA"):
+        mode = "RGB"
+    array = np.asarray(upright.convert(mode))
     return array if array.ndim == 3 else array[..., None]
 
 
+def _spread(image: Image.Image, hidden: Image.Image) -> Image.Image:
+    """The colours that are seen, spread into the pixels that are not: averages of what lies near."""
+    image = image.copy()
+    image.putalpha(hidden.point(lambda h: 255 - h))
+    if hidden.getextrema()[0] == 255:  # nothing is seen at all
+        return image
+    smaller = image.reduce(2)  # by alpha, as Pillow reduces all pictures that have one
+    unseen = smaller.getchannel("A").point(lambda a: 255 if a == 0 else 0)
+    if unseen.getbbox() is not None:
+        smaller = _spread(smaller, unseen)
+    around = smaller.resize((2 * smaller.width, 2 * smaller.height), Image.Resampling.NEAREST)
+    image.paste(around.crop((0, 0, *image.size)), (0, 0), hidden)
+    return image
+
+
 def as_picture(game: Translation, made: np.ndarray, upright: Image.Image) -> Image.Image:
-    """The result with the input's alpha, grey where the input was and the model only repairs."""
+    """The result with the input's alpha; of the input's kind, grey or colour, where the model only repairs."""
     result = Image.fromarray(made[..., 0] if made.shape[2] == 1 else made)
-    if game.repairs and upright.mode in ("L", "LA") and result.mode == "RGB":
+    alpha = upright.getchannel("A") if upright.mode in ("LA", "RGBA") else None
+    if game.repairs and result.mode == "RGBA":
+        alpha = None if alpha is None else result.getchannel("A")
+        result = result.convert("RGB")
+    if game.repairs and upright.mode in ("L", "LA"):
         result = result.convert("L")
-    if upright.mode in ("LA", "RGBA") and result.mode in ("L", "RGB"):
-        alpha = upright.getchannel("A")
+    if alpha is not None and result.mode in ("L", "RGB"):
         result.putalpha(alpha if alpha.size == result.size else alpha.resize(result.size, Image.Resampling.BICUBIC))
     return result
 
@@ -235,14 +241,7 @@ def mask_for(game: Translation, item: Item, size: tuple[int, int], options: Opti
         return None
     mask = np.zeros(size[::-1], bool)
     if options.mask is not None:
-        path = options.mask
-        if path.is_dir():
-            stems = {f.stem: f for f in sorted(path.iterdir()) if f.suffix.lower() in EXTENSIONS}
-            if item.relative.stem not in stems:
-                raise GansmithError(f"the folder {path} has no mask named {item.relative.stem}")
-            path = stems[item.relative.stem]
-        with open_file(lambda: open(path, "rb")) as file:
-            drawn = read_picture(file).convert("L")
+        drawn = _drawn(_mask_file(options.mask, item.relative) if options.mask.is_dir() else options.mask)
         if drawn.size != size:
             raise GansmithError(
                 f"the mask is {drawn.width}x{drawn.height} and the picture {size[0]}x{size[1]}; they must be the same size"
@@ -261,52 +260,23 @@ def mask_for(game: Translation, item: Item, size: tuple[int, int], options: Opti
     return mask
 
 
-def comparison(before: Image.Image, after: Image.Image, mask: np.ndarray | None = None) -> Image.Image:
-    """Before and after side by side, each at most 1024 px; the hole is grey in the first."""
-    scale = min(1.0, _STRIP / max(after.size))
-    size = max(1, round(after.width * scale)), max(1, round(after.height * scale))
-    if mask is not None:
-        before = before.convert("RGBA")
-        before.paste((128, 128, 128, 255), (0, 0), Image.fromarray(mask.astype(np.uint8) * 255))
-    sides = []
-    for image in (before, after):  # made small first, for the result may be enormous
-        image = image.resize(size, Image.Resampling.BICUBIC) if image.size != size else image
-        image = image.convert("RGBA")
-        sides.append(Image.alpha_composite(Image.new("RGBA", size, "white"), image).convert("RGB"))
-    strip = Image.new("RGB", (2 * size[0] + 8, size[1]), "white")
-    strip.paste(sides[0], (0, 0))
-    strip.paste(sides[1], (size[0] + 8, 0))
-    return strip
+def _mask_file(folder: Path, relative: PurePosixPath) -> Path:
+    """The picture's mask: in the same sub-folder below the masks' folder, or right in that."""
+    for place in dict.fromkeys((folder / relative.parent, folder)):
+        files = sorted(place.iterdir()) if place.is_dir() else []
+        masks = [f for f in files if f.stem == relative.stem and f.suffix.lower() in EXTENSIONS]
+        if masks:
+            return masks[0]
+    raise GansmithError(f"the folder {folder} has no mask named {relative.stem}")
 
 
-def _metadata(kind: str, info: Mapping[Any, Any], exif: Image.Exif, result: Image.Image) -> dict[str, Any]:
-    """EXIF, colour profile and resolution to write again, as far as they are still true."""
-    kept: dict[str, Any] = {}
-    profile = info.get("icc_profile")
-    space = {"L": b"GRAY", "LA": b"GRAY", "RGB": b"RGB ", "RGBA": b"RGB "}[result.mode]
-    if profile and profile[16:20] == space:
-        kept["icc_profile"] = profile
-    if "dpi" in info and kind in ("JPEG", "PNG", "TIFF", "BMP"):
-        kept["dpi"] = info["dpi"]
-    if len(exif) and kind in ("JPEG", "MPO", "PNG", "WEBP"):
-        kept["exif"] = exif.tobytes()
-    elif exif.get(_ORIENTATION, 1) != 1 and kind == "TIFF":  # the other tags describe how the old file was stored
-        fresh = Image.Exif()
-        fresh[_ORIENTATION] = exif[_ORIENTATION]
-        kept["exif"] = fresh
-    return kept
-
-
-def _write(image: Image.Image, target: Path, kind: str, metadata: dict[str, Any] | None = None) -> None:
-    """Write a picture so that there is never half a one; the format need not match the name."""
-    if kind in ("JPEG", "BMP", "PPM") and image.mode in ("RGBA", "LA"):
-        image = image.convert("RGB" if image.mode == "RGBA" else "L")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+def _drawn(path: Path) -> Image.Image:
+    """A mask picture as grey; what is transparent in it was not drawn on."""
     try:
-        with open(temporary, "wb") as file:
-            image.save(file, kind, **_SAVE.get(kind, {}), **(metadata or {}))
-        os.replace(temporary, target)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
+        with open_file(lambda: open(path, "rb")) as file:
+            drawn = read_picture(file)
+    except Broken as reason:
+        raise GansmithError(f"the mask {path} cannot be used: {reason}") from None
+    if drawn.mode in ("LA", "RGBA"):
+        drawn = Image.alpha_composite(Image.new("RGBA", drawn.size, "black"), drawn.convert("RGBA"))
+    return drawn.convert("L")

@@ -2,7 +2,8 @@
 
 Tiles overlap; the outer quarter of an overlap is context only and the middle half blends one tile into the next.
 Networks with instance norm see the statistics of the whole picture in every tile. They are taken once,
-from the whole picture up to two megapixels and from windows spread over it beyond.
+from the whole picture up to two megapixels and from windows spread over it beyond. Holes that are deeper than a tile can
+see out of are filled on a smaller picture first.
 """
 
 from __future__ import annotations
@@ -16,14 +17,18 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from gansmith.apply.holes import around, depth, halved
 from gansmith.data.batches import to_float, to_uint8
 from gansmith.errors import GansmithError
 from gansmith.nn.norms import forget_statistics, instance_norms, statistics_mode
 from gansmith.translation import Translation
 
 STATISTICS_PIXELS = 1 << 21
-"""Instance-norm statistics are taken from this many pixels at most, which takes about 2 GB for a generator of width 64."""
+"""Pictures of up to this many pixels go through whole, and instance-norm statistics are taken from no more, which takes
+about 2 GB for a generator of width 64."""
 _WINDOW = 128
+_LEAST = 8
+"""Networks that mirror the edges of a quarter of the picture need this many pixels."""
 
 Progress = Callable[[int, int], None]
 """Called with (tiles done, tiles in all)."""
@@ -54,7 +59,8 @@ def spans(length: int, tile: int, overlap: int, align: int, scale: int = 1) -> l
     step = tile - overlap
     if step < align:
         raise GansmithError(f"Tiles of {tile} px are too small for an overlap of {overlap} px. Use larger tiles.")
-    starts = [*range(0, length - tile, step), (length - tile) // align * align]
+    last = (length - tile) // align * align
+    starts = [*range(0, last, step), last]
     ends = [start + tile for start in starts[:-1]] + [length]
     total = torch.zeros(length * scale)
     raw = []
@@ -89,7 +95,7 @@ def translate_picture(
         pixels: uint8 [H, W, C], C the channels the model takes.
         direction: which way.
         mask: bool [H, W], True where to fill, for models that take one. What is False comes back bit for bit.
-        tile: pixels of a tile of the input; 0 takes 512 and less for models that enlarge.
+        tile: pixels of a tile of the input; 0 chooses, and takes a picture whole where that needs little memory.
         progress: told after every tile.
 
     Returns:
@@ -101,18 +107,24 @@ def translate_picture(
         raise GansmithError(
             f"The mask is {mask.shape[1]}x{mask.shape[0]} and the picture {pixels.shape[1]}x{pixels.shape[0]}; they must be the same size."
         )
+    if min(pixels.shape[:2]) < _LEAST:
+        return _enlarged_first(game, pixels, direction, mask, progress)
     overview_size = game.overview_size
     if overview_size and min(pixels.shape[:2]) > overview_size and not tile:
         return _by_overview(game, pixels, overview_size, progress)
-    align, overlap = game.alignment, game.overlap
-    tile = tile or max(512 // game.scale, 2 * overlap)
-    tile = max(tile, 2 * align, -(-overlap // align) * align + align)
-    rows = spans(pixels.shape[0], tile, overlap, align, game.scale)
-    columns = spans(pixels.shape[1], tile, overlap, align, game.scale)
+    if mask is not None and max(mask.shape) > (tile or 512):
+        part = around(mask, game.overlap, game.alignment)
+        if mask[part].shape != mask.shape:
+            whole, (piece, hole) = pixels.copy(), (pixels[part], mask[part])
+            whole[part] = translate_picture(game, piece, direction=direction, mask=hole, tile=tile, progress=progress)
+            return whole
+    rows, columns = _grid(game, pixels.shape[0], pixels.shape[1], tile)
     if len(rows) == len(columns) == 1:
         result = _run(game, pixels, direction, mask)
         progress(1, 1)
         return _kept(to_uint8(result)[0].permute(1, 2, 0).numpy(), pixels, mask)
+    if mask is not None:
+        pixels, mask = _fill_deep(game, pixels, direction, mask, tile)
     try:
         if instance_norms(game):
             _take_statistics(game, pixels, direction)
@@ -121,6 +133,17 @@ def translate_picture(
         return _kept(made, pixels, mask)
     finally:
         forget_statistics(game)
+
+
+def _grid(game: Translation, height: int, width: int, tile: int) -> tuple[list[Span], list[Span]]:
+    """The rows and columns of tiles; one of each where the picture goes through whole."""
+    align, scale = game.alignment, game.scale
+    overlap = max(game.overlap, 2 * align)  # a U-Net looks about as far as its deepest pixels reach
+    if not tile and scale == 1 and height * width <= STATISTICS_PIXELS:
+        tile = max(height, width) + align
+    tile = tile or max(min(1024, max(512, 16 * align)) // scale, 2 * overlap)
+    tile = max(tile, 2 * align, -(-overlap // align) * align + align)
+    return spans(height, tile, overlap, align, scale), spans(width, tile, overlap, align, scale)
 
 
 def _run(game: Translation, pixels: np.ndarray, direction: str, mask: np.ndarray | None) -> Tensor:
@@ -136,6 +159,42 @@ def _tensor(pixels: np.ndarray, device: torch.device) -> Tensor:
 
 def _kept(result: np.ndarray, pixels: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
     return result if mask is None else np.where(mask[..., None], result, pixels)
+
+
+def _enlarged_first(
+    game: Translation, pixels: np.ndarray, direction: str, mask: np.ndarray | None, progress: Progress
+) -> np.ndarray:
+    """A picture of a few pixels, its last row and column repeated until networks can take it."""
+    height, width = pixels.shape[:2]
+    more = (0, max(0, _LEAST - height)), (0, max(0, _LEAST - width))
+    mask = None if mask is None else np.pad(mask, more, mode="edge")
+    padded = np.pad(pixels, (*more, (0, 0)), mode="edge")
+    made = translate_picture(game, padded, direction=direction, mask=mask, progress=progress)
+    return made[: height * game.scale, : width * game.scale]
+
+
+def _fill_deep(
+    game: Translation, pixels: np.ndarray, direction: str, mask: np.ndarray, tile: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The picture with the depth of its holes filled, and what is left to fill.
+
+    A tile inside a large hole would see nothing at all. So what lies far from anything known is filled on a picture of
+    half the size, where it lies half as far, and so on; the rest is then filled at full size, between both.
+    """
+    deep = depth(mask)
+    if not deep.any():
+        return pixels, mask
+    height, width = mask.shape
+    small, small_mask = halved(pixels, mask)
+    made = translate_picture(game, small, direction=direction, mask=small_mask, tile=tile)
+    from PIL import Image
+
+    planes = [
+        Image.fromarray(plane[..., 0]).resize((2 * small.shape[1], 2 * small.shape[0]), Image.Resampling.BICUBIC)
+        for plane in np.split(made, made.shape[2], 2)
+    ]
+    enlarged = np.stack([np.asarray(plane)[:height, :width] for plane in planes], 2)
+    return np.where(deep[..., None], enlarged, pixels), mask & ~deep
 
 
 def _blend(
@@ -184,13 +243,13 @@ def _take_statistics(game: Translation, pixels: np.ndarray, direction: str) -> N
         if height * width <= STATISTICS_PIXELS:
             _run(game, pixels, direction, None)
             return
-        side = min(_WINDOW, height, width) // game.alignment * game.alignment
-        count = STATISTICS_PIXELS // side**2
-        across = max(1, min(count, round(math.sqrt(count * width / height))))
-        down = max(1, count // across)
-        tops = np.linspace(0, height - side, down).astype(int) // game.alignment * game.alignment
-        lefts = np.linspace(0, width - side, across).astype(int) // game.alignment * game.alignment
-        windows = [_tensor(pixels[t : t + side, x : x + side], game.device) for t in tops for x in lefts]
+        side = max(_WINDOW, 2 * game.alignment) // game.alignment * game.alignment
+        tall, wide = min(side, height), min(side, width)
+        count = max(1, STATISTICS_PIXELS // (tall * wide))
+        across = max(1, min(count, round(math.sqrt(count * (width / wide) * (tall / height)))))
+        tops = np.linspace(0, height - tall, max(1, count // across)).astype(int) // game.alignment * game.alignment
+        lefts = np.linspace(0, width - wide, across).astype(int) // game.alignment * game.alignment
+        windows = [_tensor(pixels[t : t + tall, x : x + wide], game.device) for t in tops for x in lefts]
         game.translate(torch.cat(windows), direction=direction)
 
 

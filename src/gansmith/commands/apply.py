@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from tyro.conf import Positional
+from tyro.conf import Positional, UseAppendAction
 
 from gansmith.commands._parse import parse
 from gansmith.errors import GansmithError
@@ -27,8 +28,8 @@ class Apply:
     """Which way, for models that translate both ways."""
     mask: Path | None = None
     """Picture that is white where to fill, or a folder with one for each picture, of the same name."""
-    box: tuple[str, ...] = ()
-    """Rectangles to fill, each as x,y,width,height in pixels."""
+    box: Annotated[tuple[str, ...], UseAppendAction] = ()
+    """Rectangle to fill, as x,y,width,height in pixels of the picture as it is seen; several may be given."""
     draw_edges: bool = False
     """For sketch models: the pictures are photographs, so draw their edges first."""
     compare: bool = False
@@ -36,23 +37,24 @@ class Apply:
     overwrite: bool = False
     """Replace results that are already there."""
     tile: int = 0
-    """Side of a tile in pixels; 0 chooses. Larger tiles need more memory."""
+    """Side of a tile in pixels; 0 chooses, and takes pictures of up to two megapixels whole. Larger tiles need more memory."""
     device: str = "auto"
     """cuda, mps, cpu, or auto."""
 
 
 def main(argv: list[str]) -> int:
     """Run the command; 0 when every picture was done, 1 when some failed."""
-    args = parse(Apply, argv, "apply", __doc__ or "")
+    args = parse(Apply, spread_boxes(argv), "apply", __doc__ or "")
     if not args.pictures:
         raise GansmithError("Name the pictures: files, folders, globs or zips.")
     if args.tile < 0:
         raise GansmithError(f"--tile cannot be negative: {args.tile}.")
     boxes = tuple(parse_box(text) for text in args.box)
     from gansmith import bundle, devices
-    from gansmith.apply.files import Options, apply_to_pictures, find_pictures
+    from gansmith.apply.files import Options, apply_to_pictures, check_out, find_pictures
     from gansmith.translation import Translation
 
+    check_out(args.out)
     items = find_pictures(args.pictures, args.out)
     if args.mask is not None and not args.mask.exists():
         raise GansmithError(f"There is no mask '{args.mask}'.")
@@ -73,6 +75,8 @@ def main(argv: list[str]) -> int:
     with _Progress(len(items)) as shown:
         report = apply_to_pictures(game, items, args.out, options, on_picture=shown.picture, progress=shown.tile)
     print(f"{len(report.written)} of {len(items)} pictures written to {args.out}")
+    for name, note in report.notes:
+        print(f"note: {name}: {note}", file=sys.stderr)
     if report.failed:
         print(f"{len(report.failed)} failed:", file=sys.stderr)
         for name, reason in report.failed:
@@ -80,17 +84,31 @@ def main(argv: list[str]) -> int:
     return 1 if report.failed else 0
 
 
+def spread_boxes(argv: list[str]) -> list[str]:
+    """``--box a b`` as ``--box a --box b``, so that both are understood and a picture may follow a box."""
+    words: list[str] = []
+    for word in argv:
+        if words[-2:-1] == ["--box"] and re.fullmatch(r"\d+(,\d+){3}", word):
+            words.append("--box")
+        words.append(word)
+    return words
+
+
 def parse_box(text: str) -> tuple[int, int, int, int]:
     """'x,y,w,h' as whole numbers.
 
     Raises:
-        GansmithError: it is not four whole numbers.
+        GansmithError: it is not four whole numbers, or no rectangle of any picture.
     """
     parts = text.split(",")
     try:
         x, y, width, height = (int(part) for part in parts)
     except ValueError:
         raise GansmithError(f"--box is x,y,width,height in whole pixels, not '{text}'.") from None
+    if x < 0 or y < 0 or width < 1 or height < 1:
+        raise GansmithError(
+            f"--box is x,y,width,height: the left and upper edge, from 0 on, and a size of at least 1x1, not '{text}'."
+        )
     return x, y, width, height
 
 

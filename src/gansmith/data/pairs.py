@@ -127,6 +127,10 @@ class _Half(Source):
         header = self.whole.header(index)
         if header.width % 2:
             raise Broken(f"{header.width} pixels wide: two pictures side by side have an even width")
+        if header.width <= header.height:
+            raise Broken(
+                f"{header.width}x{header.height}: two pictures side by side are wider than high; single ones go into two folders"
+            )
         return replace(header, width=header.width // 2, digest=header.digest + bytes([self.side]))
 
     def picture(self, index: int, at_least: int | None = None) -> Image.Image:
@@ -159,7 +163,8 @@ def _by_stem(source: Source) -> tuple[dict[str, int], list[str]]:
     rows: dict[str, int] = {}
     twice = []
     for i, name in enumerate(source.names):
-        stem = name.rpartition("#")[2] if "#" in name else str(PurePosixPath(name).with_suffix(""))
+        row = name.rpartition("#")[2]  # rows of arrays and tables are called set#row
+        stem = row if row != name and row.isdecimal() else str(PurePosixPath(name).with_suffix(""))
         if stem in rows:
             twice.append(name)
         else:

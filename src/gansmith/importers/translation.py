@@ -248,7 +248,8 @@ def _rrdb_name(name: str, tensors: Tensors) -> str:
         ups = [f"conv_up{i + 1}" for i in range(len(numbers) - 3)]
         roles = dict(zip(numbers, ["conv_first", *ups, "conv_hr", "conv_last"], strict=False))
         match = re.fullmatch(r"model\.(\d+)\.(weight|bias)", name)
-        return f"{roles[int(match[1])]}.{match[2]}" if match else name
+        role = roles.get(int(match[1])) if match else None
+        return f"{role}.{match[2]}" if match and role else name
     name = re.sub(r"^RRDB_trunk\.(\d+)\.RDB(\d)\.", r"body.\1.rdb\2.", name)
     name = re.sub(r"^trunk_conv\.", "conv_body.", name)
     name = re.sub(r"^upconv(\d)\.", r"conv_up\1.", name)

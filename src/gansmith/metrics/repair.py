@@ -13,12 +13,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from gansmith.damage import luma
 from gansmith.data.batches import to_uint8
 from gansmith.errors import GansmithError
 from gansmith.game import Batch
 from gansmith.translation import Pair, Paired, Translation
 
 Scores = dict[str, float]
+_LEAST_LPIPS = 32
+"""AlexNet leaves nothing of smaller pictures."""
 
 
 def psnr(made: Tensor, true: Tensor, border: int = 0, parts_of: Sequence[int] = ()) -> Tensor:
@@ -64,8 +67,8 @@ def lpips_weights() -> Path | None:
 
 
 def lpips(made: Tensor, true: Tensor) -> Tensor | None:
-    """LPIPS (AlexNet), [N]; None where its weights are not on this machine."""
-    if lpips_weights() is None:
+    """LPIPS (AlexNet), [N]; None where its weights are not on this machine, or pictures are too small for it."""
+    if lpips_weights() is None or min(made.shape[2:]) < _LEAST_LPIPS:
         return None
     from torchmetrics.functional.image import learned_perceptual_image_patch_similarity as distance
 
@@ -137,10 +140,13 @@ def biharmonic(pair: Pair) -> Tensor:
 
 def unchanged(pair: Pair) -> Tensor:
     """What was given, as it is: grey for colouring, the other side for translation."""
-    given = pair.given
-    if given.shape[1] == 1 < pair.target.shape[1]:
-        return given.expand(-1, pair.target.shape[1], -1, -1)
-    return given[:, : pair.target.shape[1]]
+    given, channels = pair.given, pair.target.shape[1]
+    if channels == 1:
+        return luma(given)
+    colours = given.expand(-1, 3, -1, -1) if given.shape[1] == 1 else given
+    if channels == 4 > colours.shape[1]:  # opaque
+        return torch.cat([colours, torch.ones_like(colours[:, :1])], 1)
+    return colours[:, :channels]
 
 
 FLOORS: dict[str, dict[str, Callable[[Pair], Tensor]]] = {

@@ -1,0 +1,140 @@
+"""Files of CycleGAN, pix2pix and ESRGAN as trainers and forks wrote them: unwrapped, completed, or refused by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from gansmith import bundle
+from gansmith.errors import ModelError
+from gansmith.importers import import_file
+from gansmith.importers.translation import import_translation
+from gansmith.nn.resnet_generator import ResnetGenerator
+from gansmith.nn.rrdb import RRDBNet
+from gansmith.nn.unet import UNet
+from gansmith.translation import Translation
+
+State = dict[str, Tensor]
+
+
+def resnet(inputs: int = 3, outputs: int = 3, **options: object) -> State:
+    torch.manual_seed(0)
+    return ResnetGenerator(inputs, outputs, 8, 2, **options).state_dict()  # type: ignore[arg-type]
+
+
+def unet(norm: str = "batch") -> State:
+    torch.manual_seed(0)
+    return UNet(3, 3, 5, 4, norm).state_dict()  # type: ignore[arg-type]
+
+
+def rrdb() -> State:
+    torch.manual_seed(0)
+    return RRDBNet(3, 4, 8, 1, 4).state_dict()
+
+
+def imported(path: Path, content: object) -> Translation:
+    torch.save(content, path)
+    found = import_file(path)
+    model = bundle.from_tensors(found.family, found.config, found.spec, found.tensors, {}, str(path))
+    assert isinstance(model.game, Translation)
+    return model.game
+
+
+@pytest.mark.parametrize("keys", [["state_dict"], ["model"], ["netG"], ["params"], ["model", "state_dict"]])
+def test_state_dicts_are_unwrapped(tmp_path: Path, keys: list[str]) -> None:
+    state = resnet()
+    content: object = {f"module._orig_mod.{name}": tensor.half() for name, tensor in state.items()}
+    for key in keys:
+        content = {key: content, "epoch": 200}
+    game = imported(tmp_path / "g.pth", content)
+    for name, tensor in game.generator.state_dict().items():  # type: ignore[union-attr]
+        assert torch.equal(tensor, state[name].half().float())
+
+
+@pytest.mark.parametrize("state", [resnet(norm="batch"), unet()], ids=["resnet", "unet"])
+def test_batch_norms_that_did_not_count(tmp_path: Path, state: State) -> None:
+    old = {name: tensor for name, tensor in state.items() if "num_batches_tracked" not in name}
+    assert len(old) < len(state)
+    game = imported(tmp_path / "g.pth", old)
+    assert game.config.norm == "batch"
+    for name, tensor in game.generator.state_dict().items():  # type: ignore[union-attr]
+        assert torch.equal(tensor, state[name])
+
+
+def test_a_cyclegan_between_grey_and_colour(tmp_path: Path) -> None:
+    torch.save(resnet(1, 3), tmp_path / "latest_net_G_A.pth")
+    torch.save(resnet(3, 1), tmp_path / "latest_net_G_B.pth")
+    found = import_file(tmp_path / "latest_net_G_A.pth")
+    assert found.family == "cyclegan"
+    game = bundle.from_tensors(found.family, found.config, found.spec, found.tensors, {}, "x").game
+    assert isinstance(game, Translation)
+    with torch.no_grad():
+        assert game.translate(torch.zeros(1, 1, 16, 16)).shape == (1, 3, 16, 16)
+        assert game.translate(torch.zeros(1, 3, 16, 16), direction="ba").shape == (1, 1, 16, 16)
+
+
+@pytest.mark.parametrize(
+    "partner", [resnet(3, 1), unet(), {"layer.weight": torch.zeros(3)}], ids=["1", "unet", "other"]
+)
+def test_a_partner_of_another_form_is_left_alone(tmp_path: Path, partner: State) -> None:
+    torch.save(partner, tmp_path / "latest_net_G_B.pth")
+    torch.save(resnet(), tmp_path / "latest_net_G_A.pth")
+    found = import_translation(tmp_path / "latest_net_G_A.pth")
+    assert found.family == "pix2pix"
+    assert any("latest_net_G_B.pth has another form" in note for note in found.notes)
+
+
+def antialiased() -> State:
+    state = resnet()
+    return {**state, "model.7.filt": torch.zeros(16, 1, 3, 3)}
+
+
+def affine() -> State:
+    return {**resnet(), "model.2.weight": torch.ones(8), "model.2.bias": torch.zeros(8)}
+
+
+def biased() -> State:
+    return {**resnet(norm="batch"), "model.1.bias": torch.zeros(8)}
+
+
+def without_norms() -> State:
+    return {name: tensor for name, tensor in resnet().items() if not name.endswith("bias") or name == "model.18.bias"}
+
+
+def plain_residual() -> State:
+    names = ("conv_first", "body.0.conv1", "body.0.conv2", "upconv1", "upconv2", "conv_hr", "conv_last")
+    return {f"{name}.weight": torch.zeros(3 if name == "conv_last" else 64, 64, 3, 3) for name in names}
+
+
+def deeper(steps: int) -> State:
+    state = rrdb()
+    if steps == 3:
+        return {**state, "conv_up3.weight": torch.zeros(8, 8, 3, 3)}
+    return {name: tensor for name, tensor in state.items() if not name.startswith("conv_up")}
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        (antialiased(), "CUT"),
+        (affine(), "affine"),
+        (biased(), "biases in front of its batch norms"),
+        (without_norms(), "no norm layers"),
+        (resnet(6, 3), "6 channels"),
+        (plain_residual(), "no RRDB blocks"),
+        ({"model.1.sub.0.weight": torch.zeros(3), "model.0.bias": torch.zeros(3)}, "no RRDB blocks"),
+        (deeper(3), "3 steps up"),
+        (deeper(0), "0 steps up"),
+        ({**rrdb(), "conv_first.weight": torch.zeros(3)}, "first or last layer"),
+        ({**unet(), "model.model.0.weight": torch.zeros(3)}, "not a convolution"),
+        ({**unet(), "model.model.3.weight": torch.zeros(3)}, "not a convolution"),
+    ],
+    ids=lambda value: value.replace(" ", "-") if isinstance(value, str) else "",
+)
+def test_what_is_not_supported_is_refused_by_name(tmp_path: Path, state: State, reason: str) -> None:
+    torch.save(state, tmp_path / "g.pth")
+    with pytest.raises(ModelError, match=reason):
+        import_translation(tmp_path / "g.pth")
