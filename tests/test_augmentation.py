@@ -20,8 +20,8 @@ from gansmith.augmentation.classifier import Recipe
 from gansmith.augmentation.dataset import as_pictures
 from gansmith.augmentation.filters import Filters, Judgement, nearest
 from gansmith.augmentation.folder import ImageNames, usual_suffix
-from gansmith.augmentation.making import AugmentSettings, wanted_counts
-from gansmith.augmentation.modelling import repeated
+from gansmith.augmentation.making import AugmentSettings, study_folder, wanted_counts
+from gansmith.augmentation.modelling import repeated, work_folder
 from gansmith.augmentation.split import Split, digests
 from gansmith.data import open_pictures
 from gansmith.errors import DataError, GansmithError
@@ -379,11 +379,46 @@ def test_bad_input_is_told_at_once(made, tmp_path, capsys):
     assert "nothing is held out" in refused("--data", data, "--holdout", "0", "--study")
     assert "--seeds 2 or more" in refused("--data", data, "--study", "--seeds", "1")
     assert "multiple of --group-width" in refused("--data", data, "--width", "33")
+    assert "--lr cannot be negative" in refused("--data", data, "--lr", "-1")
+    assert "--seed cannot be negative" in refused("--data", data, "--seed", "-1")
+    assert "--truncation must be a finite number" in refused("--data", data, "--truncation", "nan")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "precious.txt").write_text("x")
     assert cli.main(["augment", "--data", data, "--out", str(tmp_path / "full")]) == 2
     assert "exists already" in capsys.readouterr().err
     assert [p.name for p in (tmp_path / "full").iterdir()] == ["precious.txt"]
+
+
+def test_a_folder_without_a_name(made, tmp_path, monkeypatch, capsys):
+    (tmp_path / "deep").mkdir()
+    monkeypatch.chdir(tmp_path / "deep")
+    assert work_folder(Path()) == tmp_path / "deep-work"
+    assert study_folder(Path("..")) == tmp_path.with_name(tmp_path.name + "-study")
+    data, model = made.with_name("data.npz"), made.with_name("made-work") / "run"
+    words = ["augment", "--data", str(data), "--model", str(model), "--per-class", "1", *UNFILTERED]
+    assert cli.main([*words, "--out", "."]) == 0
+    assert len(rows_of(tmp_path / "deep")) == 3
+
+
+def test_a_model_trained_before_is_named(made, capsys):
+    out = made.with_name("made-again")
+    made.with_name("made-work").rename(out.with_name("made-again-work"))
+    try:
+        assert cli.main(["augment", "--data", str(made.with_name("data.npz")), "--out", str(out), "--steps", "1"]) == 2
+    finally:
+        out.with_name("made-again-work").rename(made.with_name("made-work"))
+    assert "Draw from it with --model" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_a_folder_whose_pictures_are_all_gone(made, tmp_path):
+    import shutil
+
+    shutil.copytree(made, tmp_path / "made")
+    for row in rows_of(made):
+        (tmp_path / "made" / row["file"]).rename(tmp_path / "made" / f"{row['file']}.png")
+    with pytest.raises(DataError, match="None of the pictures"):
+        SyntheticDataset.load(tmp_path / "made")
 
 
 # --- Python -----------------------------------------------------------------------------------------------------------
@@ -451,6 +486,9 @@ def test_datasets_that_cannot_be_used():
         as_pictures(TensorDataset(torch.zeros(4, 1, 8, 8)))
     with pytest.raises(DataError, match="different sizes"):
         as_pictures([(torch.zeros(1, 8, 8), 0), (torch.zeros(1, 9, 9), 1)])
+    for label in (torch.tensor([0.0, 1.0]), "cat", None, -1):
+        with pytest.raises(DataError, match="whole numbers from 0"):
+            as_pictures([(torch.zeros(1, 8, 8), label)])
     with pytest.raises(DataError, match="cannot be read from a int"):
         as_pictures(3)
     x, y = shapes(12, 0)
@@ -483,3 +521,16 @@ def test_ratios_that_cannot_be():
         MixedSampler(10, 10, 1.5)
     with pytest.raises(GansmithError, match="cannot be mixed"):
         MixedSampler(10, 0, 0.5)
+    with pytest.raises(GansmithError, match="not -1"):
+        MixedSampler(10, 10, length=-1)
+    assert list(MixedSampler(10, 10, length=0)) == []
+
+
+def test_workers_load_it_beside_a_real_dataset():
+    real = Shapes("float")
+    x, y = shapes(12, 5, size=16)
+    made = SyntheticDataset(torch.from_numpy(x).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(y), NAMES)
+    loader = DataLoader(ConcatDataset([real, made]), batch_size=7, sampler=MixedSampler(real, made), num_workers=2)
+    batches = list(loader)
+    assert sum(len(labels) for _, labels in batches) == 60
+    assert all(images.dtype == torch.float32 and images.shape[1:] == (1, 16, 16) for images, _ in batches)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -161,3 +163,25 @@ def test_a_loss_that_is_not_a_number_stops_the_run_and_keeps_the_last_good_state
     assert kept["state"]["images"] == 16
     assert all(torch.isfinite(t).all() for t in kept["game"].values())
     assert Run.open(tmp_path / "run").facts["status"] == "diverged"
+
+
+def test_a_checkpoint_of_other_networks_is_refused_in_words(npz, tmp_path):
+    for name, width in (("narrow", 8), ("wide", 16)):
+        settings, config = settings_from(
+            GAN, tmp_path / name, data=str(npz), steps=2, batch=4, width=width, snapshots=1
+        )
+        train(GAN, settings=settings, family_config=config, quiet=True)
+    shutil.rmtree(tmp_path / "narrow" / "checkpoint")
+    shutil.copytree(tmp_path / "wide" / "checkpoint", tmp_path / "narrow" / "checkpoint")
+    settings, config = settings_from(GAN, tmp_path / "narrow", data=str(npz), steps=4, batch=4, width=8, snapshots=1)
+    settings = dataclasses.replace(settings, resume=True)
+    with pytest.raises(RunError, match="not of this run's networks"):
+        train(GAN, settings=settings, family_config=config, quiet=True)
+
+
+def test_a_folder_in_the_way_is_noticed_before_the_data_are_read(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.txt").write_text("years of work")
+    settings, config = settings_from(GAN, tmp_path / "run", data=str(tmp_path / "no such data"), steps=2)
+    with pytest.raises(RunError, match="exists already"):
+        train(GAN, settings=settings, family_config=config, quiet=True)

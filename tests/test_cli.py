@@ -106,6 +106,82 @@ def test_config_file_and_flags(tmp_path):
     assert again == 0
 
 
+def test_config_file_names_the_folder_and_flags_win(tmp_path):
+    np.savez(tmp_path / "data.npz", x=pictures(12, 16, 1)[..., 0])
+    (tmp_path / "c.yaml").write_text(
+        f"family: gan\ndata: {tmp_path / 'data.npz'}\nsteps: 50000\nbatch: 4\nwidth: 8\nout: {tmp_path / 'mine'}\n"
+    )
+    assert cli.main(["train", "--config", str(tmp_path / "c.yaml"), "--images", "8"]) == 0
+    assert (tmp_path / "mine" / "model").is_dir()
+    again = ["train", "--config", str(tmp_path / "mine" / "config.yaml"), "--out", str(tmp_path / "again")]
+    assert cli.main(again) == 0
+
+
+def test_resume_with_a_config_file_compares_it(tmp_path, capsys):
+    np.savez(tmp_path / "data.npz", x=pictures(12, 16, 1)[..., 0])
+    text = f"family: gan\ndata: {tmp_path / 'data.npz'}\nbatch: 4\nwidth: 8\nlatent_dim: 8\n"
+    (tmp_path / "c.yaml").write_text(text + "steps: 2\n")
+    (tmp_path / "longer.yaml").write_text(text + "images: 16\n")
+    (tmp_path / "other.yaml").write_text(text + "lr: 0.5\n")
+    out = ["--out", str(tmp_path / "run")]
+    assert cli.main(["train", "--config", str(tmp_path / "c.yaml"), *out]) == 0
+    assert cli.main(["train", "--resume", "--config", str(tmp_path / "longer.yaml"), *out]) == 0
+    log = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
+    assert json.loads(log[-1])["images"] == 16
+    fails(capsys, ["train", "--resume", "--config", str(tmp_path / "other.yaml"), *out], "--lr is 0.5")
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("family: gan\nwdith: 8", "Did you mean 'width'"),
+        ("family: gan\nwidth: many", "'width' is of type int"),
+        ("family: gan\nwidth: -8", "--width cannot be negative"),
+        ("family: gan\nsteps: 3\nimages: 4", "Give one of"),
+        ("family: [gan]", "names no family"),
+        ("width: 8", "names no family"),
+        ("family: gan\n  x: [", "cannot be read as yaml"),
+        ("- a\n- b", "must hold settings"),
+        ("3: 4\nfamily: gan", "no setting '3'"),
+        ("family: gan\nflip: 3", "'flip' is of type bool"),
+        ("family: gan\nlr: .nan", "--lr must be a finite number"),
+    ],
+)
+def test_bad_config_files(text, word, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "c.yaml").write_text(text)
+    fails(capsys, ["train", "--config", "c.yaml"], word)
+    assert [p.name for p in tmp_path.iterdir()] == ["c.yaml"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    ["settings: 3", "facts: []", "facts: {}", "facts: {data: mnist, spec: {}, precision: fp32}", "train: {steps: x}"],
+)
+def test_damaged_config_of_a_run(run, damage, tmp_path, capsys):
+    import shutil
+
+    import yaml
+
+    root = shutil.copytree(run, tmp_path / "run")
+    content = yaml.safe_load((root / "config.yaml").read_text()) | yaml.safe_load(damage)
+    (root / "config.yaml").write_text(yaml.safe_dump(content))
+    fails(capsys, ["train", "--resume", "--out", str(root)], str(root))
+    assert cli.main(["runs", str(tmp_path), "--json"]) == 0
+    json.loads(capsys.readouterr().out)
+
+
+def test_a_log_with_a_damaged_end_is_read_up_to_there(run, tmp_path, capsys):
+    import shutil
+
+    root = shutil.copytree(run, tmp_path / "run")
+    with (root / "log.jsonl").open("ab") as file:
+        file.write(b'3\n{"progress": 1}\n\xff\x00{')
+    assert cli.main(["runs", str(tmp_path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["images"] == 12
+    assert cli.main(["train", "--resume", "--out", str(root), "--steps", "4"]) == 0
+
+
 def test_longer_resume(run, tmp_path):
     import shutil
 
@@ -122,11 +198,28 @@ def test_longer_resume(run, tmp_path):
         (["train"], []),
         (["train", "dcgam"], ["Did you mean 'dcgan'"]),
         (["train", "no.such.module"], ["No module named"]),
+        (["train", "DCGAN"], ["Did you mean 'dcgan'"]),
+        (["train", "./dcgan"], ["No module named './dcgan'"]),
+        (["Train"], ["Did you mean 'train'"]),
         (["train", "gan", "--nonsense", "3"], ["--nonsense"]),
         (["train", "gan", "--steps", "many"], ["--steps"]),
         (["train", "gan", "--steps", "3", "--minutes", "1"], ["one of"]),
         (["train", "gan", "--batch", "-1"], ["cannot be negative"]),
         (["train", "gan", "--size", "7"], ["too small"]),
+        (["train", "gan", "--minutes", "nan"], ["--minutes must be a finite number"]),
+        (["train", "gan", "--save-minutes", "-1"], ["--save-minutes cannot be negative"]),
+        (["train", "gan", "--lr", "-1"], ["--lr cannot be negative"]),
+        (["train", "gan", "--beta1", "1"], ["--beta1 is a decay"]),
+        (["train", "gan", "--width", "0"], ["--width must be 1 or more"]),
+        (["train", "gan", "--latent-dim", "0"], ["--latent-dim must be 1 or more"]),
+        (["train", "wgan", "--critic-steps", "0"], ["--critic-steps must be 1 or more"]),
+        (["train", "r3gan", "--penalty-every", "0"], ["--penalty-every must be 1 or more"]),
+        (["train", "gan", "--eval-every", "100", "--data", "mnist10k[:50]"], ["--eval-every", "there are 50"]),
+        (
+            ["train", "upscale", "--eval-every", "9", "--data", "mnist10k[:120]", "--size", "16"],
+            ["windows cut out of larger ones"],
+        ),
+        (["train", "cyclegan", "--data", "mnist10k", "mnist10k", "--load-scale", "0.5"], ["--load-scale", "1 or more"]),
         (["train", "gan", "--data", "no/such/path"], ["no/such/path"]),
         (["train", "gan", "--data", "mnist10"], ["mnist10k"]),
         (["train", "--resume"], ["--out"]),
@@ -134,6 +227,9 @@ def test_longer_resume(run, tmp_path):
         (["train", "--config", "no.yaml"], ["no.yaml"]),
         (["sample", "no/such/model"], ["no/such/model"]),
         (["sample", "x", "--n", "0"], ["--n"]),
+        (["doctor", "--data", "mnist10k"], ["Name a family first"]),
+        (["doctor", "--config", "no.yaml"], ["no.yaml"]),
+        (["doctor", "gan", "--lr", "-1"], ["--lr cannot be negative"]),
         (["sample", "x", "--seeds", "a-b"], ["--seeds"]),
         (["sample", "x", "--out", "a.docx"], ["--out"]),
         (["walk", "x", "--out", "a.png"], [".mp4"]),
@@ -183,6 +279,7 @@ def test_bad_runs_and_models(capsys, run, tmp_path):
     data = str(run.parent / "data.npz")
     fails(capsys, ["train", "gan", "--data", data, "--out", str(run)], "exists already", "--resume")
     fails(capsys, ["train", "--resume", "--out", str(run), "--lr", "0.5"], "keeps its settings", "--lr")
+    fails(capsys, ["train", "--resume", "--out", str(run), "--size", "24"], "--size is 24 and was 0")
     fails(capsys, ["train", "dcgan", "--resume", "--out", str(run)], "'gan'")
     fails(capsys, ["sample", str(run), "--class", "11"], "no class '11'")
     for name, words in (("model.safetensors", "incomplete"), ("config.json", "config.json")):
@@ -196,6 +293,135 @@ def test_bad_runs_and_models(capsys, run, tmp_path):
     fails(capsys, ["sample", str(tampered)], "do not fit", key)
     (tampered / "model.safetensors").write_bytes(b"rubbish")
     fails(capsys, ["sample", str(tampered)], "cannot be read")
+
+
+@pytest.mark.parametrize(
+    ("entry", "value", "word"),
+    [
+        ("family", 3, "'family' of a wrong kind"),
+        ("settings", [], "'settings' of a wrong kind"),
+        ("settings", {"width": -8}, "cannot be negative"),
+        ("spec", {}, "must say: height, width, channels"),
+        ("spec", {"height": 0, "width": 16, "channels": 1}, "0"),
+        ("spec", {"height": 16, "width": 16, "channels": 1, "colour": 3}, "no setting 'colour'"),
+        ("format", "x", "not one of gansmith's"),
+        ("format", 99, "newer gansmith"),
+    ],
+)
+def test_changed_model_config(run, entry, value, word, tmp_path, capsys):
+    import shutil
+
+    folder = shutil.copytree(run / "model", tmp_path / "model")
+    content = json.loads((folder / "config.json").read_text()) | {entry: value}
+    (folder / "config.json").write_text(json.dumps(content))
+    fails(capsys, ["sample", str(folder), "--out", str(tmp_path / "x.png")], word)
+    assert not (tmp_path / "x.png").exists()
+
+
+def test_weights_that_are_not_numbers(run, tmp_path, capsys):
+    import shutil
+
+    import safetensors.torch
+
+    folder = shutil.copytree(run / "model", tmp_path / "model")
+    tensors = safetensors.torch.load_file(folder / "model.safetensors")
+    key = next(name for name, tensor in tensors.items() if tensor.ndim == 2)
+    tensors[key][0, 0] = float("nan")
+    safetensors.torch.save_file(tensors, folder / "model.safetensors")
+    fails(capsys, ["sample", str(folder)], "holds NaN", key)
+
+
+def test_sampling_in_python(run):
+    import torch
+
+    import gansmith
+
+    model = gansmith.load(run)
+    assert model.sample(0).shape == (0, 16, 16, 1)
+    assert model.sample(0, label=1).dtype == np.uint8
+    by_list = model.sample(3, seed=2, label=[0, 1, 2])
+    for label in (torch.tensor([0, 1, 2]), np.array([0, 1, 2]), ("0", "1", "2")):
+        assert np.array_equal(model.sample(3, seed=2, label=label), by_list)  # type: ignore[arg-type]
+    assert np.array_equal(model.sample(2, label=np.int64(1)), model.sample(2, label=1))  # type: ignore[arg-type]
+    for wrong in (
+        {"n": -1},
+        {"n": 1, "batch": 0},
+        {"n": 1, "seed": 1 << 64},
+        {"n": 1, "label": "²"},
+        {"n": 1, "label": True},
+        {"n": 1, "label": 1.0},
+    ):
+        with pytest.raises(gansmith.GansmithError):
+            model.sample(**wrong)
+
+
+def test_python_says_what_it_takes():
+    import gansmith
+
+    for size in (32.0, "32", (1, 2, 3), None):
+        with pytest.raises(gansmith.GansmithError, match="size is a whole number"):
+            gansmith.build("gan", size=size, channels=3)  # type: ignore[arg-type]
+    with pytest.raises(gansmith.GansmithError, match="Save arrays first"):
+        gansmith.train("gan", data=np.zeros((4, 8, 8)))  # type: ignore[arg-type]
+
+
+def test_a_name_like_that_of_a_run_is_suggested(run, capsys, monkeypatch):
+    import huggingface_hub
+
+    def offline(*_, **__):
+        raise ConnectionError("no network")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", offline)
+    monkeypatch.chdir(run.parent.parent)
+    fails(capsys, ["sample", f"{run.parent.name}/rnu"], "no network", f"Did you mean '{run.parent.name}/run'")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(28, "No space left on device", "a.png"), ["'a.png': No space left on device"]),
+        (PermissionError(13, "Permission denied"), ["Permission denied", "permissions"]),
+        (MemoryError(), ["not enough memory", "--batch"]),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 9 bytes"), ["not enough memory"]),
+    ],
+)
+def test_what_the_system_refuses_is_one_paragraph(error, words, capsys, monkeypatch):
+    from gansmith.commands import runs
+
+    def refuse(argv):
+        raise error
+
+    monkeypatch.setattr(runs, "main", refuse)
+    fails(capsys, ["runs"], *words)
+    with pytest.raises(type(error)):
+        cli.main(["runs", "--debug"])
+
+
+def test_faults_of_the_program_are_not_hidden(capsys, monkeypatch):
+    from gansmith.commands import runs
+
+    def fault(argv):
+        raise KeyError("x")
+
+    monkeypatch.setattr(runs, "main", fault)
+    with pytest.raises(KeyError):
+        cli.main(["runs"])
+
+    def interrupted(argv):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runs, "main", interrupted)
+    assert cli.main(["runs"]) == 130
+    assert capsys.readouterr().err == "gansmith: interrupted\n"
+
+
+def test_brackets_in_names_are_no_styles(capsys):
+    from gansmith.commands._parse import show_table
+
+    show_table("[bold]title[/x]", ["[a]"], [["[/b] mnist10k[red]"]])
+    shown = capsys.readouterr().out
+    assert "[bold]title[/x]" in shown
+    assert "[/b] mnist10k[red]" in shown
 
 
 def test_changed_data_is_noticed(capsys, tmp_path):

@@ -1,6 +1,7 @@
 """Pictures from every kind of place, in every mode, and what is said of the bad ones."""
 
 import gzip
+import os
 import struct
 import sys
 import zipfile
@@ -127,6 +128,53 @@ def test_zip_equals_folder_and_nothing_escapes(tmp_path):
         open_pictures(str(path))
 
 
+def test_zips_whose_names_begin_with_a_dot(tmp_path):
+    folder(tmp_path / "in" / "a", 2)
+    with zipfile.ZipFile(tmp_path / "dots.zip", "w") as archive:
+        for name in ("./cats/00.png", "./dogs/./01.png", "./.hidden/02.png"):
+            archive.write(tmp_path / "in" / "a" / "00.png", name)
+    pictures = open_pictures(str(tmp_path / "dots.zip"))
+    assert pictures.names == ["cats/00.png", "dogs/01.png"]
+    assert pictures.spec.class_names == ("cats", "dogs")
+
+
+def test_parts_of_a_set_are_no_classes(tmp_path):
+    for part in ("train", "Test"):
+        folder(tmp_path / "flat" / part, 2)
+        for name in ("cats", "dogs"):
+            folder(tmp_path / "split" / part / name, 2)
+    assert open_pictures(str(tmp_path / "flat")).spec.classes == 0
+    assert open_pictures(str(tmp_path / "split")).spec.class_names == ("cats", "dogs")
+    folder(tmp_path / "flat" / "bus", 2)
+    assert open_pictures(str(tmp_path / "flat")).spec.class_names == ("Test", "bus", "train"), "a train may be a class"
+
+
+def test_links_that_go_round_and_folders_that_cannot_be_read(tmp_path, monkeypatch):
+    folder(tmp_path / "a", 3)
+    (tmp_path / "a" / "again").symlink_to(tmp_path, target_is_directory=True)
+    (tmp_path / "a" / "gone.png").symlink_to(tmp_path / "nothing.png")
+    for i in range(10):
+        save(tmp_path / "a" / f"more{i}.png", colours(i))
+    pictures = open_pictures(str(tmp_path))
+    assert (len(pictures), pictures.skipped) == (13, [("a/gone.png", "the file is gone")])
+    scandir = os.scandir
+
+    def guarded(path):
+        if Path(path).name == "a":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    with pytest.raises(DataError, match=r"The folder '.*/a' cannot be read \(Permission denied\)"):
+        open_pictures(str(tmp_path))
+
+
+def test_a_folder_of_arrays_says_how_to_name_them(tmp_path):
+    np.savez(tmp_path / "set.npz", x=np.zeros((2, 8, 8), np.uint8))
+    with pytest.raises(DataError, match=r"by its own path, such as that of set\.npz"):
+        open_pictures(str(tmp_path))
+
+
 @pytest.mark.parametrize("channels", [0, 1, 3, 4])
 def test_npz(tmp_path, channels):
     x = colours(0, 40, 9 * (channels or 1)).reshape(-1)[: 5 * 8 * 9 * (channels or 1)]
@@ -157,6 +205,35 @@ def test_bad_npz(tmp_path, arrays, message):
     np.savez(tmp_path / "bad.npz", **arrays)
     with pytest.raises(DataError, match=message):
         open_pictures(str(tmp_path / "bad.npz"))
+
+
+def test_damaged_npz(tmp_path):
+    path = tmp_path / "bad.npz"
+    np.savez_compressed(path, x=colours(0, 80, 80).reshape(-1, 8, 8))
+    content = bytearray(path.read_bytes())
+    content[200:260] = bytes(60)
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"cannot be read as an \.npz"):
+        open_pictures(str(path))
+    with path.open("wb") as file:
+        np.save(file, np.zeros((2, 8, 8), np.uint8))
+    with pytest.raises(DataError, match=r"one array without a name"):
+        open_pictures(str(path))
+    for content in (b"", b"text", b"PK\x03\x04"):
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=r"cannot be read as an \.npz"):
+            open_pictures(str(path))
+    np.savez(path, x=np.zeros((2, 8, 8), np.uint8), y=np.array([0, 1]), class_names=np.array("cat"))
+    assert open_pictures(str(path)).spec.class_names == ("cat", "1")
+
+
+def test_npy(tmp_path):
+    x = colours(0, 24, 9).reshape(-1, 8, 9, 3)
+    np.save(tmp_path / "set.npy", x)
+    assert (everything(open_pictures(str(tmp_path / "set.npy"))) == x.transpose(0, 3, 1, 2)).all()
+    np.save(tmp_path / "objects.npy", np.array([{}, {}], dtype=object))
+    with pytest.raises(DataError, match=r"plain numbers"):
+        open_pictures(str(tmp_path / "objects.npy"))
 
 
 def test_arrays_are_taken_as_they_are():
@@ -195,6 +272,12 @@ def test_idx_files(tmp_path, ending):
     file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(DataError, match="cut short"):
         open_pictures(str(file))
+    packed = bytearray(gzip.compress(b"\0\0\x08\x03" + bytes(range(256)) * 40))
+    packed[20:60] = bytes(40)
+    for name, content in (("large", b"\0\0\x08\x04" + b"\xff" * 16 + bytes(8)), ("packed", packed)):
+        (tmp_path / f"{name}-images-idx3-ubyte").write_bytes(content)
+        with pytest.raises(DataError, match=r"cannot be read|cut short|unknown type"):
+            open_pictures(str(tmp_path / f"{name}-images-idx3-ubyte"))
     with pytest.raises(DataError, match="not an IDX file"):
         read_idx(save(tmp_path / "a.png", colours(1)))
 
@@ -346,6 +429,31 @@ def test_transparent_pixels_lie_on_white_unless_alpha_is_asked_for(tmp_path):
     assert everything(open_pictures(str(tmp_path)))[0, 0, 0, :2].tolist() == [255, 1]
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation(tmp_path, orientation):
+    from PIL import ImageOps
+
+    image = Image.fromarray(smooth(16, 24))
+    exif = image.getexif()
+    exif[0x0112] = orientation
+    image.save(tmp_path / "a.png", exif=exif)
+    expected = np.asarray(ImageOps.exif_transpose(Image.open(tmp_path / "a.png")))
+    assert (everything(open_pictures(str(tmp_path)))[0].transpose(1, 2, 0) == expected).all()
+
+
+def test_whole_numbers_of_32_bits_are_no_picture(tmp_path):
+    folder(tmp_path, 20)
+    Image.fromarray(colours(1, channels=1).astype(np.int32)).save(tmp_path / "deep.tif")
+    assert dict(open_pictures(str(tmp_path)).skipped).keys() == {"deep.tif"}, "it would be nearly black"
+
+
+def test_damaged_metadata_do_not_spoil_a_picture(tmp_path):
+    for i, exif in enumerate((b"Exif\0\0nonsense", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\x01\x12")):
+        Image.fromarray(smooth(16, 24)).save(tmp_path / f"{i}.jpg", exif=exif)
+    pictures = open_pictures(str(tmp_path))
+    assert (len(pictures), pictures.skipped, pictures.spec.shape) == (2, [], (3, 16, 24))
+
+
 @pytest.mark.parametrize("ending", ["jpg", "png", "tif", "webp"])
 @pytest.mark.parametrize("limit", [None, 0])
 def test_exif_turns_pictures_upright(tmp_path, ending, limit):
@@ -495,6 +603,8 @@ def test_too_many_found_broken_while_streaming(tmp_path):
         ("{}/texts/a.txt", "unknown type"),
         ("", "empty"),
         ("mnist10k:test", "no split 'test'"),
+        ("mnist10k[1:-]", "no such file or folder"),
+        ("x" * 5000, "cannot be read"),
     ],
 )
 def test_nothing_there(tmp_path, spec, message):

@@ -84,3 +84,28 @@ def test_arrays_are_checked_too(tmp_path):
     report = check(str(tmp_path / "set.npz"))
     assert report.duplicates == [["set#2", "set#4"]]
     assert report.classes == {"0": 2, "1": 3, "2": 0, "3": 1}
+
+
+def test_why_there_are_no_labels(pictures):
+    (pictures / "cats" / "00.png").rename(pictures / "loose.png")
+    assert "no labels (1 lie beside the sub-folders, such as loose.png" in check(str(pictures), size=16).verdict
+    (pictures / "loose.png").unlink()
+    assert "2 classes" in check(str(pictures), size=16).verdict
+
+
+def test_names_that_are_no_text(tmp_path, monkeypatch):
+    """Linux takes any bytes for a name; the program shows them all the same."""
+    import subprocess
+    import sys
+
+    name = b"caf\xe9.png"
+    for i in range(12):
+        Image.fromarray(np.full((8, 8), i, np.uint8)).save(tmp_path / f"{i}.png")
+    try:
+        Path(tmp_path, name.decode("utf-8", "surrogateescape")).write_text("no picture")
+    except OSError:
+        pytest.skip("this file system wants text")
+    command = [sys.executable, "-m", "gansmith", "data", "check", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "caf\\udce9.png: its content is not a picture" in done.stdout

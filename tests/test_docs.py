@@ -99,6 +99,26 @@ def test_python_in_the_documentation_is_python(page):
                 assert hasattr(gansmith, node.attr), f"{page.name}: gansmith.{node.attr}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_pictures_in_the_documentation_are_there(page):
+    for name in re.findall(r"!\[[^\]]*\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        assert (page.parent / name).is_file(), f"{page.name}: {name}"
+
+
+def test_the_chinese_readme_is_in_step():
+    """The same headings, code, tables, links and names; only the words between them are translated."""
+    english, chinese = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh-CN.md"))
+    fenced = re.compile(r"^```.*?^```", re.M | re.S)
+    assert fenced.findall(english) == fenced.findall(chinese)
+    english, chinese = fenced.sub("", english), fenced.sub("", chinese)
+    headings = [[len(marks) for marks in re.findall(r"^(#+) ", text, re.M)] for text in (english, chinese)]
+    assert headings[0] == headings[1]
+    others = {"README.md", "README.zh-CN.md"}
+    for what in (r"`([^`]+)`", r"\]\(([^)]+)\)", r"^\| (`[^|]+) \|"):
+        names = [sorted(set(re.findall(what, text, re.M)) - others) for text in (english, chinese)]
+        assert names[0] == names[1]
+
+
 def test_the_quickstart_runs(tmp_path, monkeypatch, capsys):
     """Its own command lines, with fewer steps and smaller networks."""
     monkeypatch.chdir(tmp_path)

@@ -78,6 +78,7 @@ def test_folder_of_samples_in_another_size(files, tmp_path, digits, capsys):
     output = json.loads(capsys.readouterr().out)
     assert output["scores"][0]["n"] == 60
     assert "there are 60 samples, not 10,000" in output["notes"]
+    assert not any("Frechet" in note for note in output["notes"]), "nothing of what was not asked for"
     assert "samples in colour were made grey, like the real pictures" in output["notes"]
 
 
@@ -109,6 +110,20 @@ def test_untrained_model(files, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["scores"][0]["value"] != scores["FD[mnist-cnn]"]["value"]
 
 
+def test_what_can_be_refused_is_refused_before_samples_are_drawn(files, tmp_path, monkeypatch, digits):
+    def never(*_, **__):
+        raise AssertionError("samples were drawn")
+
+    model().save(tmp_path / "model")
+    monkeypatch.setattr(Model, "decode", never)
+    command = [str(tmp_path / "model"), "--data", files[1]]
+    with pytest.raises(GansmithError, match="no file of weights at"):
+        main([*command, "--features", "inception", "--weights", str(tmp_path / "absent.pth")])
+    np.savez(tmp_path / "few.npz", x=digits[:60])
+    with pytest.raises(GansmithError, match="at least 200 real pictures"):
+        main([command[0], "--data", str(tmp_path / "few.npz")])
+
+
 def test_data_is_brought_to_the_models_size(files, tmp_path, capsys):
     model(20).save(tmp_path / "model")
     assert main([str(tmp_path / "model"), "--data", files[1], "--metrics", "swd", "--n", "20", "--json"]) == 0
@@ -127,6 +142,8 @@ def test_data_is_brought_to_the_models_size(files, tmp_path, capsys):
         (["--features", "inception", "--weights", "absent.pth"], "no file of weights at absent.pth"),
         (["--features", "mnist-cnn", "--weights", "absent.pth"], "leave --weights out"),
         (["--device", "abacus"], "abacus"),
+        (["--seed", "-1"], "--seed is 0 or more"),
+        (["--memorisation", "nearest.txt"], "--memorisation writes a picture"),
     ],
 )
 def test_bad_flags(files, flags, message):

@@ -100,6 +100,8 @@ def test_noise_as_an_input():
     assert torch.allclose(same, model.decode(inputs["z"], None, float(inputs["truncation"])), atol=1e-5)
     with pytest.raises(GansmithError, match="takes no noise"):
         program_of(tiny_model("gan"), noise="input")
+    with pytest.raises(GansmithError, match="takes no noise"):
+        program_of(tiny_model("pix2pix"), noise="input")
 
 
 @pytest.mark.parametrize("name", ["gan", "stylegan2", "cyclegan", "inpaint", "upscale"])
@@ -172,14 +174,43 @@ def test_the_command(tmp_path, capsys):
         (["--to", "web", "--noise", "input"], "own noise"),
         (["--noise", "input"], "no noise"),
         (["--direction", "ba"], "makes pictures from noise"),
+        (["--to", "web", "--fixed-size"], "any size"),
+        (["--out", "model/config.json/x.onnx"], "a file, not a folder"),
+        (["--out", "folder.onnx"], "is a folder"),
+        (["--out", "folder.onnx", "--overwrite"], "is a folder"),
     ],
 )
 def test_bad_words(words, said, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     tiny_model("gan").save(tmp_path / "model")
+    (tmp_path / "folder.onnx").mkdir()
     assert cli.main(["export", "model", *words]) == 2
     assert said in capsys.readouterr().err
-    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder.onnx", "model"]
+
+
+def test_a_file_that_cannot_be_written_is_said(tmp_path, capsys, monkeypatch):
+    from gansmith import trees
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    folder = tiny_model("gan").save(tmp_path / "model")
+    monkeypatch.setattr(trees, "write_atomically", full)
+    assert cli.main(["export", str(folder), "--out", str(tmp_path / "m.onnx")]) == 2
+    assert "No space left" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("record", [torch_programs.to_torchscript, torch_programs.to_exported, to_onnx])
+def test_a_network_that_cannot_be_recorded_is_said(record):
+    program = program_of(tiny_model("gan"))
+
+    def choose(z, *rest):
+        raise RuntimeError("this depends on the weather\nsecond line")
+
+    program.module.forward = choose
+    with pytest.raises(GansmithError, match=r"this depends on the weather"):
+        record(program)
 
 
 def test_a_failed_check_is_said_and_returned(tmp_path, capsys, monkeypatch):

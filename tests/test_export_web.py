@@ -159,6 +159,58 @@ def test_the_wall_answers(opened):
     assert not page.problems
 
 
+def test_the_wall_answers_to_keys_and_while_walking(opened):
+    page = opened(tiny_model("gan", classes=3, size=28, channels=1))
+    page.locator("#wall canvas").nth(5).focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#wall canvas:nth-child(6)[aria-pressed=true]")
+    page.click("#walk")
+    wait(page, "document.getElementById('status').textContent.includes('while walking')")
+    first = wall_of(page, 1)
+    page.click("#more")  # not only once the walk has ended
+    wait(page, "document.getElementById('status').textContent.includes('16 pictures in')")
+    assert differs(first, wall_of(page, 1)) > 2
+    page.locator("#wall canvas").nth(2).click()
+    page.wait_for_selector("#wall canvas:nth-child(3)[aria-pressed=true]")
+    assert page.inner_text("#walk") == "Stop"
+    page.click("#walk")
+    assert page.inner_text("#walk") == "Walk"
+    assert not page.problems
+
+
+def test_what_is_transparent_lies_on_white(opened, tmp_path):
+    """As in Python; and a picture dropped while another is at work is not answered with that one's translation."""
+    model = tiny_model("pix2pix")
+    page = opened(model)
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 4), np.uint8)
+    pixels[..., 3] = np.where(np.arange(64) < 32, 0, 255)
+    Image.fromarray(pixels).save(tmp_path / "clear.png")
+    page.evaluate(
+        "async () => { const draw = (c) => { const a = document.createElement('canvas'); a.width = a.height = 64;"
+        " a.getContext('2d').fillStyle = c; a.getContext('2d').fillRect(0, 0, 64, 64); return new Promise((r) => a.toBlob(r)); };"
+        " const give = (blob) => { const data = new DataTransfer(); data.items.add(new File([blob], 'x.png'));"
+        " document.body.dispatchEvent(new DragEvent('drop', { dataTransfer: data, bubbles: true })); };"
+        " const [a, b] = [await draw('red'), await draw('blue')]; give(a); await new Promise((r) => setTimeout(r, 10)); give(b); }"
+    )
+    canvas = "document.getElementById('{}').toDataURL('image/png')"
+    wait(page, "document.getElementById('status').textContent.includes('1 picture in')")
+    before = canvas_of(page.evaluate(canvas.format("before")), 3)
+    assert (before == [0, 0, 255]).all()
+    given = torch.from_numpy(before.copy()).permute(2, 0, 1)[None] / 127.5 - 1
+    after = canvas_of(page.evaluate(canvas.format("after")), 3)
+    assert differs(after, to_arrays(model.game.translate(given))[0]) <= 2
+    page.set_input_files("#file", tmp_path / "clear.png")
+    wait(
+        page,
+        f"{canvas.format('before')} !== '' && document.getElementById('status').textContent.includes('1 picture in')",
+    )
+    page.wait_for_timeout(500)
+    before = canvas_of(page.evaluate(canvas.format("before")), 3)
+    assert (before[:, :32] == 255).all()
+    assert np.array_equal(before[:, 32:], pixels[:, 32:, :3])
+    assert not page.problems
+
+
 def test_a_translator_takes_a_dropped_picture(opened, tmp_path):
     model = tiny_model("pix2pix")
     page = opened(model)
@@ -203,6 +255,9 @@ def test_a_hole_painted_with_the_brush_is_filled(opened, tmp_path):
     given = torch.from_numpy(pixels).permute(2, 0, 1)[None] / 127.5 - 1
     expected = to_arrays(model.game.translate(given, mask=torch.from_numpy(painted)[None, None].float()))[0]
     assert differs(shown, expected) <= 2
+    assert "Move the slider" in page.inner_text("#status")
+    page.locator("#compare").fill("100")  # before and after can be compared here too, and with keys
+    assert page.eval_on_selector("#after", "(e) => e.style.clipPath").endswith("100%)")
     assert np.array_equal(shown[~painted], pixels[~painted])
     assert differs(shown[painted], pixels[painted]) > 20
     assert not page.problems

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from gansmith.data import MemoryPictures, open_pictures
+from gansmith.data import MemoryPictures, TwoSided, open_pictures
 from gansmith.errors import GansmithError, MissingExtra, ModelError
 from gansmith.game import ImageSpec
 from gansmith.metrics import classifier, features, modes, scores
@@ -431,6 +431,8 @@ def test_cheap_score(digits, tmp_path):
         cheap(x[:5])
     with pytest.raises(GansmithError, match="at least 100 real"):
         Cheap(as_pictures(x[:50]))
+    two = TwoSided(as_pictures(255 - x[:600], "a"), as_pictures(x[:600], "letters"), aligned=False)
+    assert Cheap(two, n=300)(x[600:]) == other(x[600:])  # type: ignore[arg-type]  # models of two sides make side B
 
 
 # --- memorisation -------------------------------------------------------------------------------------------------

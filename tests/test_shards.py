@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gzip
 import http.server
 import io
 import shutil
@@ -108,7 +109,37 @@ def test_packing_leaves_out_what_is_broken_and_refuses_too_much_of_it(folder, tm
         (tmp_path / "set" / "dogs" / f"{i:03d}.png").write_bytes(b"no picture")
     with pytest.raises(DataError, match="more than 10"):
         pack(str(tmp_path / "set"), tmp_path / "other")
-    assert not (tmp_path / "other" / tars.INDEX).exists()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out", "set"], "nothing half-written"
+    (tmp_path / "empty").mkdir()
+    assert pack(str(folder), tmp_path / "empty").folder == tmp_path / "empty"
+    assert len(open_pictures(str(tmp_path / "empty"))) == 60
+
+
+def test_labels_and_an_index_that_make_no_sense(packed, tmp_path, monkeypatch):
+    for label, message in ((b"-1", None), (b"5000000", "number the classes from 0"), (b"Infinity", None)):
+        with tarfile.open(tmp_path / "a.tar", "w") as archive:
+            buffer = io.BytesIO()
+            Image.fromarray(picture(1, 16, 3)).save(buffer, "PNG")
+            for ending, content in (("png", buffer.getvalue()), ("cls", label)):
+                info = tarfile.TarInfo(f"0.{ending}")
+                info.size = len(content)
+                archive.addfile(info, io.BytesIO(content))
+        if message is None:
+            assert open_pictures(f"shards:{tmp_path}/a.tar").spec.classes == 0
+        else:
+            with pytest.raises(DataError, match=message):
+                open_pictures(f"shards:{tmp_path}/a.tar")
+    shutil.copytree(packed, tmp_path / "copy")
+    index = tmp_path / "copy" / tars.INDEX
+    content = bytearray(index.read_bytes())
+    content[12:60] = bytes(48)
+    for damaged in (bytes(content), b"", gzip.compress(b'{"shards": 3}'), gzip.compress(b"[1]")):
+        index.write_bytes(damaged)
+        with pytest.raises(DataError, match="is damaged"):
+            open_pictures(str(tmp_path / "copy"))
+    monkeypatch.setenv("GANSMITH_SHARD_CACHE_GB", "plenty")
+    with pytest.raises(DataError, match="GANSMITH_SHARD_CACHE_GB is a number"):
+        open_pictures("shards:http://127.0.0.1:9/{0..1}.tar")
 
 
 def test_the_order_draws_every_picture_once_per_epoch_from_few_tars_at_a_time():

@@ -188,7 +188,7 @@ def test_static_files_do_not_leak(client):
 
 @pytest.mark.parametrize(
     "host",
-    ["evil.example", "evil.example:7860", "127.0.0.1:1", "localhost.evil.example:7860", "", "[::1", "127.0.0.1:x"],
+    ["evil.example", "evil.example:7860", "localhost.evil.example:7860", "", "[::1", "127.0.0.1:x"],
 )
 def test_other_hosts_are_refused(client, host):
     assert client.get("/api/runs", headers={"Host": host}).status_code == 421

@@ -354,6 +354,76 @@ def test_light_and_dark(page, address):
     assert colours[0] != colours[1] == colours[2]
 
 
+def test_nothing_hangs_out_of_its_card(browser, address, place):
+    """Long names on narrow pages, and the last chapter's button."""
+    long = "a-name-that-somebody-chose-for-a-run-without-thinking-of-phones"
+    if not (place / "runs" / long).exists():
+        make_run(place / "runs" / long, "upscale", ImageSpec(32, 32, 3), width=8, blocks=1)
+    outside = (
+        "[...document.querySelectorAll('.card')].flatMap((card) => [...card.querySelectorAll('h2, button, a, .chip')].filter((e) =>"
+        " !e.closest('.scroll') && e.getClientRects().length && e.getBoundingClientRect().right > card.getBoundingClientRect().right + 1))"
+        ".map((e) => e.outerHTML)"
+    )
+    for width in (1280, 1010, 390):
+        context = browser.new_context(viewport={"width": width, "height": 850})
+        page = context.new_page()
+        for where in (f"train?run=runs/{long}", "understand?chapter=7", "runs"):
+            page.goto(f"{address}/#/{where}")
+            page.wait_for_timeout(1200)
+            assert page.evaluate(outside) == [], (width, where)
+        page.goto(f"{address}/#/train?run=runs/{long}")
+        expect(page.get_by_role("link", name="Repair", exact=True).last).to_have_attribute(
+            "href", re.compile("#/repair")
+        )
+        assert page.locator(".run-title h2").bounding_box()["width"] > 60, width
+        context.close()
+
+
+def test_a_portrait_is_not_stretched(page, address, tmp_path):
+    page.goto(f"{address}/#/repair?model=runs/holes")
+    Image.fromarray(np.zeros((400, 100, 3), np.uint8)).save(tmp_path / "tall.png")
+    page.locator("input[data-role=picture]").set_input_files(tmp_path / "tall.png")
+    box = page.locator(".canvas img").bounding_box()
+    assert box["height"] / box["width"] == pytest.approx(4, rel=0.02)
+    assert box["height"] < 900
+
+
+def test_the_set_that_was_chosen_last_is_shown(page, address):
+    page.goto(f"{address}/#/data")
+    page.route("**/api/data/check", lambda route: (time.sleep(0.5), route.continue_())[1])
+    page.get_by_role("button", name="data/mixed").click()
+    page.get_by_role("button", name=re.compile("^mnist10k")).click()
+    shown = page.get_by_label("The chosen set").locator("h2").first
+    expect(page.get_by_text("Ready to train on: 10,000 pictures")).to_be_visible()
+    page.wait_for_timeout(1500)
+    expect(shown).to_have_text("mnist10k")
+
+
+def test_a_run_that_is_gone_is_said(page, address, place):
+    page.expected = re.compile("404")
+    make_run(place / "runs" / "brief", "gan", ImageSpec(16, 16, 1), width=4)
+    page.goto(f"{address}/#/train?run=runs/brief")
+    live = page.get_by_label("The run being watched")
+    expect(live.locator(".chip.finished")).to_be_visible()
+    (place / "runs" / "brief").rename(place / "elsewhere")
+    expect(live).to_contain_text("is not here")
+    shutil.rmtree(place / "elsewhere")
+
+
+def test_the_focus_stays_where_it_is(page, address, place):
+    """While a training changes the table every few seconds."""
+    page.goto(f"{address}/#/runs")
+    rename = page.get_by_role("button", name="Rename digits")
+    rename.focus()
+    row = page.locator("tr[data-run='runs/digits']").element_handle()
+    with (place / "runs" / "digits" / "log.jsonl").open("a") as log:
+        log.write('{"images": 4444, "step": 9, "progress": 1, "seconds": 9, "images_per_second": 8.0}\n')
+    os.utime(place / "runs" / "digits" / "log.jsonl", (1e9, 1e9))
+    expect(page.locator("tr[data-run='runs/digits']")).to_contain_text("4,444")
+    assert not row.evaluate("(e) => e.isConnected")
+    expect(rename).to_be_focused()
+
+
 def test_errors_are_shown_in_words(page, address):
     page.expected = re.compile("404")  # the browser notes refused requests in its console
     page.goto(f"{address}/#/train?data=nothing/here")

@@ -374,6 +374,25 @@ def test_command_refuses_what_cannot_be(tmp_path, capsys):
     assert "no such file or folder" in refused(synthetic=tmp_path / "nowhere")
     (made / "ball").rename(made / "disc")
     assert "holds the same pictures" in refused("--test", str(data))
+    words = ["study", "--data", str(data), "--synthetic", str(made), "--out", str(data / "out")]
+    assert cli.main(words) == 2, "before anything is trained"
+    assert "it is a file, not a folder" in capsys.readouterr().err
     assert "There is no classifier 'vgg'" in refused("--test", str(data), "--classifier", "vgg")
     Split("other", "x", (12, 12), NAMES, 0.2, 0, ("a",), ("b",)).save(made)
     assert "none of its pictures is in 'data'" in refused()
+
+
+def test_pictures_of_another_size_are_brought_to_the_real_ones_and_it_is_said(tmp_path):
+    from PIL import Image
+
+    data, other = write_npz(tmp_path / "data.npz", *shapes(30, 1)), write_npz(tmp_path / "test.npz", *shapes(60, 3))
+    made = folder_of(tmp_path / "made", synthetic(12))
+    for file in made.rglob("*.png"):
+        Image.open(file).resize((30, 20)).save(file)
+    words = ["study", "--data", str(data), "--synthetic", str(made), "--test", str(other), "--seeds", "2"]
+    assert cli.main([*words, "--classifier", "tiny", "--classifier-steps", "1"]) == 0
+    report = (tmp_path / "made-study" / "report.md").read_text(encoding="utf-8")
+    assert "The synthetic pictures (30x20) were brought to the size of the real ones, 12x12." in report
+    larger = SyntheticDataset(torch.zeros(3, 1, 14, 14, dtype=torch.uint8), torch.arange(3), NAMES)
+    with pytest.raises(DataError, match="Bring both to one size"):
+        study(memory(*shapes(30, 1)), larger, StudySettings(seeds=2), say=print)

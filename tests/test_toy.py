@@ -148,10 +148,28 @@ def test_command_line(tmp_path, capsys) -> None:
         ["toy", "ring"],
         ["toy", "ring", "--family", "gan", "--images", "10", "--minutes", "1"],
         ["toy", "ring", "--family", "gan", "--seeds", "-1"],
+        ["toy", "ring", "--family", "gan", "--seed", "-1"],
+        ["toy", "ring", "--family", "gan", "--minutes", "nan"],
+        ["toy", "ring", "--family", "gan", "--threads", "-1"],
+        ["toy", "ring", "--family", "gan", "--lr", "-1"],
+        ["toy", "ring", "--family", "gan", "--augment", "diffaugment"],
+        ["toy", "ring", "--family", "gan", "--latent-dim", "5"],
+        ["toy", "ring", "--family", "gan", "--out", "file/out"],
     ],
 )
-def test_bad_input_is_one_paragraph(argv: list[str], capsys) -> None:
+def test_bad_input_is_one_paragraph(argv: list[str], capsys, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("x")
     assert cli.main(argv) == 2
     error = capsys.readouterr().err
     assert error.startswith("gansmith: ")
     assert len(error.strip().splitlines()) == 1
+
+
+def test_the_family_may_come_first(capsys) -> None:
+    words = ["--images", "100", "--seeds", "1", "--json"]
+    for argv in (["toy", "--family", "gan", "ring", *words], ["toy", "--family=gan", "ring", *words]):
+        assert cli.main(argv) == 0
+        assert json.loads(capsys.readouterr().out)["world"] == "ring"
+    assert cli.main(["toy", "ring", "--help"]) == 0
+    assert "stacked-mnist" in capsys.readouterr().out

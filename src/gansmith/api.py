@@ -27,7 +27,7 @@ def build(family: str, *, size: int | tuple[int, int], channels: int, classes: i
         GansmithError: unknown family or setting, or a size that the family cannot make.
     """
     kind = registry.family(family)
-    height, width = (size, size) if isinstance(size, int) else size
+    height, width = _sides(size)
     if height < 1 or width < 1 or channels < 1 or classes < 0:
         raise GansmithError(f"size, channels and classes must be positive, not {size}, {channels}, {classes}.")
     if classes and "conditional" not in settings and hasattr(kind.Config, "conditional"):
@@ -36,6 +36,13 @@ def build(family: str, *, size: int | tuple[int, int], channels: int, classes: i
         height, width, channels, classes, other_channels=channels if kind.data in ("paired", "unpaired") else 0
     )
     return kind(config.make(kind.Config, settings, family), spec)
+
+
+def _sides(size: Any) -> tuple[int, int]:
+    sides = (size, size) if isinstance(size, int) else size
+    if not (isinstance(sides, (tuple, list)) and len(sides) == 2 and all(isinstance(side, int) for side in sides)):
+        raise GansmithError(f"size is a whole number of pixels, or (height, width), not {size!r}.")
+    return sides[0], sides[1]
 
 
 def train(
@@ -62,7 +69,12 @@ def train(
     from gansmith.training import train as run_training
 
     kind = registry.family(family)
-    data = (str(data),) if isinstance(data, (str, Path)) else tuple(map(str, data))
+    specs = (data,) if isinstance(data, (str, Path)) else tuple(data)
+    if not all(isinstance(spec, (str, Path)) for spec in specs):
+        raise GansmithError(
+            "data is the name of a folder, a file or a set. Save arrays first: numpy.savez('x.npz', x=x, y=y)."
+        )
+    data = tuple(map(str, specs))
     run_settings, family_config = settings_from(kind, None if out is None else Path(out), data=data, **settings)
     return run_training(kind, settings=run_settings, family_config=family_config, quiet=quiet).model
 

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,13 @@ from torch import Tensor
 from gansmith import config as configs
 from gansmith import registry
 from gansmith.card import model_card
-from gansmith.errors import GansmithError, ModelError
+from gansmith.errors import GansmithError, ModelError, first_line
 from gansmith.game import Game, ImageSpec
+from gansmith.locating import FORMAT, described, locate, read_document
 from gansmith.pictures import to_arrays
-from gansmith.run import spec_from_plain, spec_to_plain
+from gansmith.run import spec_to_plain
 from gansmith.trees import sync_folder
 from gansmith.version import __version__
-
-FORMAT = 1
 
 
 @dataclass
@@ -86,11 +85,17 @@ class Model:
 
     def latents(self, n: int, seed: int = 0) -> Tensor:
         """The latents that ``sample(n, seed)`` uses, [n, latent_dim]."""
+        if n < 0:
+            raise GansmithError(f"{n} pictures cannot be made: n is 0 or more.")
+        if not -(2**63) <= seed < 2**63:
+            raise GansmithError(f"A seed is a whole number of at most 63 bits, not {seed}.")
         return self._generation().seeded_latents(n, seed)
 
     def decode(self, latents: Tensor, labels: Tensor | None = None, truncation: float = 1.0, batch: int = 64) -> Tensor:
         """Latents [N, latent_dim] (and class numbers [N]) -> pictures [N, C, H, W] in [-1, 1]."""
         game = self._generation()
+        if batch < 1:
+            raise GansmithError(f"--batch is how many pictures are computed at once: 1 or more, not {batch}.")
         parts = []
         with torch.inference_mode():
             for start in range(0, len(latents), batch):
@@ -111,16 +116,16 @@ class Model:
         if label is None:
             return torch.arange(n) % self.classes
         names = list(self.spec.class_names)
-        chosen = [label] * n if isinstance(label, (int, str)) else list(label)
-        numbers = [names.index(c) if isinstance(c, str) and c in names else c for c in chosen]
-        numbers = [int(c) if isinstance(c, str) and c.isdigit() else c for c in numbers]
-        for number in numbers:
-            if not isinstance(number, (int, np.integer)) or not 0 <= number < self.classes:
+        given: Any = label.tolist() if isinstance(label, (Tensor, np.ndarray, np.integer)) else label
+        chosen = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given] * n
+        numbers = [_class_number(one, names) for one in chosen]
+        for number, one in zip(numbers, chosen, strict=True):
+            if not 0 <= number < self.classes:
                 known = ", ".join(names) if names else f"0 to {self.classes - 1}"
-                raise GansmithError(f"This model has no class '{number}'. Its classes are: {known}.")
+                raise GansmithError(f"This model has no class '{one}'. Its classes are: {known}.")
         if len(numbers) != n:
             raise GansmithError(f"{len(numbers)} labels were given for {n} pictures.")
-        return torch.tensor(numbers)
+        return torch.tensor(numbers, dtype=torch.int64)
 
     def to(self, device: torch.device | str) -> Model:
         """Move the networks to a device."""
@@ -154,6 +159,14 @@ class Model:
                 f"A {self.family} model changes pictures, it does not make them from noise. Use: gansmith apply."
             )
         return self.game
+
+
+def _class_number(label: Any, names: Sequence[str]) -> int:
+    """A class's number from its number or name; -1 for what is neither."""
+    if isinstance(label, str):
+        return names.index(label) if label in names else int(label) if label.isdecimal() else -1
+    whole = isinstance(label, (int, np.integer)) and not isinstance(label, bool)
+    return int(label) if whole else -1
 
 
 def exported_tensors(game: Game) -> dict[str, Tensor]:
@@ -198,6 +211,8 @@ def save(folder: Path, model: Model, discriminator: Mapping[str, Tensor] | None 
         temporary.replace(folder)
         sync_folder(folder.parent)
     except OSError as error:
+        if old.exists() and not folder.exists():
+            old.replace(folder)
         raise ModelError(f"The model could not be written to {folder}: {error.strerror or error}.") from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -211,16 +226,9 @@ def load(path: str | Path, device: str = "cpu") -> Model:
     Raises:
         ModelError: nothing is there, a file is missing, or the weights do not fit the networks.
     """
-    folder = _locate(path)
-    document = _read_document(folder)
-    try:
-        family = registry.family(document["family"])
-        config = configs.make(family.Config, document["settings"], f"{folder / 'config.json'}: {document['family']}")
-        spec = spec_from_plain(document["spec"])
-    except KeyError as error:
-        raise ModelError(
-            f"{folder / 'config.json'} has no entry {error}. It is not a model written by gansmith."
-        ) from None
+    folder = locate(path)
+    document = read_document(folder)
+    family, config, spec = described(document, folder / "config.json")
     try:
         tensors = safetensors.torch.load_file(folder / "model.safetensors")
     except FileNotFoundError:
@@ -232,7 +240,16 @@ def load(path: str | Path, device: str = "cpu") -> Model:
             f"{folder / 'model.safetensors'} cannot be read ({error}). Copy or download it again."
         ) from None
     info = {key: document[key] for key in document if key not in ("format", "family", "settings", "spec")}
-    return _assemble(document["family"], build_exports(family, config, spec), tensors, info, str(folder)).to(device)
+    try:
+        game = build_exports(family, config, spec)
+    except GansmithError:
+        raise
+    except Exception as error:  # torch's layers raise many kinds where a number makes no sense
+        raise ModelError(
+            f"No networks can be built of what {folder / 'config.json'} says ({first_line(error)}): it was changed or damaged. Copy "
+            "or download the model again."
+        ) from None
+    return _assemble(document["family"], game, tensors, info, str(folder)).to(device)
 
 
 def from_tensors(
@@ -275,9 +292,12 @@ def start_from(game: Game, path: str | Path) -> None:
             f"{path} is a model of '{model.family}', and this run trains '{registry.name_of(type(game))}'."
         )
     _load_tensors(game, exported_tensors(model.game), str(path))
-    extra = _locate(path) / "discriminator.safetensors"
+    extra = locate(path) / "discriminator.safetensors"
     if extra.is_file():
-        tensors = safetensors.torch.load_file(extra)
+        try:
+            tensors = safetensors.torch.load_file(extra)
+        except (OSError, safetensors.SafetensorError) as error:
+            raise ModelError(f"{extra} cannot be read ({error}). Copy or download it again.") from None
         state = game.state_dict()
         if all(name in state and state[name].shape == tensor.shape for name, tensor in tensors.items()):
             game.load_state_dict(tensors, strict=False)
@@ -289,40 +309,6 @@ def build_exports(family: type[Game], config: Any, spec: ImageSpec) -> Game:
     for name in [name for names in game.players.values() for name in names if name not in game.exports]:
         delattr(game, name)
     return game
-
-
-def _locate(path: str | Path) -> Path:
-    folder = Path(path)
-    if folder.is_dir():
-        return folder / "model" if (folder / "model").is_dir() else folder
-    parts = str(path).split("/")
-    if folder.exists() or len(parts) != 2 or not all(parts) or str(path).startswith((".", "~")):
-        raise ModelError(
-            f"There is no model at '{path}'. Give a run folder, a model folder, or a Hub id such as user/name."
-        )
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(snapshot_download(str(path), allow_patterns=["*.safetensors", "*.json", "*.md"]))
-    except Exception as error:  # the hub's client raises many kinds; all mean that there is no model
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(
-            f"There is no folder '{path}', and it could not be fetched from the Hugging Face Hub: {reason}"
-        ) from None
-
-
-def _read_document(folder: Path) -> dict[str, Any]:
-    try:
-        document = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ModelError(
-            f"{folder} has no config.json: it is not a model folder. A finished run has one in model/."
-        ) from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ModelError(f"{folder / 'config.json'} cannot be read ({error}). Copy or download it again.") from None
-    if not isinstance(document, dict) or document.get("format", 0) > FORMAT:
-        raise ModelError(f"{folder} was written by a newer gansmith. Upgrade with: pip install -U gansmith")
-    return document
 
 
 def _load_tensors(game: Game, tensors: Mapping[str, Tensor], source: str) -> None:
@@ -338,6 +324,12 @@ def _load_tensors(game: Game, tensors: Mapping[str, Tensor], source: str) -> Non
         more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
         raise ModelError(
             f"The weights in {source} do not fit the networks that their settings describe: {wrong[0]}{more}."
+        )
+    spoilt = [name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]
+    if spoilt:
+        raise ModelError(
+            f"The weights in {source} are not numbers ('{spoilt[0]}' holds NaN or infinity): the model is damaged or its training "
+            "diverged. Copy or download it again, or take an earlier one."
         )
     game.load_state_dict(dict(tensors), strict=False)
 

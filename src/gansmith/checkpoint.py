@@ -67,7 +67,7 @@ def load(folder: Path, warn: Callable[[str], None]) -> dict[str, Any] | None:
     for name in reversed(names):
         try:
             return read(folder / name)
-        except (OSError, ValueError, KeyError, safetensors.SafetensorError) as error:
+        except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
             warn(f"The checkpoint {folder / name} is damaged ({error}); trying the one before it.")
     if names:
         raise RunError(
@@ -80,7 +80,7 @@ def read(checkpoint: Path) -> dict[str, Any]:
     """One checkpoint's tree.
 
     Raises:
-        OSError, ValueError, KeyError: it is incomplete or does not match its checksum.
+        OSError, ValueError, KeyError, TypeError: it is incomplete or does not match its checksum.
     """
     document = json.loads((checkpoint / "state.json").read_text(encoding="utf-8"))
     content = (checkpoint / "state.safetensors").read_bytes()

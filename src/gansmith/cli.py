@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import difflib
 import importlib
+import io
+import os
+import re
 import sys
 from pathlib import Path
 
-from gansmith.errors import GansmithError
+from gansmith.errors import GansmithError, first_line
 from gansmith.version import __version__
 
 COMMANDS = Path(__file__).parent / "commands"
@@ -42,7 +46,7 @@ def usage() -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; returns the exit code. 0 done, 1 partly done, 2 the user can put something right."""
+    """Run one command; returns the exit code. 0 done, 1 partly done, 2 the user can put something right, 130 interrupted."""
     argv = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in argv
     argv = [word for word in argv if word != "--debug"]
@@ -53,24 +57,44 @@ def main(argv: list[str] | None = None) -> int:
         print(__version__)
         return 0
     try:
-        return _command(argv[0]).main(argv[1:])
-    except GansmithError as error:
-        if debug:
-            raise
-        print(f"gansmith: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+        code = _command(argv[0]).main(argv[1:])
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         print("gansmith: interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        sys.stderr.close()
+    except BrokenPipeError:  # the reader has seen enough; what is still buffered would only raise again
+        with contextlib.suppress(OSError, ValueError):  # no real file, in tests
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except Exception as error:
+        said = in_words(error)
+        if debug or said is None:
+            raise
+        print(f"gansmith: {' '.join(said.split())}", file=sys.stderr)
+        return 2
+
+
+def in_words(error: Exception) -> str | None:
+    """What a person can do about an error, or None for one that is a fault of the program."""
+    if isinstance(error, GansmithError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno is not None:
+        where = f"'{error.filename}': " if error.filename is not None else ""
+        return f"{where}{error.strerror or error}. Look at the path, its permissions and the space on the disk."
+    lack = isinstance(error, RuntimeError) and re.search(r"out of memory|can't allocate memory", str(error))
+    if isinstance(error, MemoryError) or lack:
+        return (
+            f"There is not enough memory ({first_line(error)}). Try a smaller --batch, --accumulate 2 or more where there is "
+            "one, a smaller --size, or fewer other programs."
+        )
+    return None
 
 
 def _command(name: str):
     known = commands()
     if name not in known:
-        close = difflib.get_close_matches(name, known, n=1)
+        close = difflib.get_close_matches(name.lower().replace("_", "-"), known, n=1)
         hint = f" Did you mean '{close[0]}'?" if close else ""
         raise GansmithError(f"There is no command '{name}'.{hint} The commands are: {', '.join(known)}.")
     return importlib.import_module(f"gansmith.commands.{name.replace('-', '_')}")
@@ -78,4 +102,7 @@ def _command(name: str):
 
 def entry() -> None:
     """What the ``gansmith`` program runs."""
+    for stream in (sys.stdout, sys.stderr):  # names of files need not be text that the terminal can show
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(main())

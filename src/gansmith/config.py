@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
+import re
 import types
 import typing
 from collections.abc import Mapping
@@ -17,6 +19,11 @@ from gansmith.errors import GansmithError
 
 C = TypeVar("C")
 
+
+_AT_LEAST_ONE = re.compile(
+    r"width(_discriminator)?|\w+_(every|dim|width|max)|critic_steps|pack|expansion|augment_images|accumulate"
+)
+"""Whole numbers that count or divide something: 0 only where it is the default, and stands for a usual number."""
 
 Tracking = Literal["none", "wandb", "trackio"]
 """Experiment trackers; see :mod:`gansmith.tracking`."""
@@ -83,11 +90,7 @@ def validate(settings: TrainSettings, world: int = 1) -> None:
         raise GansmithError(
             f"Give one of --images, --steps and --minutes, not {' and '.join('--' + g for g in goals)}."
         )
-    for name in ("images", "steps", "minutes", "batch", "size", "clip_grad", "snapshots", "log_images", "eval_every"):
-        if getattr(settings, name) < 0:
-            raise GansmithError(f"{flag(name)} cannot be negative: {getattr(settings, name)}.")
-    if settings.accumulate < 1:
-        raise GansmithError("--accumulate is how many parts a batch is split into: 1 or more.")
+    check_numbers(settings)
     if settings.batch and settings.batch % (settings.accumulate * world):
         raise GansmithError(
             f"--batch {settings.batch} must be a multiple of --accumulate times the number of processes ({settings.accumulate} x {world})."
@@ -96,6 +99,27 @@ def validate(settings: TrainSettings, world: int = 1) -> None:
         raise GansmithError(f"--hold-out is a share of the pictures, 0 to 0.5, not {settings.hold_out}.")
     if settings.size and settings.size < 8:
         raise GansmithError(f"--size {settings.size} is too small: pictures need at least 8 px a side.")
+
+
+def check_numbers(config: Any) -> None:
+    """Refuse what no run can be made of: NaN, negative numbers (unless the default is one), no units, betas of 1.
+
+    Raises:
+        GansmithError: naming the setting.
+    """
+    for field in dataclasses.fields(config):
+        value, default = getattr(config, field.name), field.default
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or value == default:
+            continue
+        name = flag(field.name)
+        if not math.isfinite(value):
+            raise GansmithError(f"{name} must be a finite number, not {value}.")
+        if value < 0:
+            raise GansmithError(f"{name} cannot be negative: {value}.")
+        if isinstance(value, int) and value == 0 and _AT_LEAST_ONE.fullmatch(field.name):
+            raise GansmithError(f"{name} must be 1 or more, not 0.")
+        if field.name.startswith("beta") and value >= 1:
+            raise GansmithError(f"{name} is a decay, from 0 to under 1, not {value}.")
 
 
 def flag(name: str) -> str:
@@ -110,18 +134,27 @@ def make(config: type[C], settings: Mapping[str, Any], what: str) -> C:
         what: whose settings these are, for the error message.
 
     Raises:
-        GansmithError: an unknown setting or a value of the wrong type.
+        GansmithError: an unknown setting, one that is missing, or a value of the wrong type or range.
     """
+    if not isinstance(settings, Mapping):
+        raise GansmithError(f"{what}: the settings must be names with values, not {settings!r}.")
     hints = typing.get_type_hints(config)
     names = [f.name for f in dataclasses.fields(config)]  # type: ignore[arg-type]
     values = {}
     for name, value in settings.items():
         if name not in names:
-            close = difflib.get_close_matches(name, names, n=1)
+            close = difflib.get_close_matches(str(name), names, n=1)
             hint = f" Did you mean '{close[0]}'?" if close else f" It has: {', '.join(names)}."
             raise GansmithError(f"{what} has no setting '{name}'.{hint}")
         values[name] = _convert(value, hints[name], f"{what}: '{name}'")
-    return config(**values)
+    try:
+        made = config(**values)
+    except TypeError:  # fields without a default
+        needed = [f for f in dataclasses.fields(config) if f.default is f.default_factory]  # type: ignore[arg-type]
+        missing = [f.name for f in needed if f.name not in values]
+        raise GansmithError(f"{what} must say: {', '.join(missing)}.") from None
+    check_numbers(made)
+    return made
 
 
 def _convert(value: Any, hint: Any, where: str) -> Any:

@@ -83,7 +83,8 @@ class Generation(Game):
         if config.conditional and spec.classes < 2:
             raise GansmithError(
                 "--conditional needs labelled pictures, and this data has no labels. Give a folder with one sub-folder "
-                "per class, an .npz with 'y', or leave --conditional out."
+                "per class (a picture beside those folders keeps all from having labels: 'gansmith data check' names it), an "
+                ".npz with 'y', or leave --conditional out."
             )
         if config.pack < 1:
             raise GansmithError(f"--pack is how many pictures are judged together: 1 or more, not {config.pack}.")

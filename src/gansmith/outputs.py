@@ -79,7 +79,7 @@ class Outputs:
         run.write_config()
         if self.session.data.skipped:
             lines = "".join(f"{path}\t{reason}\n" for path, reason in self.session.data.skipped)
-            (run.root / "skipped.tsv").write_text(lines, encoding="utf-8")
+            (run.root / "skipped.tsv").write_text(lines, encoding="utf-8", errors="backslashreplace")
         write_report(run, self.findings, status)
 
     def _write(self, record: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import functools
 import importlib
 import importlib.util
 import inspect
@@ -23,9 +24,15 @@ def families() -> dict[str, str]:
     found = {}
     for file in sorted(GANS.glob("*.py")):
         if not file.stem.startswith("_"):
-            doc = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
-            found[file.stem.replace("_", "-")] = doc.split("\n", 1)[0]
+            found[file.stem.replace("_", "-")] = _first_line(file, file.stat().st_mtime_ns)
     return found
+
+
+@functools.lru_cache(maxsize=256)
+def _first_line(file: Path, changed: int) -> str:
+    """Of a module's docstring; read again once the file has changed."""
+    doc = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+    return doc.split("\n", 1)[0]
 
 
 def family(name: str) -> type[Game]:
@@ -38,16 +45,17 @@ def family(name: str) -> type[Game]:
         module_name = name
         try:
             known = importlib.util.find_spec(name) is not None
-        except ModuleNotFoundError:
+        except (ImportError, ValueError):  # no such parent, or no name of a module at all
             known = False
         if not known:
             raise GansmithError(
-                f"No module named '{name}'. A family of your own is given by its import path; is it on PYTHONPATH?"
+                f"No module named '{name}'. A family of your own is given by its import path, such as my_pkg.my_gan, without "
+                "slashes and .py; is it on PYTHONPATH?"
             )
     else:
         known = families()
         if name.replace("_", "-") not in known:
-            close = difflib.get_close_matches(name, known, n=1)
+            close = difflib.get_close_matches(name.lower().replace("_", "-"), known, n=1)
             hint = f" Did you mean '{close[0]}'?" if close else ""
             raise GansmithError(f"There is no family called '{name}'.{hint} The families are: {', '.join(known)}.")
         module_name = f"gansmith.gans.{name.replace('-', '_')}"

@@ -51,11 +51,21 @@ class Run:
         if not (root / "config.yaml").is_file():
             what = "is not a run folder (it has no config.yaml)" if root.exists() else "does not exist"
             raise RunError(f"{root} {what}. 'gansmith runs' lists the runs.")
+        path = root / "config.yaml"
         try:
-            content = configs.read_yaml(root / "config.yaml")
-            return cls(root, content["family"], content["settings"], content["train"], content["facts"])
-        except (KeyError, TypeError, GansmithError) as error:
-            raise RunError(f"{root / 'config.yaml'} is damaged ({error}). Restore it, or start a new run.") from None
+            content = configs.read_yaml(path)
+            found = cls(root, content["family"], content["settings"], content["train"], content["facts"])
+        except KeyError as error:
+            raise RunError(f"{path} is damaged (it has no {error}). Restore it, or start a new run.") from None
+        except GansmithError as error:
+            raise RunError(f"{path} is damaged ({error}). Restore it, or start a new run.") from None
+        parts = (found.settings, found.train, found.facts)
+        if not isinstance(found.family, str) or not all(isinstance(part, dict) for part in parts):
+            raise RunError(
+                f"{path} is damaged (family is a name, and settings, train and facts are lists of 'name: value'). Restore it, or "
+                "start a new run."
+            )
+        return found
 
     def write_config(self) -> None:
         """Write config.yaml."""
@@ -92,12 +102,14 @@ class Run:
     def records(self) -> Iterator[dict[str, Any]]:
         """The lines of log.jsonl; a last line cut short by a crash is left out."""
         if self.log_file.is_file():
-            with self.log_file.open(encoding="utf-8") as file:
+            with self.log_file.open(encoding="utf-8", errors="replace") as file:
                 for line in file:
                     try:
-                        yield json.loads(line)
+                        record = json.loads(line)
                     except json.JSONDecodeError:
                         return
+                    if isinstance(record, dict) and "images" in record:
+                        yield record
 
     def rewind(self, images: int) -> None:
         """Forget log lines and samples from after a checkpoint: resuming makes them again."""
@@ -128,14 +140,19 @@ def new_folder(family: str, data_name: str, parent: Path = Path("runs")) -> Path
     return parent / f"{stem}-{number:03d}"
 
 
+def check_free(root: Path) -> None:
+    """Raise a RunError where there is something at the place of a new run already."""
+    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        raise RunError(f"{root} exists already. Go on with it by adding --resume, or choose another folder with --out.")
+
+
 def claim(root: Path) -> None:
     """Make sure a new run may use this folder.
 
     Raises:
         RunError: it exists and is not empty, or cannot be made.
     """
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise RunError(f"{root} exists already. Go on with it by adding --resume, or choose another folder with --out.")
+    check_free(root)
     try:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -38,12 +38,7 @@ def check_same(found: Run, family: str, data_hash: str, settings: Mapping[str, A
     """
     if found.family != family:
         raise RunError(f"{found.root} is a run of '{found.family}', not of '{family}'.")
-    saved = found.facts["data"]["hash"]
-    if saved != data_hash:
-        raise RunError(
-            f"The data has changed since {found.root} was started (it was {found.facts['data']['name']}, hash {saved[:12]}; now "
-            f"{data_hash[:12]}). Restore the pictures, or start a new run with another --out."
-        )
+    check_facts(found)
     kept = {k: v for k, v in found.train.items() if k not in RESUMABLE and k != "data"}
     old = found.settings | kept | {"precision": found.facts["precision"]}
     changed = [key for key, value in old.items() if key in settings and settings[key] != value]
@@ -51,6 +46,26 @@ def check_same(found: Run, family: str, data_hash: str, settings: Mapping[str, A
         raise RunError(
             f"A resumed run keeps its settings, but {config.flag(changed[0])} is {settings[changed[0]]} and was {old[changed[0]]}. "
             "Leave it out, or start a new run with another --out."
+        )
+    saved = str(
+        found.facts["data"]["hash"]
+    )  # after the settings: another --size makes other pictures of the same files
+    if saved != data_hash:
+        raise RunError(
+            f"The data has changed since {found.root} was started (it was {found.facts['data']['name']}, hash {saved[:12]}; now "
+            f"{data_hash[:12]}). Restore the pictures, or start a new run with another --out."
+        )
+
+
+def check_facts(found: Run) -> None:
+    """Raise a RunError unless a run's config.yaml says all that is needed to go on with it."""
+    data = found.facts.get("data")
+    if not {"spec", "precision"} <= found.facts.keys() or not (
+        isinstance(data, dict) and {"hash", "name"} <= data.keys()
+    ):
+        raise RunError(
+            f"{found.root / 'config.yaml'} is damaged: its facts lack the data's name and hash, the spec or the precision. "
+            "Restore it, or start a new run with another --out."
         )
 
 
@@ -89,6 +104,7 @@ def saved_settings(root: Path) -> tuple[str, TrainSettings, Any]:
         GansmithError: there is no run, or its settings no longer exist.
     """
     found = Run.open(root)
+    check_facts(found)
     family = registry.family(found.family)
     settings = config.make(TrainSettings, found.train, f"{root}: train")
     settings = dataclasses.replace(settings, out=root, resume=True, precision=found.facts["precision"])

@@ -29,7 +29,7 @@ from gansmith import (
 from gansmith.bundle import Model, averaged_copy, start_from
 from gansmith.config import TrainSettings
 from gansmith.data.training import TrainingData, open_training_data
-from gansmith.errors import RunError
+from gansmith.errors import RunError, first_line
 from gansmith.game import Game
 from gansmith.outputs import Outputs
 from gansmith.reporting import Display
@@ -99,6 +99,8 @@ class Session:
         terms.check_divides(self.batch, settings.accumulate, self.processes)
         self.goal = terms.goal_of(settings, self.batch)
         self.display = Display(self.goal, quiet or not self.main)
+        if settings.out is not None and not settings.resume and self.main:
+            run.check_free(settings.out)  # before the data, which may take minutes
         if (alone := distributed.lonely()) is not None:
             self.display.warn(alone)
         with distributed.first_goes_first():
@@ -184,7 +186,7 @@ class Session:
             made.write_config()
             if self.data.skipped:
                 lines = "".join(f"{path}\t{reason}\n" for path, reason in self.data.skipped)
-                (root / "skipped.tsv").write_text(lines, encoding="utf-8")
+                (root / "skipped.tsv").write_text(lines, encoding="utf-8", errors="backslashreplace")
         return made
 
     def _check_same(self, found: Run, family_config: Any) -> None:
@@ -216,11 +218,17 @@ class Session:
                 self.run.rewind(0)
             self._warn(f"{self.run.root} has no checkpoint yet: starting from the beginning.")
             return
-        self.game.load_state_dict(tree["game"])
-        self.average.game.load_state_dict(tree["average"])
-        for player, optimizer in self.optimizers.items():
-            engine.load_optimizer(optimizer, tree["optimizers"][player])
-        self.state.load_state_dict(tree["state"])
+        try:
+            self.game.load_state_dict(tree["game"])
+            self.average.game.load_state_dict(tree["average"])
+            for player, optimizer in self.optimizers.items():
+                engine.load_optimizer(optimizer, tree["optimizers"][player])
+            self.state.load_state_dict(tree["state"])
+        except (KeyError, ValueError, TypeError, RuntimeError) as error:  # whole, but of other networks
+            raise RunError(
+                f"The checkpoint in {self.run.checkpoints} is not of this run's networks ({first_line(error)}). It was changed, or "
+                "written by another version of gansmith: go on with that one, or start a new run from its model with --init."
+            ) from None
         self.state.clock.progress = self.goal.progress(self.state.clock.images, self.state.seconds)
         distributed.require_same("The checkpoint (images seen)", str(self.state.clock.images))
         if self.main:

@@ -107,6 +107,8 @@ class SyntheticDataset(Dataset[tuple[Any, int]]):
         listed = {row.file: row for row in read_manifest(folder)}
         if listed:
             known = [i for i, name in enumerate(pictures.names) if name in listed]
+            if not known:
+                raise DataError(f"None of the pictures that {folder / MANIFEST} lists is in '{folder}' any more.")
             rows = [listed[pictures.names[i]] for i in known]
             split = Split.load(folder)
             classes = classes or (split.class_names if split else tuple(sorted({row.label for row in rows})))
@@ -171,7 +173,10 @@ class MixedSampler(Sampler[int]):
                 f"{self.real} real and {self.synthetic} synthetic pictures cannot be mixed at a ratio of {ratio}."
             )
         self.ratio, self.seed, self.epoch = ratio, seed, 0
-        self.length = length or (round(self.real / (1 - ratio)) if ratio < 1 else self.synthetic)
+        if length is not None and length < 0:
+            raise GansmithError(f"A pass over the sampler has 0 or more pictures, not {length}.")
+        usual = round(self.real / (1 - ratio)) if ratio < 1 else self.synthetic
+        self.length = usual if length is None else length
 
     def __len__(self) -> int:
         return self.length
@@ -265,7 +270,7 @@ def as_pictures(data: Any, *, size: int | None = None, name: str = "dataset") ->
             raise DataError("The dataset has no labels: its items must be (picture, label).")
         array, kind = _as_array(item[0])
         arrays.append(array)
-        labels.append(int(item[1]))
+        labels.append(_as_label(item[1]))
     if len({a.shape for a in arrays}) != 1:
         raise DataError("The dataset's pictures have different sizes, or there are none. Bring them to one size first.")
     x = np.stack(arrays)
@@ -276,6 +281,16 @@ def _class_names(data: Any) -> tuple[str, ...]:
     while not hasattr(data, "classes") and hasattr(data, "dataset"):  # torch's Subset
         data = data.dataset
     return tuple(str(name) for name in getattr(data, "classes", None) or ())
+
+
+def _as_label(label: Any) -> int:
+    try:
+        number = int(label)
+    except (TypeError, ValueError, RuntimeError):  # names, None, one-hot vectors
+        number = -1
+    if number < 0:
+        raise DataError(f"The dataset's labels must be whole numbers from 0; one is {label!r}.")
+    return number
 
 
 def _as_array(image: Any) -> tuple[np.ndarray, Kind]:

@@ -52,6 +52,7 @@ def write(made: Made, settings: AugmentSettings, out: Path) -> None:
     """Write the pictures, ``manifest.csv``, ``split.json`` and ``report.md``; the folder appears once it is whole."""
     from PIL import Image
 
+    out = out if out.name not in ("", "..") else out.resolve()
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     try:

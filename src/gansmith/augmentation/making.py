@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,10 +16,11 @@ from gansmith.augmentation.classifier import Recipe, usual_steps
 from gansmith.augmentation.dataset import Row, SyntheticDataset
 from gansmith.augmentation.filters import NAMES, Filters, Tally, describe_counts
 from gansmith.augmentation.folder import ImageNames, usual_suffix, write
-from gansmith.augmentation.modelling import load_model, model_name, train_model, work_folder
+from gansmith.augmentation.modelling import beside, load_model, model_name, train_model, work_folder
 from gansmith.augmentation.sides import new_split, separate_test, stored_split
 from gansmith.augmentation.split import Split, digests, labelled
 from gansmith.bundle import Model
+from gansmith.config import check_numbers
 from gansmith.data import Pictures
 from gansmith.errors import DataError, GansmithError, ModelError, RunError
 
@@ -102,14 +104,28 @@ class Made:
 
 def study_folder(out: Path) -> Path:
     """Where the study of the pictures in ``out`` is written."""
-    return out.with_name(out.name + "-study")
+    return beside(out, "-study")
 
 
 def check_free(*folders: Path) -> None:
-    """Raise ``RunError`` if one of these exists and is not empty."""
+    """Raise ``RunError`` if one of these exists and is not empty, or could not be written: before the work, not after it."""
     for folder in folders:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise RunError(f"{folder} exists already. Choose another --out, or remove it first.")
+        above = next(place for place in folder.absolute().parents if place.exists())
+        if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+            why = "nothing may be written into it" if above.is_dir() else "it is a file, not a folder"
+            raise RunError(f"{folder} cannot be made in {above}: {why}. Choose another --out.")
+
+
+def check_work_is_free(out: Path) -> None:
+    """Raise ``RunError`` if a model was trained for ``out`` before, and say how to use it."""
+    work = work_folder(out)
+    if (work / "run" / "model").is_dir():
+        raise RunError(
+            f"{work} exists already, with a model. Draw from it with --model {work / 'run'}, choose another --out, or remove it first."
+        )
+    check_free(work)
 
 
 def make(
@@ -136,7 +152,9 @@ def make(
     check_settings(settings)
     if not family_settings.conditional:
         raise GansmithError("Pictures of a given class need a conditional model: leave --no-conditional out.")
-    check_free(out, *(() if settings.model else (work_folder(out),)))
+    check_free(out)
+    if settings.model is None:
+        check_work_is_free(out)
     x, y = labelled(pictures)
     model = None if settings.model is None else load_model(settings.model, pictures)
     split = choose_split(pictures, x, y, settings, model)
@@ -195,10 +213,9 @@ def check_settings(settings: AugmentSettings) -> None:
     """Raise ``GansmithError`` for settings that cannot be."""
     if settings.balance and settings.per_class:
         raise GansmithError("Give one of --per-class and --balance, not both.")
-    if settings.per_class < 0 or settings.tries < 1:
-        raise GansmithError("--per-class cannot be negative, and --tries is 1 or more.")
-    if min(settings.minutes, settings.images, settings.steps) < 0:
-        raise GansmithError("--minutes, --images and --steps cannot be negative.")
+    check_numbers(settings)
+    if settings.tries < 1:
+        raise GansmithError("--tries is 1 or more.")
     if settings.images and settings.steps:
         raise GansmithError("Give one of --images and --steps, not both.")
     if not 0 <= settings.holdout < 1:

@@ -21,9 +21,15 @@ if TYPE_CHECKING:
     from gansmith.augmentation.making import AugmentSettings
 
 
+def beside(out: Path, ending: str) -> Path:
+    """The folder beside ``out`` whose name ends like this; ``out`` may be '.' or '..', which are no names."""
+    named = out if out.name not in ("", "..") else out.resolve()
+    return named.with_name(named.name + ending)
+
+
 def work_folder(out: Path) -> Path:
     """Where the model that is trained for ``out`` lies: beside it, as every folder inside ``out`` is a class."""
-    return out.with_name(out.name + "-work")
+    return beside(out, "-work")
 
 
 def family_config(family: str, given: dict[str, Any]) -> Any:

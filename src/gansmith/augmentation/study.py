@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +31,8 @@ from gansmith.augmentation.dataset import SyntheticDataset
 from gansmith.augmentation.sides import open_test, separate_test
 from gansmith.augmentation.split import Split, digests, labelled
 from gansmith.data import Pictures
+from gansmith.data.decode import Broken
+from gansmith.data.specs import open_source
 from gansmith.errors import DataError, GansmithError
 from gansmith.game import ImageSpec
 
@@ -64,14 +67,10 @@ def study(
     spec = pictures.spec
     check_study(settings, spec)
     x, y = labelled(pictures)
-    if isinstance(synthetic, SyntheticDataset):
-        made, folder = synthetic, synthetic.folder
-    else:
-        folder = Path(synthetic)
-        size = (spec.height, spec.width)
-        made = SyntheticDataset.load(folder, classes=spec.class_names, channels=spec.channels, size=size)
+    made, folder, notes_made = opened(synthetic, spec)
     split = split or find_split(folder, pictures, x, test)
     train, test_x, test_y, notes = sides(split, pictures, x, y)
+    notes += notes_made
     made, copies = without_copies(made, set(split.test))
     if copies:
         notes.append(f"{copies} synthetic pictures equal test pictures; they were left out.")
@@ -86,6 +85,30 @@ def study(
     )  # fmt: skip
 
 
+def opened(
+    synthetic: str | Path | SyntheticDataset, spec: ImageSpec
+) -> tuple[SyntheticDataset, Path | None, list[str]]:
+    """The synthetic pictures in the real ones' size, classes and channels; their folder; and notes for the report."""
+    if isinstance(synthetic, SyntheticDataset):
+        if synthetic.images.shape[1:] != spec.shape:
+            raise DataError(
+                f"The synthetic pictures have the shape {list(synthetic.images.shape[1:])} and the real ones {list(spec.shape)} "
+                "(channels, height, width). Bring both to one size."
+            )
+        return synthetic, synthetic.folder, []
+    folder, size = Path(synthetic), (spec.height, spec.width)
+    made = SyntheticDataset.load(folder, classes=spec.class_names, channels=spec.channels, size=size)
+    notes = []
+    with contextlib.suppress(Broken):  # of a file that cannot be read nothing is known
+        first = open_source(str(folder)).header(0)
+        if (first.height, first.width) != size:
+            notes.append(
+                f"The synthetic pictures ({first.width}x{first.height}) were brought to the size of the real ones, "
+                f"{spec.width}x{spec.height}."
+            )
+    return made, folder, notes
+
+
 def check_study(settings: StudySettings, spec: ImageSpec) -> None:
     """Raise ``GansmithError`` if these settings cannot be, on such pictures."""
     if (
@@ -98,7 +121,8 @@ def check_study(settings: StudySettings, spec: ImageSpec) -> None:
             "A study needs --seeds 2 or more, a --ratio between 0 and 1, --smoothing from 0 to under 1, and no negative "
             "--classifier-steps."
         )
-    classifiers.make_classifier(settings.classifier, spec)
+    if spec.classes:  # otherwise there is more to say than that no classifier fits
+        classifiers.make_classifier(settings.classifier, spec)
 
 
 # ----------------------------------------------------------------------------------------------------------------------

@@ -30,13 +30,14 @@ def parse(config: type[T], argv: list[str], command: str, description: str, defa
 
 
 def show_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """Print a table to standard output."""
+    """Print a table to standard output, its text as it is: names may hold brackets that look like styles."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=title or None, title_justify="left")
+    table = Table(title=Text(title) if title else None, title_justify="left")
     for column in columns:
-        table.add_column(column)
+        table.add_column(Text(column))
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))
     Console(file=sys.stdout).print(table)

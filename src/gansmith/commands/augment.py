@@ -10,6 +10,7 @@ from typing import Any
 from gansmith.augmentation.making import AugmentSettings
 from gansmith.commands._parse import parse, show_table
 from gansmith.commands.train import take_option
+from gansmith.config import check_numbers
 
 FAMILY = "r3gan"
 
@@ -58,6 +59,7 @@ def run(options: Options, family_settings: Any) -> None:
     from gansmith.commands.study import say
     from gansmith.data import open_pictures
 
+    check_numbers(family_settings)
     settings = AugmentSettings(**{name: getattr(options, name) for name in AugmentSettings.__dataclass_fields__})
     asked = (
         StudySettings(options.seeds, options.classifier, options.classifier_steps, options.ratio)

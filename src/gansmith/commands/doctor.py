@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
 from gansmith.commands._parse import parse, show_table
 from gansmith.commands.train import combined, defaults, take_option
 from gansmith.config import TrainSettings
+from gansmith.errors import GansmithError
 
 HELP = """usage: gansmith doctor                             what is installed and what is missing
        gansmith doctor FAMILY --data SPEC [options]   measure a few steps of that run
@@ -45,13 +45,18 @@ def run_report(argv: list[str]) -> dict[str, Any]:
     from gansmith.data.training import open_training_data
     from gansmith.terms import goal_of
 
-    family, words = argv[0], argv[1:]
+    named, words = (None, argv) if argv[0].startswith("-") else (argv[0], argv[1:])
     path, words = take_option(words, "--config")
-    family, run_settings, family_config = defaults(family, path and Path(path), words)  # type: ignore[arg-type]
+    if named is None and path is None:
+        raise GansmithError("Name a family first: gansmith doctor FAMILY --data SPEC.")
+    if "--resume" in words:
+        raise GansmithError("doctor looks at runs before they begin: leave --resume out.")
+    family, run_settings, family_config = defaults(named, path, words)
     arguments = combined(run_settings, family_config)
     chosen: Any = parse(type(arguments), words, f"doctor {family}", registry.families().get(family, family), arguments)
     settings: TrainSettings = chosen.run
     config.validate(settings)
+    config.check_numbers(chosen.family)
     device = devices.resolve(settings.device, settings.precision)
     kind = registry.family(family)
 
@@ -74,23 +79,19 @@ def run_report(argv: list[str]) -> dict[str, Any]:
 
 def show(report: dict[str, Any]) -> None:
     """Print a report for a person."""
-    from rich.markup import escape
-
     from gansmith.bench.measure import human_bytes
     from gansmith.reporting import clock_text
 
     rows = [[name, version] for name, version in report["versions"].items()]
     for extra, packages in report["missing"].items():
-        rows.append(
-            [f"extra '{extra}'", escape(f"not installed ({', '.join(packages)}): pip install 'gansmith[{extra}]'")]
-        )
+        rows.append([f"extra '{extra}'", f"not installed ({', '.join(packages)}): pip install 'gansmith[{extra}]'"])
     show_table("installed", ["", ""], rows)
     if "family" not in report:
         return
     fits = {True: "yes", False: "NO", None: "unknown"}[report["fits"]]
     weights = ", ".join(f"{player} {count:,}" for player, count in report["parameters"].items())
     rows = [
-        ["data", escape(report["data"])],
+        ["data", report["data"]],
         ["device", report["device"]],
         ["weights", weights],
         ["batch", str(report["batch"])],

@@ -63,27 +63,38 @@ def main(argv: list[str]) -> int:
     options = parse(Options, argv, "evaluate", __doc__ or "")
     from gansmith.bundle import load
     from gansmith.devices import resolve
-    from gansmith.metrics.evaluate import MINIMUM, check_metrics, evaluate
+    from gansmith.metrics.evaluate import MINIMUM, check_counts, check_metrics, evaluate, extractor_for
     from gansmith.metrics.real import cache_folder
+    from gansmith.pictures import PICTURE_SUFFIXES
 
     metrics = list(dict.fromkeys(part.strip() for part in options.metrics.split(",") if part.strip()))
     check_metrics(metrics)
     if options.n < (least := max(MINIMUM[metric] for metric in metrics)):
         raise GansmithError(f"--n {options.n} is too few: {options.metrics} needs at least {least} samples.")
+    if options.seed < 0:
+        raise GansmithError(f"--seed is 0 or more, not {options.seed}.")
+    if options.memorisation is not None and options.memorisation.suffix.lower() not in PICTURE_SUFFIXES:
+        raise GansmithError(
+            f"--memorisation writes a picture ({', '.join(PICTURE_SUFFIXES)}), not {options.memorisation}."
+        )
     device = resolve(options.device, "fp32").torch_device
     model = None if _holds_pictures(Path(options.model)) else load(options.model, str(device))
     if model is not None and not hasattr(model.game, "seeded_latents"):
         return _measure_translation(model, options)
     with _Progress() as progress:
-        samples, real = _open(options, progress) if model is None else _sample(model, options, progress)
+        real = _open_real(options, model)
+        # what can be refused is refused before samples are drawn, which may take long
+        check_counts(metrics, options.n, min(options.n, len(real) // 2))
+        by_features = any(metric != "swd" for metric in metrics)
+        features = extractor_for(options.features, real, options.weights, device) if by_features else options.features
+        samples = _read_samples(options, progress) if model is None else _sample(model, options, progress)
         report = evaluate(
             samples,
             real,
             metrics=metrics,
-            features=options.features,
+            features=features,
             n=options.n,
             seed=options.seed,
-            weights=options.weights,
             cache=cache_folder(),
             progress=progress,
             device=device,
@@ -158,15 +169,28 @@ def _true_pictures(model: Model, options: Options) -> tuple[Tensor, Tensor | Non
     return to_float(pictures.fetch(some(len(pictures)))[0]), None, []
 
 
-def _open(options: Options, progress: Callable[[str, int, int], None]) -> tuple[Tensor, Pictures]:
-    """Samples that are pictures already, uint8 [N, C, H, W], and the real ones."""
+def _open_real(options: Options, model: Model | None) -> Pictures:
+    """The real pictures, as the model makes them."""
+    from gansmith.data import open_pictures
+
+    if model is None:
+        return open_pictures(options.data, size=options.size or None)
+    spec = model.spec
+    if options.size and (options.size, options.size) != (spec.height, spec.width):
+        raise GansmithError(
+            f"The model makes pictures of {spec.width}x{spec.height}; leave --size out, the data is brought to that size."
+        )
+    return open_pictures(options.data, size=(spec.height, spec.width), channels=spec.channels)
+
+
+def _read_samples(options: Options, progress: Callable[[str, int, int], None]) -> Tensor:
+    """Samples that are pictures already, uint8 [N, C, H, W]."""
     import numpy as np
     import torch
 
     from gansmith.data import open_pictures
     from gansmith.metrics.real import counter, fetched
 
-    real = open_pictures(options.data, size=options.size or None)
     made = open_pictures(options.model, size=options.size or None, labels=False)
     count = min(options.n, len(made))
     step = counter(progress, "reading samples", count) or (lambda _: None)
@@ -175,29 +199,23 @@ def _open(options: Options, progress: Callable[[str, int, int], None]) -> tuple[
     for part in fetched(made, np.random.default_rng(options.seed).permutation(len(made))[:count]):
         parts.append(part)
         step(len(part))
-    return torch.cat(parts), real
+    return torch.cat(parts)
 
 
-def _sample(model: Model, options: Options, progress: Callable[[str, int, int], None]) -> tuple[Tensor, Pictures]:
-    """What ``model.sample(n, seed)`` gives, uint8 [N, C, H, W], made part by part, and real pictures of its size."""
+def _sample(model: Model, options: Options, progress: Callable[[str, int, int], None]) -> Tensor:
+    """What ``model.sample(n, seed)`` gives, uint8 [N, C, H, W], made part by part."""
     import torch
 
-    from gansmith.data import open_pictures
     from gansmith.data.batches import to_uint8
 
-    spec, n = model.spec, options.n
-    if options.size and (options.size, options.size) != (spec.height, spec.width):
-        raise GansmithError(
-            f"The model makes pictures of {spec.width}x{spec.height}; leave --size out, the data is brought to that size."
-        )
-    real = open_pictures(options.data, size=(spec.height, spec.width), channels=spec.channels)
+    n = options.n
     latents, labels = model.latents(n, options.seed), model.labels(n)
     parts = []
     for start in range(0, n, 256):
         rows = slice(start, start + 256)
         parts.append(to_uint8(model.decode(latents[rows], None if labels is None else labels[rows])))
         progress("sampling", min(start + 256, n), n)
-    return torch.cat(parts), real
+    return torch.cat(parts)
 
 
 def _holds_pictures(path: Path) -> bool:
@@ -219,11 +237,8 @@ def _memorised(
 
 
 def _show(report: Report, found: Memorisation | None, options: Options) -> None:
-    from rich.markup import escape  # names like FD[mnist-cnn] would be read as styles
-
-    rows = [[escape(cell) for cell in _row(score)] for score in report.scores]
     columns = ["score", "value", "n", "real vs real", "n"]
-    show_table(escape(f"{options.model} against {options.data}"), columns, rows)
+    show_table(f"{options.model} against {options.data}", columns, [list(_row(score)) for score in report.scores])
     print("↓ lower is better, ↑ higher is better; n: how many pictures on each side")
     if found is not None:
         print(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,17 +49,37 @@ def main(argv: list[str]) -> int:
     out = options.out or Path(f"model{suffix}")
     if out.suffix.lower() != suffix:
         raise GansmithError(f"--out {out}: --to {options.to} writes a {suffix} file.")
-    if out.exists() and not options.overwrite:
-        raise GansmithError(f"{out} exists. Choose another --out, or add --overwrite.")
+    check_place(out, options.overwrite)
     if options.to == "web" and options.noise == "input":
         raise GansmithError("A web page draws with the model's own noise: leave out --noise input.")
+    if options.to == "web" and options.fixed_size:
+        raise GansmithError("A web page takes pictures of any size: leave out --fixed-size.")
     from gansmith.trees import write_atomically
 
     content, checks = exported(options)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(out, content)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(out, content)
+    except OSError as error:
+        raise GansmithError(f"{out} could not be written: {error.strerror or error}. Choose another --out.") from None
     report(options, out, len(content), checks)
     return 0 if all(check.passed for check in checks) else 1
+
+
+def check_place(out: Path, overwrite: bool) -> None:
+    """Say before the work, not after it, that the file cannot be written there.
+
+    Raises:
+        GansmithError: it is a folder, it is there already, or its folder cannot be made or written to.
+    """
+    if out.is_dir():
+        raise GansmithError(f"--out {out} is a folder. Give the file to write.")
+    if out.exists() and not overwrite:
+        raise GansmithError(f"{out} exists. Choose another --out, or add --overwrite.")
+    above = next(folder for folder in out.absolute().parents if folder.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        why = "nothing may be written into it" if above.is_dir() else "it is a file, not a folder"
+        raise GansmithError(f"--out {out} cannot be written below {above}: {why}. Choose another --out.")
 
 
 def exported(options: Options) -> tuple[bytes, list[Check]]:

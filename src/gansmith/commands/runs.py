@@ -43,19 +43,18 @@ def main(argv: list[str]) -> int:
 
 def summary(root: Path) -> dict[str, Any] | None:
     """One run in a few words, or None where the folder is no run."""
-    from gansmith.errors import GansmithError
     from gansmith.run import Run
 
     try:
         run = Run.open(root)
-        spec = run.spec
-    except (GansmithError, KeyError):
+        spec, name = run.spec, str(run.facts["data"]["name"])
+    except (GansmithError, KeyError, TypeError):
         return None
     last: dict[str, Any] = next(iter(collections.deque(run.records(), maxlen=1)), {})
     return {
         "run": str(root),
         "family": run.family,
-        "data": run.facts["data"]["name"],
+        "data": name,
         "size": f"{spec.width}x{spec.height}x{spec.channels}",
         "images": last.get("images", 0),
         "done": f"{100 * last.get('progress', 0):.0f}%",

@@ -52,7 +52,13 @@ def main(argv: list[str]) -> int:
         raise GansmithError(f"{options.workspace} is a file. Give the folder that the studio should work in.")
     socket = listen(options.host, options.port)
     port = socket.getsockname()[1]
-    app = create_app(options.workspace, host=options.host, port=port, password=password)
+    try:
+        app = create_app(options.workspace, host=options.host, port=port, password=password)
+    except OSError as error:
+        socket.close()
+        raise GansmithError(
+            f"The studio cannot keep its files in {options.workspace}: {error.strerror or error}. Give a folder that it may write to."
+        ) from None
     shown = f"[{options.host}]" if ":" in options.host else options.host
     address = f"http://{'localhost' if options.host in ('0.0.0.0', '::') else shown}:{port}"
     print(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import json
 import sys
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 from gansmith.commands._parse import parse, show_table
+from gansmith.commands.train import take_option
 from gansmith.errors import GansmithError
 
 if TYPE_CHECKING:
@@ -56,16 +56,12 @@ class Options:
 
 def main(argv: list[str]) -> int:
     """Run ``gansmith toy``."""
-    if not argv or argv[0] in ("-h", "--help") or (argv[0].startswith("-") and "--family" not in argv):
+    asked = {"-h", "--help"} & set(argv)
+    if not argv or (asked and take_option(argv, "--family")[0] is None):
         print(HELP)
-        return 0 if argv and argv[0] in ("-h", "--help") else 2
+        return 0 if asked else 2
     options, config = read(argv)
-    if options.seeds < 0 or options.images < 0 or options.minutes < 0 or options.batch < 0:
-        raise GansmithError("--seeds, --images, --minutes and --batch cannot be negative.")
-    if options.images and options.minutes:
-        raise GansmithError("Give one of --images and --minutes, not both.")
-    if options.out is not None and options.out.exists() and not options.out.is_dir():
-        raise GansmithError(f"--out {options.out} is a file; it must be a folder.")
+    check(options, config)
     if options.threads:
         import torch
 
@@ -74,7 +70,6 @@ def main(argv: list[str]) -> int:
     if options.out is not None:
         from gansmith.trees import write_atomically
 
-        options.out.mkdir(parents=True, exist_ok=True)
         write_atomically(options.out / "result.json", (json.dumps(result, indent=2) + "\n").encode())
     if options.json:
         print(json.dumps(result, indent=2))
@@ -83,17 +78,41 @@ def main(argv: list[str]) -> int:
     return 0
 
 
+def check(options: Options, config: Any) -> None:
+    """Refuse what cannot be played, before anything is; make the folder of the results."""
+    from gansmith.config import check_numbers
+    from gansmith.toy.networks import LATENT
+
+    check_numbers(options)
+    check_numbers(config)
+    if options.images and options.minutes:
+        raise GansmithError("Give one of --images and --minutes, not both.")
+    if options.world != "stacked-mnist":
+        if config.augment != "none":
+            raise GansmithError("Points in the plane are no pictures to augment: leave --augment out.")
+        if config.latent_dim != LATENT:
+            raise GansmithError(f"The networks for points take noise of length {LATENT}: leave --latent-dim out.")
+    if options.out is not None:
+        if options.out.exists() and not options.out.is_dir():
+            raise GansmithError(f"--out {options.out} is a file; it must be a folder.")
+        try:
+            options.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise GansmithError(f"--out {options.out} cannot be made: {error.strerror}. Choose another.") from None
+
+
 def read(argv: list[str]) -> tuple[Options, Any]:
     """Options, and the family's settings: its preset for the world, then flags."""
     from gansmith import config as configs
     from gansmith import registry
     from gansmith.toy.points import playable, preset
     from gansmith.toy.stacked import SETTINGS
-    from gansmith.toy.worlds import make_world
+    from gansmith.toy.worlds import WORLDS, make_world
 
-    world = next((word for word in argv if not word.startswith("-")), "")
-    family = next((b for a, b in itertools.pairwise(argv) if a == "--family"), "")
-    family = next((word.split("=", 1)[1] for word in argv if word.startswith("--family=")), family)
+    named, rest = take_option(argv, "--family")
+    family = named or ""
+    known = [word for word in rest if word in (*WORLDS, "stacked-mnist")]
+    world = next(iter([*known, *(word for word in rest if not word.startswith("-"))]), "")
     if not family:
         raise GansmithError(f"Name a family: gansmith toy {world or 'ring'} --family r3gan.")
     kind = playable(family)

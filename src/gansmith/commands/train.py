@@ -11,6 +11,8 @@ from gansmith.commands._parse import parse
 from gansmith.config import TrainSettings
 from gansmith.errors import GansmithError
 
+GOALS = ("images", "steps", "minutes")
+
 HELP = """usage: gansmith train FAMILY --data SPEC [options]
        gansmith train FAMILY --help                 every option of a family
        gansmith train FAMILY --config file.yaml     settings from a file (flags win)
@@ -42,6 +44,7 @@ def main(argv: list[str]) -> int:
 
     arguments = combined(run_settings, family_config)
     chosen: Any = parse(type(arguments), argv, f"train {family}", registry.families().get(family, family), arguments)
+    configs.check_numbers(chosen.family)
     finished = train(family, settings=chosen.run, family_config=chosen.family)
     return 130 if finished.interrupted else 0
 
@@ -78,19 +81,39 @@ def defaults(family: str | None, config_file: str | None, argv: list[str]) -> tu
         if out is None:
             raise GansmithError("--resume needs --out: the run folder to go on with. 'gansmith runs' lists them.")
         saved_family, run_settings, family_config = saved_settings(Path(out))
-        if {"--images", "--steps", "--minutes"} & {word.split("=")[0] for word in argv}:
-            run_settings = dataclasses.replace(
-                run_settings, images=0, steps=0, minutes=0.0
-            )  # a new goal replaces the old
-        return family or saved_family, run_settings, family_config
+        if config_file is not None:  # asked for again, and so compared with what the run was started with
+            run_settings, family_config = updated(run_settings, family_config, family or saved_family, config_file)
+        return family or saved_family, without_old_goal(run_settings, argv), family_config
     run_plain: dict[str, Any] = {}
     family_plain: dict[str, Any] = {}
     if config_file is not None:
         family, run_plain, family_plain = from_file(family, Path(config_file))
     assert family is not None
     kind = registry.family(family)
-    run_settings = configs.make(TrainSettings, run_plain, "train")
+    run_settings = without_old_goal(configs.make(TrainSettings, run_plain, "train"), argv)
     return family, run_settings, configs.make(kind.Config, family_plain, family)
+
+
+def without_old_goal(run_settings: TrainSettings, argv: list[str]) -> TrainSettings:
+    """The same settings; a goal among the flags replaces the one they have."""
+    if {f"--{goal}" for goal in GOALS} & {word.split("=")[0] for word in argv}:
+        return dataclasses.replace(run_settings, images=0, steps=0, minutes=0.0)
+    return run_settings
+
+
+def updated(
+    run_settings: TrainSettings, family_config: Any, family: str, config_file: str
+) -> tuple[TrainSettings, Any]:
+    """A saved run's settings with those of a file laid over them."""
+    _, run_plain, family_plain = from_file(family, Path(config_file))
+    run_plain.pop("out", None)
+    saved, saved_family = configs.to_plain(run_settings), configs.to_plain(family_config)
+    if run_plain.keys() & set(GOALS):
+        saved |= dict.fromkeys(GOALS, 0)
+    return (
+        configs.make(TrainSettings, saved | run_plain, f"{config_file}: train"),
+        configs.make(type(family_config), saved_family | family_plain, f"{config_file}: {family}"),
+    )
 
 
 def from_file(family: str | None, path: Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
@@ -104,13 +127,15 @@ def from_file(family: str | None, path: Path) -> tuple[str, dict[str, Any], dict
     if not isinstance(family, str):
         raise GansmithError(f"{path} names no family. Add a line 'family: dcgan', or name it on the command line.")
     if isinstance(content.get("settings"), dict) and isinstance(content.get("train"), dict):
-        run_plain, family_plain = content["train"], content["settings"]
+        # where that run lies, and whether it was resumed, is its own
+        run_plain = {key: value for key, value in content["train"].items() if key != "out"}
+        family_plain = content["settings"]
     else:
         flat = {str(key).replace("-", "_"): value for key, value in content.items() if key != "family"}
         names = {f.name for f in dataclasses.fields(TrainSettings)}
         run_plain = {key: value for key, value in flat.items() if key in names}
         family_plain = {key: value for key, value in flat.items() if key not in names}
-    return family, {k: v for k, v in run_plain.items() if k not in ("out", "resume")}, family_plain
+    return family, {k: v for k, v in run_plain.items() if k != "resume"}, family_plain
 
 
 def combined(run_settings: TrainSettings, family_config: Any) -> Any:

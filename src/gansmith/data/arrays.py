@@ -7,7 +7,8 @@ import hashlib
 import io
 import math
 import re
-import zipfile
+import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from PIL import Image
 
 from gansmith.data.decode import Header
 from gansmith.data.files import Source
-from gansmith.errors import DataError
+from gansmith.errors import DataError, first_line
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 _IDX_NAME = re.compile(r"idx[34]-ubyte(\.gz)?$")
@@ -69,20 +70,42 @@ def open_npz(path: Path) -> ArraySource:
     Raises:
         DataError: damaged, no array ``x``, pickled objects, or arrays that are not pictures.
     """
+    held_names, arrays = _read_npz(path)
+    if "x" not in arrays:
+        held = ", ".join(f"'{name}'" for name in held_names) or "nothing"
+        raise DataError(
+            f"'{path}' has no array 'x'; it holds {held}. Save it with numpy.savez(path, x=pictures, y=labels), "
+            "x as uint8 [N, H, W] or [N, H, W, C]."
+        )
+    names = np.ravel(arrays.get("class_names", ()))
+    return ArraySource(arrays["x"], arrays.get("y"), name=path.stem, class_names=tuple(str(n) for n in names))
+
+
+def open_npy(path: Path) -> ArraySource:
+    """An .npy that is an array of pictures. Never unpickles.
+
+    Raises:
+        DataError: damaged, pickled objects, or an array that is not pictures.
+    """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            if "x" not in arrays.files:
-                held = ", ".join(f"'{name}'" for name in arrays.files) or "nothing"
-                raise DataError(
-                    f"'{path}' has no array 'x'; it holds {held}. Save it with numpy.savez(path, x=pictures, y=labels), "
-                    "x as uint8 [N, H, W] or [N, H, W, C]."
-                )
-            x = arrays["x"]
-            y = arrays["y"] if "y" in arrays.files else None
-            names = arrays["class_names"] if "class_names" in arrays.files else []
-    except (zipfile.BadZipFile, ValueError, EOFError, OSError, KeyError) as error:
-        raise DataError(f"'{path}' cannot be read as an .npz of plain arrays: {error}") from None
-    return ArraySource(x, y, name=path.stem, class_names=tuple(str(n) for n in names))
+        x = np.load(path, allow_pickle=False)
+    except Exception as error:  # numpy's headers raise anything on bad bytes
+        raise DataError(f"'{path}' cannot be read as an .npy of plain numbers: {first_line(error)}") from None
+    return ArraySource(x, name=path.stem)
+
+
+def _read_npz(path: Path) -> tuple[list[str], dict[str, np.ndarray]]:
+    """The names of all arrays, and those arrays that mean something to us."""
+    try:
+        found = np.load(path, allow_pickle=False)
+        if isinstance(found, np.ndarray):
+            raise DataError(f"'{path}' holds one array without a name, as an .npy does. Give it that ending.")
+        with found as arrays:
+            return arrays.files, {name: arrays[name] for name in ("x", "y", "class_names") if name in arrays.files}
+    except DataError:
+        raise
+    except Exception as error:  # zips, deflate and numpy's headers raise anything on bad bytes
+        raise DataError(f"'{path}' cannot be read as an .npz of plain arrays: {first_line(error)}") from None
 
 
 def is_idx(path: Path) -> bool:
@@ -90,7 +113,7 @@ def is_idx(path: Path) -> bool:
     try:
         with _unpacked(path) as file:
             return file.read(4) in (b"\0\0\x08\x03", b"\0\0\x08\x04")
-    except (OSError, EOFError):
+    except (OSError, EOFError, zlib.error):
         return False
 
 
@@ -128,9 +151,9 @@ def read_idx(path: Path) -> np.ndarray:
                 raise DataError(f"'{path}' is not an IDX file of bytes (it begins with {magic.hex(' ')}).")
             shape = tuple(np.frombuffer(file.read(4 * magic[3]), dtype=">u4").astype(int).tolist())
             size = math.prod(shape)
-            data = file.read(size)
-    except (OSError, EOFError, ValueError) as error:
-        raise DataError(f"'{path}' cannot be read: {error}") from None
+            data = file.read(min(size, sys.maxsize))
+    except (OSError, EOFError, ValueError, OverflowError, MemoryError, zlib.error) as error:
+        raise DataError(f"'{path}' cannot be read: {first_line(error)}") from None
     if len(data) < size:
         raise DataError(f"'{path}' is cut short: {len(data):,} of {size:,} bytes. Download it again.")
     return np.frombuffer(data, dtype=np.uint8).reshape(shape)

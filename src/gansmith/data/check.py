@@ -9,7 +9,7 @@ from typing import Any
 
 from gansmith.data.arrays import ArraySource
 from gansmith.data.decode import Broken, Header, Progress, in_parallel
-from gansmith.data.files import Source
+from gansmith.data.files import Source, outside_of_classes
 from gansmith.data.planning import MAX_BROKEN, checked_size, make_plan, refuse_many_broken
 from gansmith.data.specs import open_source
 from gansmith.errors import DataError
@@ -117,6 +117,9 @@ def _verdict(
         return len({(h.width, h.height) for h in headers}) > 1, str(error)
     colours = "grey" if spec.channels == 1 else "RGB"
     classes = f", {spec.classes} classes" if spec.classes else ", no labels"
+    loose = [] if spec.classes else outside_of_classes(source.names)
+    if loose:
+        classes += f" ({len(loose)} lie beside the sub-folders, such as {loose[0]}; inside they would give labels)"
     left_out = f" ({len(broken)} broken left out)" if broken else ""
     return (
         True,

@@ -30,6 +30,16 @@ _PLUGINS = (TiffImagePlugin, WebPImagePlugin)  # registered by their import; the
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "PPM")
 
 _ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF's orientation -> what sets a picture upright."""
 _WHOLE = 65536
 _WINDOW = 16384
 
@@ -120,8 +130,7 @@ def read_header(file: BinaryIO, digest: bytes = b"") -> Header:
     """
     with _reasons(), _opened(file) as image:
         # Asking a PNG for its EXIF decodes all of it unless it came before the pixels.
-        exif = image.getexif() if image.format != "PNG" or "exif" in image.info else {}
-        turned = exif.get(_ORIENTATION, 1) in (5, 6, 7, 8)
+        turned = (image.format != "PNG" or "exif" in image.info) and _orientation(image) >= 5
         if turned and image.format == "TIFF":
             image.load()  # Pillow turns these itself, and its versions differ in what the size says before
             turned = False
@@ -142,8 +151,8 @@ def read_picture(file: BinaryIO, at_least: int | None = None) -> Image.Image:
         if at_least is not None and image.format in ("JPEG", "MPO"):
             image.draft(None, (at_least, at_least))
         image.load()
-        ImageOps.exif_transpose(image, in_place=True)
-        return _eight_bits(image)
+        turn = _UPRIGHT.get(_orientation(image))
+        return _eight_bits(image if turn is None else image.transpose(turn))
 
 
 def fit(image: Image.Image, channels: int, size: tuple[int, int] | None) -> np.ndarray:
@@ -216,6 +225,15 @@ def open_file(opener: Callable[[], BinaryIO]) -> BinaryIO:
         return file
 
 
+def _orientation(image: Image.Image) -> int:
+    """How the picture lies, 1 to 8; 1 where its metadata are damaged, which says nothing about its pixels."""
+    try:
+        found = image.getexif().get(_ORIENTATION, 1)
+    except Exception:  # whatever the parser stumbles over
+        return 1
+    return found if found in _UPRIGHT else 1
+
+
 def _has_colour(image: Image.Image) -> bool:
     if image.mode in ("1", "L", "LA", "La", "I", "F") or image.mode.startswith("I;"):
         return False
@@ -230,6 +248,8 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     if mode in ("L", "LA", "RGB", "RGBA") and "transparency" not in image.info:
         return image
     if mode.startswith("I"):
+        if mode == "I" and image.format == "TIFF":  # whose 16 bits are I;16; how far up 32 bits reach nobody says
+            raise Broken("its pixels are 32-bit integers; save it with 8 or 16 bits")
         deep = np.asarray(image).astype(np.int64)
         if deep.size and (deep.min() < 0 or deep.max() > 65535):
             raise Broken("its pixels are 32-bit integers; save it with 8 or 16 bits")

@@ -18,6 +18,8 @@ from gansmith.data.decode import EXTENSIONS, Broken, Header, fingerprint, fit, o
 from gansmith.errors import DataError
 
 _MAX_MEMBER = 1 << 30
+_PARTS = frozenset({"train", "training", "test", "testing", "val", "valid", "validation"})
+"""Folders that divide a set into parts, and are no classes."""
 
 
 class Source(ABC):
@@ -134,6 +136,7 @@ def open_zip(path: Path) -> FileSource:
     members, ignored = {}, []
     for info in archive.infolist():
         parts = info.filename.replace("\\", "/").split("/")
+        parts = [part for part in parts if part != "."]  # some programs write './cats/1.jpg'
         if info.is_dir() or _hidden(parts):
             continue
         unsafe = ".." in parts or parts[0] == "" or ":" in parts[0]
@@ -169,15 +172,13 @@ def open_single(path: Path) -> FileSource:
 
 
 def classes_from_folders(names: list[str]) -> tuple[np.ndarray | None, tuple[str, ...]]:
-    """Labels from the first level of sub-folders, below folders that hold everything.
+    """Labels from the first level of sub-folders, below folders that hold everything and below ``train`` and ``test``.
 
     Returns ``(None, ())`` unless every picture is in one of two or more sub-folders. Classes are in the order of
     their names; of their numbers, where all are numbers.
     """
     parts = [name.split("/") for name in names]
-    depth = 0
-    while all(len(p) > depth + 1 for p in parts) and len({p[depth] for p in parts}) == 1:
-        depth += 1
+    depth = _class_level(parts)
     folders = {p[depth] for p in parts}
     if len(folders) < 2 or any(len(p) <= depth + 1 for p in parts):
         return None, ()
@@ -187,6 +188,25 @@ def classes_from_folders(names: list[str]) -> tuple[np.ndarray | None, tuple[str
     return np.array([number[p[depth]] for p in parts], dtype=np.int64), tuple(ordered)
 
 
+def outside_of_classes(names: list[str]) -> list[str]:
+    """The pictures beside the sub-folders: they keep all others from having labels. None where there are no sub-folders."""
+    parts = [name.split("/") for name in names]
+    depth = _class_level(parts)
+    loose = [name for name, p in zip(names, parts, strict=True) if len(p) == depth + 1]
+    return loose if len(loose) < len(names) else []
+
+
+def _class_level(parts: list[list[str]]) -> int:
+    """How far down the folders are that differ and do not just divide the set into parts."""
+    depth = 0
+    while all(len(p) > depth + 1 for p in parts):
+        folders = {p[depth] for p in parts}
+        if len(folders) > 1 and not {folder.lower() for folder in folders} <= _PARTS:
+            break
+        depth += 1
+    return depth
+
+
 def _hidden(parts: list[str]) -> bool:
     return any(
         (p.startswith(".") and p != "..") or p == "__MACOSX" or p.lower() in ("thumbs.db", "desktop.ini") for p in parts
@@ -194,9 +214,19 @@ def _hidden(parts: list[str]) -> bool:
 
 
 def _walk(root: Path) -> Iterator[str]:
-    """Files below a folder as relative names with '/'; follows links, but no folder twice."""
+    """Files below a folder as relative names with '/'; follows links, but no folder twice.
+
+    Raises:
+        DataError: a folder that cannot be read: its pictures must not be missing without a word.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise DataError(
+            f"The folder '{error.filename}' cannot be read ({error.strerror}). Change its permissions, or take it out."
+        )
+
     seen: set[tuple[int, int]] = set()
-    for folder, folders, files in os.walk(root, followlinks=True):
+    for folder, folders, files in os.walk(root, followlinks=True, onerror=refuse):
         state = os.stat(folder)
         if (state.st_dev, state.st_ino) in seen:
             folders.clear()
@@ -214,4 +244,6 @@ def _nothing_in(what: str, ignored: list[str]) -> str:
     if not ignored:
         return f"{what} is empty: it has no pictures. {known}"
     kinds = sorted({PurePosixPath(name).suffix.lower() or "no ending" for name in ignored})
-    return f"{what} has no pictures among its {len(ignored)} files ({', '.join(kinds[:6])}). {known}"
+    inside = [name for name in ignored if PurePosixPath(name).suffix.lower() in (".npz", ".npy", ".zip", ".parquet")]
+    hint = f" Give a file of many pictures by its own path, such as that of {inside[0]}." if inside else ""
+    return f"{what} has no pictures among its {len(ignored)} files ({', '.join(kinds[:6])}). {known}{hint}"

@@ -7,9 +7,10 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -46,6 +47,7 @@ def pack(
 
     Raises:
         DataError: nothing to pack, more than 10 % broken, a folder that is not empty, or a tar that reads back differently.
+            The folder is only there once it is whole.
     """
     if per_shard < 1:
         raise DataError(f"--per-shard is how many pictures a tar holds: 1 or more, not {per_shard}.")
@@ -53,12 +55,30 @@ def pack(
     source = open_source(spec)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"'{out}' exists already. Choose another folder with --out.")
-    out.mkdir(parents=True, exist_ok=True)
+    out = out if out.name not in ("", "..") else out.resolve()
+    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    try:
+        temporary.mkdir(parents=True)
+        packed = _write(source, temporary, per_shard, resize, progress)
+        if out.exists():
+            out.rmdir()  # empty, as was seen above
+        temporary.replace(out)
+    except OSError as error:
+        raise DataError(f"The tars could not be written to '{out}': {error.strerror or error}.") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return replace(packed, folder=out)
+
+
+def _write(
+    source: Source, out: Path, per_shard: int, resize: tuple[int, int] | None, progress: Progress | None
+) -> Packed:
     rows = np.random.RandomState(0).permutation(len(source))  # its stream is frozen: the same tars on every machine
     parts = [rows[start : start + per_shard] for start in range(0, len(rows), per_shard)]
     digits = max(6, len(str(len(parts) - 1)))
     shards, broken, done = [], [], 0
-    with ThreadPoolExecutor(threads()) as pool:
+    pool = ThreadPoolExecutor(threads())
+    try:
         jobs = [
             pool.submit(_write_shard, source, part, out / f"{i:0{digits}d}.tar", resize) for i, part in enumerate(parts)
         ]
@@ -69,6 +89,8 @@ def pack(
             done += len(part)
             if progress is not None:
                 progress(done, len(rows))
+    finally:
+        pool.shutdown(cancel_futures=True)  # after an error or Ctrl-C nothing more is begun
     refuse_many_broken(source.name, broken, len(source))
     document = {"format": 1, "class_names": list(source.class_names), "shards": [asdict(shard) for shard in shards]}
     write_atomically(out / INDEX, gzip.compress(json.dumps(document).encode(), mtime=0))

@@ -48,7 +48,13 @@ def open_shards(spec: str) -> ShardSource:
 
 
 def names_for(labels: np.ndarray, known: tuple[str, ...]) -> tuple[str, ...]:
-    """A name for every class: those that are known, and numbers for the rest."""
+    """A name for every class: those that are known, and numbers for the rest.
+
+    Raises:
+        DataError: numbers so large that they are no classes.
+    """
+    if (most := int(labels.max())) >= 1_000_000:
+        raise DataError(f"The labels go up to {most} for {len(labels)} pictures; number the classes from 0.")
     return known + tuple(map(str, range(len(known), int(labels.max()) + 1)))
 
 

@@ -10,17 +10,16 @@ from pathlib import Path
 import numpy as np
 
 from gansmith.data import standard
-from gansmith.data.arrays import ArraySource, idx_files, is_idx, open_idx, open_npz
+from gansmith.data.arrays import ArraySource, idx_files, is_idx, open_idx, open_npy, open_npz
 from gansmith.data.decode import EXTENSIONS
 from gansmith.data.files import Source, open_folder, open_single, open_zip
 from gansmith.data.shards import open_shards
 from gansmith.data.tars import INDEX
 from gansmith.errors import DataError
 
-_SLICE = re.compile(r"^(?P<rest>.+)\[(?P<start>-?\d*%?):(?P<stop>-?\d*%?)(?::(?P<step>\d*))?\]$", re.DOTALL)
-_KINDS = (
-    "a folder, a zip, an .npz file, IDX files, shards:TARS, parquet:FILES, hf:NAME, hf-stream:NAME, or a standard set"
-)
+_END = r"(?:-?\d+)?%?"
+_SLICE = re.compile(rf"^(?P<rest>.+)\[(?P<start>{_END}):(?P<stop>{_END})(?::(?P<step>\d*))?\]$", re.DOTALL)
+_KINDS = "a folder, a zip, an .npz or .npy file, IDX files, shards:TARS, parquet:FILES, hf:NAME, hf-stream:NAME, or a standard set"
 
 
 def open_source(spec: str) -> Source:
@@ -34,7 +33,7 @@ def open_source(spec: str) -> Source:
         DataError: nothing there, or nothing that can be read; says what to do.
         MissingExtra: ``hf:`` without the package ``datasets``.
     """
-    part = None if Path(spec).exists() else _SLICE.match(spec)
+    part = None if _is_there(spec) else _SLICE.match(spec)
     source = _open(part["rest"] if part else spec)
     if part is None:
         return source
@@ -86,6 +85,15 @@ def _open(spec: str) -> Source:
     name, _, split = spec.partition(":")
     if name in standard.NAMES:
         return standard.open_standard(name, split)
+    try:
+        return _open_path(spec)
+    except OSError as error:
+        raise DataError(
+            f"'{spec[:200]}' cannot be read ({error.strerror or error}). Look at the path and its permissions."
+        ) from None
+
+
+def _open_path(spec: str) -> Source:
     path = Path(spec).expanduser()
     if path.is_dir():
         if (path / INDEX).is_file():
@@ -105,6 +113,8 @@ def _open_file(path: Path) -> Source:
     suffix = path.suffix.lower()
     if suffix == ".npz":
         return open_npz(path)
+    if suffix == ".npy":
+        return open_npy(path)
     if suffix == ".zip" or zipfile.is_zipfile(path):
         return open_zip(path)
     if suffix in EXTENSIONS:
@@ -125,6 +135,13 @@ def _open_idx_folder(folder: Path, split: str) -> ArraySource | None:
         listed = ", ".join(f.name for f in files)
         raise DataError(f"'{folder}' has several sets of IDX pictures: {listed}. Give the path of the one to use.")
     return open_idx(chosen[0], name=folder.resolve().name + (f":{split}" if split else ""))
+
+
+def _is_there(spec: str) -> bool:
+    try:
+        return Path(spec).exists()
+    except OSError:  # a name too long for a file, or a folder that may not be looked into
+        return False
 
 
 def _not_found(spec: str, path: Path) -> str:

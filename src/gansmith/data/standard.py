@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,9 +29,18 @@ class _Standard:
     """(name, cache folder, split) -> source; the first split is the default."""
 
 
+def home_cache() -> Path:
+    """``~/.cache/gansmith``, or a temporary folder for a user without a home."""
+    try:
+        return Path.home() / ".cache" / "gansmith"
+    except RuntimeError:
+        return Path(tempfile.gettempdir()) / "gansmith-cache"
+
+
 def cache_folder() -> Path:
     """Where downloads are kept: ``$GANSMITH_DATA``, or ``~/.cache/gansmith``."""
-    return Path(os.environ.get("GANSMITH_DATA") or Path.home() / ".cache" / "gansmith").expanduser()
+    named = os.environ.get("GANSMITH_DATA")
+    return Path(named).expanduser() if named else home_cache()
 
 
 def open_standard(name: str, split: str = "") -> Source:
@@ -168,7 +178,7 @@ def _locked(folder: Path) -> Iterator[None]:
 def _saying_what_to_do(name: str, folder: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, RuntimeError, ImportError, EOFError) as error:
+    except Exception as error:  # connections, archives cut short, checksums: their errors share no class
         raise DataError(
             f"'{name}' could not be downloaded to '{folder}' ({first_line(error)}). Check the connection and the space on the disk, "
             "or copy that folder from a machine that has it (the environment variable GANSMITH_DATA names its parent). "

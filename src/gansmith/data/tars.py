@@ -9,6 +9,7 @@ import os
 import re
 import tarfile
 import threading
+import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -90,7 +91,7 @@ def read_index(base: str, files: Files) -> tuple[dict[str, Shard], tuple[str, ..
     try:
         document = json.loads(gzip.decompress(content))
         return {entry["name"]: Shard(**entry) for entry in document["shards"]}, tuple(document["class_names"])
-    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zlib.error) as error:
         raise DataError(
             f"{base}/{INDEX} is damaged ({error}). Make the shards again, or delete it: the tars are then read instead."
         ) from None
@@ -137,9 +138,18 @@ def _label(file: Any, ending: str) -> int | None:
     try:
         content = json.loads(file.read())
         label: Any = content.get("label", content.get("cls")) if isinstance(content, dict) else content
-        return int(label)
-    except (ValueError, TypeError):
+        return None if int(label) < 0 else int(label)
+    except (ValueError, TypeError, OverflowError, RecursionError):
         return None
+
+
+def _cache_limit() -> int:
+    """Bytes that the cache may take."""
+    text = os.environ.get("GANSMITH_SHARD_CACHE_GB", "20")
+    try:
+        return int(float(text) * (1 << 30))
+    except (ValueError, OverflowError):
+        raise DataError(f"GANSMITH_SHARD_CACHE_GB is a number of gigabytes, such as 20, not '{text}'.") from None
 
 
 class Files:
@@ -158,7 +168,7 @@ class Files:
             root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
             where = hashlib.blake2b(places[0].rpartition("/")[0].encode(), digest_size=8).hexdigest()
             self.cache = root / "gansmith" / "shards" / where
-            self.limit = int(float(os.environ.get("GANSMITH_SHARD_CACHE_GB", "20")) * (1 << 30))
+            self.limit = _cache_limit()
 
     def expect(self, shards: dict[str, Shard]) -> None:
         """What the index says of the tars: what is fetched must be that."""

@@ -18,6 +18,9 @@ from gansmith.game import Batch, Game, ImageSpec
 DEFAULT_CROP = 64
 """Window, in pixels, cut from photographs when --size does not say."""
 
+MEASURABLE = 100
+"""Fewest pictures that a Frechet distance makes sense for (``gansmith.metrics.evaluate.MINIMUM``)."""
+
 
 class Rows:
     """Some of the pictures of a set."""
@@ -143,6 +146,10 @@ def open_training_data(
         }.get(family.data, "one data set")
         raise DataError(f"This family trains on {need}; --data names {len(specs)}.")
     scale = getattr(config, "load_scale", 1.0)
+    if scale < 1:
+        raise DataError(
+            f"--load-scale says how much larger pictures are loaded than the window cut out: 1 or more, not {scale}."
+        )
     load_size = size and round(size * scale)
     if family.data == "crops":
         window = size or DEFAULT_CROP
@@ -160,6 +167,8 @@ def open_training_data(
     if size and load_size != size:
         opened.crop = (size, size)
         opened.spec = _resized(opened.spec, size)
+    if settings.eval_every:
+        _check_measurable(opened)
     opened.keep_some_from_training(settings.hold_out)
     if opened.skipped:
         path, reason = opened.skipped[0]
@@ -167,6 +176,18 @@ def open_training_data(
             f"{len(opened.skipped)} picture(s) left out, for example {path}: {reason}. The run folder lists them in skipped.tsv."
         )
     return opened
+
+
+def _check_measurable(opened: TrainingData) -> None:
+    """Raise DataError where ``--eval-every`` could not measure: said before a run begins."""
+    real = getattr(opened.source, "b", opened.source)
+    cut = opened.windows or opened.crop is not None
+    if cut or len(real) < MEASURABLE:
+        why = "this run learns from windows cut out of larger ones" if cut else f"there are {len(real)}"
+        raise DataError(
+            f"--eval-every compares samples with at least {MEASURABLE} whole pictures, and {why}. Leave --eval-every out; gansmith "
+            "evaluate measures a finished model."
+        )
 
 
 def _resized(spec: ImageSpec, size: int) -> ImageSpec:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from gansmith.bundle import Model
-from gansmith.errors import GansmithError, MissingExtra
+from gansmith.errors import GansmithError, MissingExtra, first_line
 from gansmith.export.program import Program
 from gansmith.export.rewrites import recording
 from gansmith.translation import Translation
@@ -76,8 +76,7 @@ def to_onnx(program: Program) -> bytes:
             )
             model = onnx.load(str(path))
     except (torch.onnx.errors.OnnxExporterError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
-        raise GansmithError(f"This model cannot be written as ONNX: {reason}") from error
+        raise GansmithError(f"This model cannot be written as ONNX: {first_line(error, 300)}") from error
     onnx.helper.set_model_props(model, {"gansmith": json.dumps(program.facts | {"smallest": program.smallest})})
     onnx.checker.check_model(model)
     return model.SerializeToString()

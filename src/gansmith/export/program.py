@@ -123,6 +123,8 @@ def program_of(model: Model, *, direction: str = "ab", noise: NoiseInput = "cons
     """
     model.to("cpu")
     if isinstance(model.game, Translation):
+        if noise == "input":
+            raise GansmithError(f"A {model.family} model changes pictures and takes no noise: leave out --noise input.")
         return _translator(model, direction, free_size)
     return _generator(model, noise, direction)
 

@@ -9,17 +9,26 @@ from typing import Any
 
 import torch
 
-from gansmith.errors import GansmithError
+from gansmith.errors import GansmithError, first_line
 from gansmith.export.program import Program
 from gansmith.export.rewrites import recording
 
 
 def to_torchscript(program: Program) -> bytes:
-    """A program as TorchScript, with free batches and sizes; ``torch::jit::load`` reads it. Its facts are its file ``gansmith.json``."""
+    """A program as TorchScript, with free batches and sizes; ``torch::jit::load`` reads it. Its facts are its file ``gansmith.json``.
+
+    Raises:
+        GansmithError: the network does what TorchScript cannot record.
+    """
     file = io.BytesIO()
     with warnings.catch_warnings(), torch.no_grad(), recording():
         warnings.simplefilter("ignore")
-        traced: Any = torch.jit.trace(program.module, tuple(program.inputs.values()), check_trace=False)
+        try:
+            traced: Any = torch.jit.trace(program.module, tuple(program.inputs.values()), check_trace=False)
+        except (RuntimeError, ValueError, TypeError) as error:
+            raise GansmithError(
+                f"TorchScript cannot record this model: {first_line(error)}. Try --to onnx or --to exported."
+            ) from error
         torch.jit.save(traced, file, _extra_files={"gansmith.json": json.dumps(program.facts)})
     return file.getvalue()
 
@@ -41,9 +50,8 @@ def to_exported(program: Program) -> bytes:
                 program.module, tuple(program.inputs.values()), dynamic_shapes=free, strict=False
             )
         except Exception as error:  # torch.export has no common class of errors
-            reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
             raise GansmithError(
-                f"torch.export cannot record this model: {reason}. Try --to torchscript or --to onnx."
+                f"torch.export cannot record this model: {first_line(error)}. Try --to torchscript or --to onnx."
             ) from error
         torch.export.save(exported, file, extra_files={"gansmith.json": json.dumps(program.facts)})
     return file.getvalue()

@@ -26,7 +26,7 @@ class Cheap:
     otherwise: nothing is downloaded. Give it the same number of samples every time.
 
     Args:
-        real: real pictures.
+        real: real pictures; of two-sided data, side B, which is what models of it make.
         features: an extractor, ``swd``, or ``auto``.
         n: real pictures to compare with.
         seed: which ones, and of patches.
@@ -49,6 +49,7 @@ class Cheap:
         cache: Path | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
+        real = getattr(real, "b", real)
         n = min(n, len(real))
         if n < MINIMUM["fid"]:
             raise GansmithError(

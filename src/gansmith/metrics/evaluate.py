@@ -128,7 +128,7 @@ def evaluate(
     real: Pictures,
     *,
     metrics: Sequence[str] = ("fid", "kid", "prdc"),
-    features: str = "auto",
+    features: str | Extractor = "auto",
     n: int = 10_000,
     seed: int = 0,
     weights: Path | None = None,
@@ -142,7 +142,7 @@ def evaluate(
         pictures: uint8 [N, C, H, W], of the real pictures' size; other channels are converted, and a note says so.
         real: real pictures.
         metrics: names from ``METRICS``.
-        features: an extractor of ``gansmith.metrics.features``, or ``auto``.
+        features: an extractor of ``gansmith.metrics.features`` or its name, or ``auto``.
         n: compare this many at most.
         seed: chooses real pictures and random parts.
         weights: a file of weights for the extractor.
@@ -172,6 +172,11 @@ def evaluate(
         )
     if any(metric != "swd" for metric in metrics):
         _add_features(context, features, weights, cache, device, notes)
+    if "fid" in metrics and context.n < context.fake_features.shape[1]:
+        notes.append(
+            f"{context.n:,} samples are fewer than the {context.fake_features.shape[1]:,} features: a Frechet distance this "
+            "biased only compares with others of the same count; prefer kid"
+        )
     results = [score for metric in metrics for score in _MEASURES[metric](context)]
     return Report(tuple(results), tuple(notes), round(time.monotonic() - began, 2))
 
@@ -228,24 +233,36 @@ def match(pictures: Tensor, spec: ImageSpec, notes: list[str]) -> Tensor:
     )
 
 
-def _add_features(
-    context: _Context, name: str, weights: Path | None, cache: Path | None, device: torch.device | str, notes: list[str]
-) -> None:
+def extractor_for(
+    name: str, real: Pictures, weights: Path | None = None, device: torch.device | str = "cpu"
+) -> Extractor:
+    """The extractor by its name, or the one that fits the real pictures for ``auto``.
+
+    Raises:
+        GansmithError: an unknown name, or weights that cannot be had.
+    """
     if name == "auto":
         # A file of weights can only be Inception's: that of the other extractors has to be named.
-        name = "inception" if weights else extractors.choose(context.real.spec, context.real.name)
-    context.extractor = extractor = extractors.build(name, device, weights)
+        name = "inception" if weights else extractors.choose(real.spec, real.name)
+    return extractors.build(name, device, weights)
+
+
+def _add_features(
+    context: _Context,
+    chosen: str | Extractor,
+    weights: Path | None,
+    cache: Path | None,
+    device: torch.device | str,
+    notes: list[str],
+) -> None:
+    extractor = extractor_for(chosen, context.real, weights, device) if isinstance(chosen, str) else chosen
+    context.extractor = extractor
     if note := extractor.note(context.real.spec):
         notes.append(note)
     count = max(context.n_real, 2 * context.half)
     context.real_features = RealFeatures(context.real, extractor, count, context.seed, cache, context.progress)
     step = counter(context.progress, f"samples, {extractor.label}", context.n)
     context.fake_features = extractors.extract(extractor, context.samples.split(250), step)
-    if context.n < context.fake_features.shape[1]:
-        notes.append(
-            f"{context.n:,} samples are fewer than the {context.fake_features.shape[1]:,} features: a Frechet distance this "
-            "biased only compares with others of the same count; prefer kid"
-        )
 
 
 def _fid(context: _Context) -> list[Score]:

@@ -22,14 +22,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gansmith.errors import GansmithError, MissingExtra, ModelError
+from gansmith.errors import GansmithError, MissingExtra, ModelError, first_line
 from gansmith.game import ImageSpec
 from gansmith.metrics.classifier import load_classifier, to_grey, weights_file
 from gansmith.metrics.loading import (
     INCEPTION_DIGEST,
     download_inception,
     file_digest,
-    first_line,
     inception_network,
     load_state,
     read_weights,

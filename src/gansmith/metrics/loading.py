@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import io
+import sys
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from gansmith.errors import ModelError
+from gansmith.errors import ModelError, first_line
 
 INCEPTION_DIGEST = "6726825d"
 """How the sha256 of torch-fidelity's Inception weights begins; their file name says so too."""
@@ -58,7 +59,7 @@ def download_inception() -> dict[str, Tensor]:
 
     try:
         return torch.hub.load_state_dict_from_url(
-            URL, map_location="cpu", progress=False, check_hash=True, weights_only=True
+            URL, map_location="cpu", progress=sys.stderr.isatty(), check_hash=True, weights_only=True
         )
     except Exception as error:  # URLError, a broken file, a hash that differs: the way out is the same
         raise ModelError(
@@ -87,9 +88,3 @@ def load_state(network: nn.Module, state: dict[str, Tensor], complaint: str) -> 
         network.load_state_dict(state)
     except (RuntimeError, KeyError) as error:
         raise ModelError(f"{complaint} ({first_line(error)}).") from None
-
-
-def first_line(error: BaseException) -> str:
-    """An error's message in one line of at most 200 letters."""
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0][:200]

@@ -13,6 +13,7 @@ import numpy as np
 from torch import Tensor
 
 from gansmith import chance
+from gansmith.data.standard import home_cache
 from gansmith.metrics.features import Extractor, Progress, extract
 from gansmith.trees import write_atomically
 
@@ -26,7 +27,7 @@ _BATCH = 250
 def cache_folder() -> Path:
     """Where statistics of real pictures are kept: ``$GANSMITH_CACHE/metrics``, by default ``~/.cache/gansmith/metrics``."""
     root = os.environ.get("GANSMITH_CACHE")
-    return (Path(root).expanduser() if root else Path.home() / ".cache" / "gansmith") / "metrics"
+    return (Path(root).expanduser() if root else home_cache()) / "metrics"
 
 
 def drawn(real: Pictures, count: int, seed: int) -> np.ndarray:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
+import secrets
+import shutil
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +18,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from gansmith.errors import GansmithError
-from gansmith.studio import uploads
+from gansmith.studio import sets, uploads
 from gansmith.studio.arguments import Arguments
 from gansmith.studio.core import Studio, failed, failure, get, image, post
 from gansmith.studio.errors import Refused
@@ -22,7 +26,6 @@ from gansmith.studio.models import png, sheet
 
 WALL, TILE = 96, 72
 """Pictures on the wall, and the side of one in pixels."""
-_ARCHIVES = (".zip", ".npz")
 
 
 @dataclass
@@ -47,6 +50,7 @@ def routes(studio: Studio) -> list[Route]:
         get("/api/data/check", studio, check_state),
         get("/api/data/wall", studio, wall),
         post("/api/data/set", studio, new_set),
+        post("/api/data/set/drop", studio, drop_set),
         Route("/api/upload/data", _upload(studio), methods=["POST"]),
     ]
 
@@ -56,7 +60,7 @@ def listed(studio: Studio, arguments: Arguments) -> Any:
     from gansmith.data import standard
 
     cache = standard.cache_folder()
-    sets = [
+    known = [
         {
             "name": name,
             "about": about,
@@ -65,64 +69,7 @@ def listed(studio: Studio, arguments: Arguments) -> Any:
         }
         for name, (about, splits) in standard.describe().items()
     ]
-    return {"standard": sets, "workspace": _workspace_sets(studio), "root": str(studio.workspace.root)}
-
-
-def _workspace_sets(studio: Studio) -> list[dict[str, Any]]:
-    from gansmith.data.decode import EXTENSIONS
-
-    found: list[dict[str, Any]] = []
-    runs = set(studio.workspace.all_runs())
-
-    def look(folder: Path, levels: int) -> None:
-        try:
-            entries = sorted(folder.iterdir(), key=lambda path: path.name.lower())[:2000]
-        except OSError:
-            return
-        for path in entries:
-            if path.name.startswith(".") or path.is_symlink() or len(found) >= 200:
-                continue
-            if path.is_file() and path.suffix.lower() in _ARCHIVES:
-                found.append(
-                    {
-                        "spec": studio.workspace.relative(path),
-                        "kind": path.suffix[1:].lower(),
-                        "bytes": path.stat().st_size,
-                    }
-                )
-            elif path.is_dir() and path not in runs and path != studio.workspace.runs:
-                pictures, folders = _glance(path, EXTENSIONS)
-                if pictures or folders:
-                    found.append(
-                        {
-                            "spec": studio.workspace.relative(path),
-                            "kind": "folder",
-                            "pictures": pictures,
-                            "classes": folders if not pictures else 0,
-                        }
-                    )
-                if levels and not folders:
-                    look(path, levels - 1)
-
-    look(studio.workspace.root, 0)
-    if studio.workspace.data.is_dir():
-        found = [row for row in found if row["spec"] != "data"]
-        look(studio.workspace.data, 1)
-    unique = {row["spec"]: row for row in found}
-    return list(unique.values())
-
-
-def _glance(folder: Path, endings: frozenset[str]) -> tuple[int, int]:
-    """Pictures directly in a folder, and sub-folders that hold some; looks at the first few thousand entries only."""
-    pictures = folders = 0
-    for number, path in enumerate(folder.iterdir()):
-        if number > 3000:
-            break
-        if path.suffix.lower() in endings:
-            pictures += 1
-        elif path.is_dir() and not path.name.startswith(".") and folders < 1000:
-            folders += any(p.suffix.lower() in endings for _, p in zip(range(20), path.iterdir(), strict=False))
-    return pictures, folders
+    return {"standard": known, "workspace": sets.found(studio), "root": str(studio.workspace.root)}
 
 
 def check(studio: Studio, arguments: Arguments) -> Any:
@@ -200,7 +147,7 @@ def _draw_wall(spec: str, report: Any) -> tuple[list[dict[str, Any]], bytes]:
 
 
 def _found(studio: Studio, arguments: Arguments) -> Check:
-    state = studio.checks.get(arguments.text("id"))
+    state = studio.checks.get(arguments.text("id", most=40))
     if state is None:
         raise Refused("That check is forgotten. Start it again.", 404)
     return state
@@ -229,7 +176,19 @@ def wall(studio: Studio, arguments: Arguments) -> Response:
 def new_set(studio: Studio, arguments: Arguments) -> Any:
     """An empty folder to upload into."""
     folder = uploads.new_set(studio.workspace, arguments.text("name", most=200))
+    studio.uploaded.pop(folder, None)
     return {"set": studio.workspace.relative(folder)}
+
+
+def drop_set(studio: Studio, arguments: Arguments) -> Any:
+    """Take a set away again of which no file was taken; one with files stays."""
+    folder = studio.workspace.inside(arguments.text("set"))
+    if folder.parent != studio.workspace.data or not folder.is_dir():
+        raise Refused("That is not a set below data/.", 404)
+    for place, _, _ in os.walk(folder, topdown=False):
+        with contextlib.suppress(OSError):  # not empty
+            os.rmdir(place)
+    return {"dropped": not folder.exists()}
 
 
 def _upload(studio: Studio) -> Any:
@@ -240,14 +199,18 @@ def _upload(studio: Studio) -> Any:
         try:
             arguments = Arguments(dict(request.query_params))
             target = await run_in_threadpool(_target, studio, arguments)
-            archive = target.suffix.lower() in _ARCHIVES
+            archive = target.suffix.lower() in sets.ARCHIVES
             most = uploads.ARCHIVE_BYTES if archive else uploads.PICTURE_BYTES
-            await uploads.receive(request.stream(), target, most)
+            # beside the data until it is whole and looked at: nobody may train on half a file
+            folder = uploads.incoming(studio.workspace) / secrets.token_hex(12)
+            folder.mkdir(parents=True)
             try:
-                await run_in_threadpool(uploads.check_archive if archive else uploads.check_picture, target)
-            except Exception:
-                target.unlink(missing_ok=True)
-                raise
+                arrived = folder / target.name
+                await uploads.receive(request.stream(), arrived, most)
+                await run_in_threadpool(uploads.check_archive if archive else uploads.check_picture, arrived)
+                target = await run_in_threadpool(_put, studio, arrived, target, archive)
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
         except ClientDisconnect:
             return failure("The upload was broken off.", 400)
         except (GansmithError, OSError) as error:
@@ -257,11 +220,22 @@ def _upload(studio: Studio) -> Any:
     return upload
 
 
+def _put(studio: Studio, arrived: Path, target: Path, archive: bool) -> Path:
+    """Move a file that was taken to its place; two of one name may have come at once."""
+    with studio.lock:
+        target = uploads.free_file(target) if archive else target
+        if target.exists():
+            raise Refused("A file of that name is there already.", 409)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(arrived, target)
+    return target
+
+
 def _target(studio: Studio, arguments: Arguments) -> Path:
     """Where an uploaded file goes."""
     path = uploads.clean_path(arguments.text("path", most=500))
     uploads.refuse_pickles(path.name)
-    if Path(path.name).suffix.lower() in _ARCHIVES:
+    if Path(path.name).suffix.lower() in sets.ARCHIVES:
         studio.workspace.data.mkdir(parents=True, exist_ok=True)
         return studio.workspace.data / path.name
     from gansmith.data.decode import EXTENSIONS
@@ -271,10 +245,22 @@ def _target(studio: Studio, arguments: Arguments) -> Path:
     folder = studio.workspace.inside(arguments.text("set"))
     if folder.parent != studio.workspace.data or not folder.is_dir():
         raise Refused("Uploads go into a set below data/.", 400)
-    if sum(1 for _ in folder.iterdir()) >= uploads.FILES_PER_SET:
-        raise Refused(f"A set takes up to {uploads.FILES_PER_SET:,} files. Upload a zip instead.", 413)
     target = folder / path
-    target.parent.mkdir(parents=True, exist_ok=True)
     if not target.resolve().is_relative_to(folder):
         raise Refused("That file has a path that cannot be used.")
+    if target.exists():
+        raise Refused("A file of that name is there already.", 409)
+    if any(above.is_file() for above in target.parents if above.is_relative_to(folder)):
+        raise Refused(f"'{path.parent}' is a file of this set already, not a folder.", 409)
+    _count_in(studio, folder)
     return target
+
+
+def _count_in(studio: Studio, folder: Path) -> None:
+    """One file more in a set; sub-folders count too. A folder is counted once, not again for every one of its files."""
+    with studio.lock:
+        if folder not in studio.uploaded:
+            studio.uploaded[folder] = sum(len(files) for _, _, files in os.walk(folder))
+        if studio.uploaded[folder] >= uploads.FILES_PER_SET:
+            raise Refused(f"A set takes up to {uploads.FILES_PER_SET:,} files. Upload a zip instead.", 413)
+        studio.uploaded[folder] += 1

@@ -15,15 +15,19 @@ from gansmith.studio import models
 from gansmith.studio.arguments import Arguments
 from gansmith.studio.core import Studio, get, image, post
 from gansmith.studio.errors import Refused
+from gansmith.studio.worker import read_json
 
 MOST = 100
 """Pictures per request."""
+_FRAME_PIXELS, _VIDEO_PIXELS = 1 << 19, 1 << 29
+"""Pixels of a walk's frame where nothing else is asked for, and the most of all frames together."""
 _VIDEO_KINDS = {"mp4": "video/mp4", "gif": "image/gif"}
 
 
 def routes(studio: Studio) -> list[Route]:
     """Everything this page asks for."""
     return [
+        get("/api/models", studio, listed),
         get("/api/model", studio, model),
         post("/api/play/pictures", studio, pictures),
         post("/api/play/mix", studio, mix),
@@ -32,7 +36,21 @@ def routes(studio: Studio) -> list[Route]:
 
 
 def _loaded(studio: Studio, arguments: Arguments) -> models.Loaded:
-    return studio.models.get(studio.workspace.run(arguments.text("model")))
+    return studio.models.get(studio.workspace.model(arguments.text("model")))
+
+
+def listed(studio: Studio, arguments: Arguments) -> Any:
+    """Every model there is: of runs, newest first, and by themselves."""
+    rows = []
+    for root in studio.workspace.all_runs():
+        run = studio.logs.run(root)
+        if run is not None and (root / "model" / "config.json").is_file():
+            rows.append({"id": studio.workspace.relative(root), "family": run.family})
+    for folder in studio.workspace.lone_models():
+        family = read_json(folder / "config.json").get("family")
+        if isinstance(family, str):
+            rows.append({"id": studio.workspace.relative(folder), "family": family})
+    return rows
 
 
 def model(studio: Studio, arguments: Arguments) -> Any:
@@ -40,6 +58,11 @@ def model(studio: Studio, arguments: Arguments) -> Any:
     loaded = _loaded(studio, arguments)
     with loaded.lock:
         return models.facts(loaded.model)
+
+
+def _class(label: str) -> str | int:
+    """A class from the page: its number, as text, or its name. Of a class named by another's number, the number counts."""
+    return int(label) if label.isascii() and label.isdecimal() and len(label) < 10 else label
 
 
 def _decode(loaded: models.Loaded, recipes: list[Any], label: str, truncation: float, first: int = 0) -> np.ndarray:
@@ -53,7 +76,7 @@ def _decode(loaded: models.Loaded, recipes: list[Any], label: str, truncation: f
     if found.classes and label == "each":
         labels = found.labels(len(recipes), [(first + i) % found.classes for i in range(len(recipes))])
     else:
-        labels = found.labels(len(recipes), label or 0) if found.classes else None
+        labels = found.labels(len(recipes), _class(label or "0")) if found.classes else None
     with loaded.lock:
         return to_arrays(found.decode(latents, labels, truncation))
 
@@ -90,7 +113,7 @@ def mix(studio: Studio, arguments: Arguments) -> Response:
     seeds = rows + columns
     z = torch.cat([found.latents(1, seed) for seed in seeds])
     label = arguments.text("label", "", 100)
-    labels = found.labels(len(seeds), 0 if label in ("", "each") else label) if found.classes else None
+    labels = found.labels(len(seeds), 0 if label in ("", "each") else _class(label)) if found.classes else None
     with loaded.lock, torch.inference_mode():
         w = styles(z, None if labels is None else labels.to(z.device), truncation)  # [R + C, L, D]
         coarse, fine = w[: len(rows)], w[len(rows) :]
@@ -131,8 +154,10 @@ def video(studio: Studio, arguments: Arguments) -> Response:
     frames = max(2, round(seconds * fps))
     label, truncation = arguments.text("label", "", 100), arguments.number("truncation", 0.0, 2.0, 1.0)
     if arguments.choice("what", ("walk", "between"), "walk") == "walk":
-        chosen = None if label in ("", "each") else label
-        tiles = arguments.integer("tiles", 1, 16, 9)
+        chosen = None if label in ("", "each") or not loaded.model.classes else _class(label)
+        width, height = loaded.model.spec.width, loaded.model.spec.height
+        tiles = arguments.integer("tiles", 1, 16, min(9, max(1, _FRAME_PIXELS // (width * height))))
+        _fits(frames * tiles * width * height)
         shown: Iterator[np.ndarray] = walk(
             loaded.model,
             frames=frames,
@@ -150,10 +175,19 @@ def video(studio: Studio, arguments: Arguments) -> Response:
         return image(path.read_bytes(), _VIDEO_KINDS[kind])
 
 
+def _fits(pixels: int) -> None:
+    """A video is in memory as a whole while it is encoded."""
+    if pixels > _VIDEO_PIXELS:
+        raise Refused(
+            "That video would be too large for this page: ask for fewer seconds or tiles, or use gansmith walk."
+        )
+
+
 def _between(
     loaded: models.Loaded, arguments: Arguments, frames: int, label: str, truncation: float
 ) -> Iterator[np.ndarray]:
     start, end = (arguments.integer(name, 0, 2**31 - 1) for name in ("from", "to"))
+    _fits(frames * loaded.model.spec.width * loaded.model.spec.height)
     t = 0.5 - 0.5 * np.cos(np.linspace(0, 2 * np.pi, frames, endpoint=False))  # there and back, slow at the ends
     for part in np.array_split(t, max(1, frames // 32)):
         recipes = [{"from": start, "to": end, "t": float(value)} for value in part]

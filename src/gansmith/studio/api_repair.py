@@ -48,13 +48,13 @@ def _upload(studio: Studio) -> Any:
         from starlette.concurrency import run_in_threadpool
 
         try:
-            name = request.query_params.get("name", "picture")
+            name = Arguments(dict(request.query_params)).text("name", "the picture", 500)
             uploads.refuse_pickles(name)
             folder = _inbox(studio)
             raw = folder / f"{secrets.token_hex(12)}.part"
             await uploads.receive(request.stream(), raw, uploads.PICTURE_BYTES)
             try:
-                return JSONResponse(await run_in_threadpool(_take_in, raw))
+                return JSONResponse(await run_in_threadpool(_take_in, raw, name))
             finally:
                 raw.unlink(missing_ok=True)
                 uploads.prune(folder, KEPT)
@@ -66,10 +66,10 @@ def _upload(studio: Studio) -> Any:
     return upload
 
 
-def _take_in(raw: Path) -> dict[str, Any]:
+def _take_in(raw: Path, name: str) -> dict[str, Any]:
     from gansmith.data.decode import Broken, open_file, read_picture
 
-    uploads.check_picture(raw)
+    uploads.check_picture(raw, name)
     try:
         with open_file(lambda: raw.open("rb")) as file:
             picture = read_picture(file)
@@ -104,7 +104,7 @@ def apply(studio: Studio, arguments: Arguments) -> Any:
     from gansmith.apply.tiles import translate_picture
     from gansmith.data.decode import fit
 
-    loaded = studio.models.get(studio.workspace.run(arguments.text("model")))
+    loaded = studio.models.get(studio.workspace.model(arguments.text("model")))
     known = models.facts(loaded.model)
     if not known["translates"]:
         raise Refused(f"A {known['family']} model makes pictures from noise; it does not change them.")

@@ -51,10 +51,10 @@ def listed(studio: Studio, arguments: Arguments) -> Any:
 
 def one(studio: Studio, arguments: Arguments) -> Any:
     """A run with its settings, sample grids and report."""
-    name = arguments.text("id")
-    root = studio.workspace.run(name)
-    jobs = {job["run"]: job for job in studio.jobs.all()}
-    row = studio.logs.summary(root, name, jobs.get(name))
+    root = studio.workspace.run(arguments.text("id"))
+    name = studio.workspace.relative(root)
+    job = studio.jobs.last(name)
+    row = studio.logs.summary(root, name, job)
     run = studio.logs.run(root)
     if row is None or run is None:
         raise Refused("This run's config.yaml is damaged.", 422)
@@ -65,6 +65,7 @@ def one(studio: Studio, arguments: Arguments) -> Any:
         "train": configs.to_plain(configs.make(configs.TrainSettings, run.train, "train")) if run.train else {},
         "facts": {key: value for key, value in run.facts.items() if isinstance(value, (str, int, float))},
         "grids": logs.grids(root),
+        "failure": (job or {}).get("reason", ""),
         "film": (root / "samples" / "film.mp4").is_file(),
         "report": report.read_text("utf-8", "replace")[:40_000] if report.is_file() else "",
     }
@@ -89,31 +90,36 @@ def file(studio: Studio, arguments: Arguments) -> Any:
     path = (studio.workspace.run(arguments.text("id")) / name).resolve()
     if not path.is_relative_to(studio.workspace.root) or not path.is_file():
         raise Refused("That picture is gone.", 404)
-    return FileResponse(path, media_type=_KINDS[path.suffix], headers={"Cache-Control": "private, max-age=3600"})
+    # asked for again each time: a resumed run makes its pictures anew, and another run may take a deleted one's name
+    kind, headers = _KINDS[path.suffix], {"Cache-Control": "no-cache"}
+    return FileResponse(path, media_type=kind, headers=headers, stat_result=path.stat())
 
 
-def _resting(studio: Studio, name: str) -> Path:
+def _resting(studio: Studio, text: str) -> Path:
     """A run that nothing writes to."""
-    root = studio.workspace.run(name)
-    if name in studio.jobs.active_runs():
+    root = studio.workspace.run(text)
+    name = studio.workspace.relative(root)
+    if any(job == name or job.startswith(f"{name}/") for job in studio.jobs.active_runs()):
         raise Refused("This run is in the queue or running. Stop it first.", 409)
-    row = studio.logs.summary(root, name, None)
-    if row is not None and row["status"] == "running" and not any(j["run"] == name for j in studio.jobs.all()):
+    row = studio.logs.summary(root, name, studio.jobs.last(name))
+    if row is not None and row["status"] == "running":
         raise Refused(
-            "This run seems to be running, started from a terminal. Stop it there, or wait a minute and a half.", 409
+            "This run seems to be running, started from a terminal. Stop it there; if it was killed, wait a few minutes.",
+            409,
         )
     return root
 
 
 def rename(studio: Studio, arguments: Arguments) -> Any:
     """Give a run folder another name, in the same place."""
-    name = arguments.text("id")
     new = plain_name(arguments.text("name", most=80), "A run’s name")
-    root = _resting(studio, name)
-    target = root.with_name(new)
-    if target.exists():
-        raise Refused(f"There is a folder called '{new}' already.", 409)
-    root.rename(target)
+    with studio.moving:
+        root = _resting(studio, arguments.text("id"))
+        target = root.with_name(new)
+        if target.exists():
+            raise Refused(f"There is a folder called '{new}' already.", 409)
+        _move(root, target)
+        studio.jobs.follow(studio.workspace.relative(root), studio.workspace.relative(target))
     studio.logs.forget(root)
     studio.models.forget(root)
     return {"id": studio.workspace.relative(target)}
@@ -121,21 +127,35 @@ def rename(studio: Studio, arguments: Arguments) -> Any:
 
 def delete(studio: Studio, arguments: Arguments) -> Any:
     """Move a run to the studio's trash, from which it can come back."""
-    name = arguments.text("id")
-    root = _resting(studio, name)
-    folder = studio.workspace.state.parent / "trash" / f"{time.time_ns():020d}"
-    folder.mkdir(parents=True)
-    (folder / "from.txt").write_text(name, encoding="utf-8")
-    root.rename(folder / "run")
+    with studio.moving:
+        root = _resting(studio, arguments.text("id"))
+        folder = studio.workspace.state.parent / "trash" / f"{time.time_ns():020d}"
+        folder.mkdir(parents=True)
+        (folder / "from.txt").write_text(studio.workspace.relative(root), encoding="utf-8")
+        try:
+            _move(root, folder / "run")
+        except Refused:
+            shutil.rmtree(folder)
+            raise
+        studio.jobs.follow(studio.workspace.relative(root), None)
     studio.logs.forget(root)
     studio.models.forget(root)
     return {"trash": folder.name}
+
+
+def _move(root: Path, target: Path) -> None:
+    try:
+        root.rename(target)
+    except OSError as error:
+        raise Refused(f"'{root.name}' cannot be moved: {error.strerror}.", 409) from None
 
 
 def trash(studio: Studio, arguments: Arguments) -> Any:
     """What lies in the trash."""
     rows = []
     for note in sorted((studio.workspace.state.parent / "trash").glob("*/from.txt"), reverse=True):
+        if not (note.parent / "run").is_dir():
+            continue  # being put there or taken out this moment
         size = sum(f.stat().st_size for f in note.parent.rglob("*") if f.is_file())
         rows.append({"id": note.parent.name, "run": note.read_text("utf-8"), "bytes": size})
     return rows
@@ -149,10 +169,11 @@ def restore(studio: Studio, arguments: Arguments) -> Any:
         raise Refused("That is not in the trash any more.", 404)
     name = (folder / "from.txt").read_text("utf-8")
     target = studio.workspace.inside(name)
-    if target.exists():
-        raise Refused(f"There is a folder called '{name}' again. Rename it first.", 409)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    (folder / "run").rename(target)
+    with studio.moving:
+        if target.exists() or name in studio.jobs.active_runs():
+            raise Refused(f"There is a run called '{name}' again. Rename it first.", 409)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _move(folder / "run", target)
     shutil.rmtree(folder)
     return {"id": name}
 

@@ -7,9 +7,8 @@ from typing import Any
 
 from starlette.routing import Route
 
-from gansmith import registry
 from gansmith.config import TrainSettings, validate
-from gansmith.studio import forms
+from gansmith.studio import forms, known
 from gansmith.studio.arguments import Arguments
 from gansmith.studio.core import Studio, get, post
 from gansmith.studio.errors import Refused
@@ -36,16 +35,16 @@ def routes(studio: Studio) -> list[Route]:
 
 def families(studio: Studio, arguments: Arguments) -> Any:
     """Names and first lines, without importing any."""
-    return [{"name": name, "about": about} for name, about in registry.families().items()]
+    return [{"name": name, "about": about} for name, about in known.families().items()]
 
 
 def family(studio: Studio, arguments: Arguments) -> Any:
     """A family's forms."""
     name = _known_family(arguments)
-    kind = registry.family(name)
+    kind = known.family(name)
     return {
         "name": name,
-        "about": registry.families()[name],
+        "about": known.families()[name],
         "data": kind.data,
         "batch": getattr(kind, "default_batch", 64),
         "family": forms.fields(kind.Config),
@@ -55,7 +54,7 @@ def family(studio: Studio, arguments: Arguments) -> Any:
 
 def _known_family(arguments: Arguments) -> str:
     name = arguments.text("name")
-    if name not in registry.families():
+    if name not in known.families():
         raise Refused(f"There is no family '{name}'.", 404)
     return name
 
@@ -72,8 +71,9 @@ def jobs(studio: Studio, arguments: Arguments) -> Any:
 def start(studio: Studio, arguments: Arguments) -> Any:
     """Queue a new run."""
     name = _known_family(arguments)
-    kind = registry.family(name)
-    specs = [studio.workspace.data_spec(str(spec)) for spec in arguments.listed("data", 2)]
+    kind = known.family(name)
+    given = [Arguments({"data": spec}).text("data") for spec in arguments.listed("data", 2)]
+    specs = [studio.workspace.data_spec(spec) for spec in given]
     expected = {"images": (1,), "crops": (1,), "unpaired": (2,), "paired": (1, 2)}[kind.data]
     if len(specs) not in expected:
         raise Refused(
@@ -81,28 +81,41 @@ def start(studio: Studio, arguments: Arguments) -> Any:
             if expected == (2,)
             else "Choose the pictures to train on."
         )
-    goal, amount = arguments.choice("goal", _GOALS, "minutes"), arguments.number("amount", 0.01, 1e12)
-    given = arguments.mapping("run") | {"data": specs, goal: amount if goal == "minutes" else int(amount)}
+    goal, amount = _goal(arguments, "minutes")
+    run_given = {**arguments.mapping("run"), "data": specs, goal: amount}
     for asked in ("out", "resume"):
-        given.pop(asked, None)
-    run_settings = forms.changed(TrainSettings, given, "The run")
+        run_given.pop(asked, None)
+    run_settings = forms.changed(TrainSettings, run_given, "The run")
     validate(TrainSettings(**{**run_settings, "data": tuple(specs)}))
     family_settings = forms.changed(kind.Config, arguments.mapping("family"), name)
     for cls, settings in ((TrainSettings, run_settings), (kind.Config, family_settings)):
         confine(studio, cls, settings)
-    taken = {job["run"] for job in studio.jobs.active_runs().values()}
     wished = arguments.text("called", "", 80).strip()
-    if wished:
-        run = f"runs/{plain_name(wished, 'A run’s name')}"
-        if run in taken or (studio.workspace.root / run).exists():
-            raise Refused(f"There is a run called '{wished}' already.", 409)
-    else:
-        run = studio.workspace.free_run_name(f"{name}-{'-'.join(spec.rpartition('/')[2] for spec in specs)}", taken)
     settings = {"family": name, "settings": family_settings, "train": run_settings}
-    command = ["train", name, "--config", "{settings}", "--out", run]
-    title = f"{name} on {' and '.join(specs)}, {amount:g} {goal}"
-    job = studio.jobs.add(run, command, settings, title, "new")
+    title = f"{name} on {' and '.join(specs)}, {amount:,.10g} {goal}"
+    with studio.moving:
+        run = _new_name(studio, wished, f"{name}-{'-'.join(spec.rpartition('/')[2] for spec in specs)}")
+        job = studio.jobs.add(run, ["train", name, "--config", "{settings}", "--out", run], settings, title, "new")
     return {"job": job, "run": run, "command": command_line(name, specs, run_settings, family_settings, run)}
+
+
+def _goal(arguments: Arguments, default: str | None = None) -> tuple[str, float]:
+    """How long to train: minutes, or whole images or steps."""
+    goal = arguments.choice("goal", _GOALS, default)
+    if goal == "minutes":
+        return goal, arguments.number("amount", 0.01, 1e7)
+    return goal, int(arguments.number("amount", 1, 1e12))
+
+
+def _new_name(studio: Studio, wished: str, stem: str) -> str:
+    """The folder of a new run: as it was wished, or after its family and data."""
+    taken = {job["run"] for job in studio.jobs.active_runs().values()}
+    if not wished:
+        return studio.workspace.free_run_name(stem, taken)
+    run = f"runs/{plain_name(wished, 'A run’s name')}"
+    if run in taken or (studio.workspace.root / run).exists():
+        raise Refused(f"There is a run called '{wished}' already.", 409)
+    return run
 
 
 def confine(studio: Studio, cls: type, settings: dict[str, Any]) -> None:
@@ -145,21 +158,24 @@ def forget(studio: Studio, arguments: Arguments) -> Any:
 
 def resume(studio: Studio, arguments: Arguments) -> Any:
     """Queue the rest of a run, with a new goal where one is given."""
-    name = arguments.text("run")
-    root = studio.workspace.run(name)
-    if name in studio.jobs.active_runs():
-        raise Refused("This run is in the queue already.", 409)
+    root = studio.workspace.run(arguments.text("run"))
+    name = studio.workspace.relative(root)
     found = studio.logs.run(root)
     if found is None:
         raise Refused("This run's config.yaml is damaged.", 422)
     for spec in found.train.get("data", []):
         studio.workspace.data_spec(str(spec))
-    command = ["train", "--resume", "--out", name]
+    command = ["train", "--resume", f"--out={name}"]  # one word: a folder may be called --help
     if "amount" in arguments.values:
-        goal = arguments.choice("goal", _GOALS)
-        amount = arguments.number("amount", 0.01, 1e12)
-        command += [f"--{goal}", f"{amount:g}" if goal == "minutes" else str(int(amount))]
-    job = studio.jobs.add(name, command, None, f"{name.removeprefix('runs/')}, going on", "resume")
+        goal, amount = _goal(arguments)
+        command += [f"--{goal}", str(amount)]
+    with studio.moving:
+        if name in studio.jobs.active_runs():
+            raise Refused("This run is in the queue already.", 409)
+        row = studio.logs.summary(root, name, studio.jobs.last(name))
+        if row is not None and row["status"] == "running":
+            raise Refused("This run is training already, started from a terminal.", 409)
+        job = studio.jobs.add(name, command, None, f"{name.removeprefix('runs/')}, going on", "resume")
     return {"job": job, "run": name}
 
 

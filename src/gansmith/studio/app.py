@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -45,13 +46,14 @@ def create_app(
 
     Args:
         workspace: the folder it works in; made if it is not there.
-        host, port: what it will be bound to, for the check of the Host header.
+        host, port: what it will be bound to, for the check of the Host header and the name of the cookie.
         password: asked for before anything else; None asks for none.
         warm_up: import torch in the background, so that the first click is quick.
     """
     workspace.mkdir(parents=True, exist_ok=True)
     place = Workspace(workspace)
     (place.state / "jobs").mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(uploads.incoming(place), ignore_errors=True)  # of a studio that was killed
     studio = Studio(place, Jobs(place))
     modules = (api_data, api_train, api_runs, api_play, api_repair, api_toy)
     app = Starlette(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,10 +18,14 @@ class Arguments:
         self.values = values
 
     def text(self, name: str, default: str | None = None, most: int = 1000) -> str:
-        """A string."""
+        """A string that any file can hold."""
         value = self.values.get(name, default)
         if not isinstance(value, str) or len(value) > most:
             raise Refused(f"'{name}' must be a text of at most {most} characters.")
+        try:
+            value.encode()
+        except UnicodeEncodeError:  # half a character, or a file name that is not Unicode
+            raise Refused(f"'{name}' holds something that is not text. Rename that file or folder first.") from None
         return value
 
     def number(self, name: str, low: float, high: float, default: float | None = None) -> float:
@@ -36,8 +39,7 @@ class Arguments:
         if (
             isinstance(value, bool)
             or not isinstance(value, (int, float))
-            or not math.isfinite(value)
-            or not low <= value <= high
+            or not low <= value <= high  # false for NaN, and exact for whole numbers that no float can hold
         ):
             raise Refused(f"'{name}' must be a number from {low:g} to {high:g}.")
         return float(value)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -35,7 +38,11 @@ class Studio:
     models: Models = field(default_factory=Models)
     playgrounds: dict[str, Any] = field(default_factory=dict)
     checks: dict[str, Any] = field(default_factory=dict)
+    uploaded: dict[Path, int] = field(default_factory=dict)
+    """Files in sets that are being uploaded."""
     lock: threading.Lock = field(default_factory=threading.Lock)
+    moving: threading.Lock = field(default_factory=threading.Lock)
+    """Held while a run is queued, renamed or deleted, so that no two of these see a run at rest at once."""
 
 
 Answer = Callable[[Studio, Arguments], Any]
@@ -46,7 +53,11 @@ def get(path: str, studio: Studio, function: Answer) -> Route:
     """A route that reads: arguments come from the address."""
 
     async def endpoint(request: Request) -> Response:
-        return await _answered(lambda: function(studio, Arguments(dict(request.query_params))))
+        answer = await _answered(lambda: function(studio, Arguments(dict(request.query_params))))
+        etag = answer.headers.get("etag")
+        if etag is not None and request.headers.get("if-none-match") == etag:
+            return Response(status_code=304, headers={"ETag": etag, "Cache-Control": "no-cache"})
+        return answer
 
     return Route(path, endpoint, methods=["GET"])
 
@@ -71,9 +82,27 @@ def post(path: str, studio: Studio, function: Answer) -> Route:
 async def _answered(function: Callable[[], Any]) -> Response:
     try:
         found = await run_in_threadpool(function)
+        return found if isinstance(found, Response) else as_json(found)
     except Exception as error:
         return failed(error)
-    return found if isinstance(found, Response) else JSONResponse(found, headers={"Cache-Control": "no-store"})
+
+
+def as_json(found: Any) -> Response:
+    """Values as JSON that a browser reads: no NaN, and file names that are not Unicode escaped rather than refused."""
+    try:
+        text = json.dumps(found, allow_nan=False)
+    except ValueError:
+        text = json.dumps(_finite(found), allow_nan=False)
+    return Response(text, media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+def _finite(value: Any) -> Any:
+    """The same with None for numbers that are not finite."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def failed(error: Exception) -> Response:
@@ -84,6 +113,10 @@ def failed(error: Exception) -> Response:
         return failure(str(error), 400)
     if isinstance(error, FileNotFoundError):
         return failure("That file is gone.", 404)
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return failure("The disk is full. Make room, then try again.", 507)
+    if isinstance(error, PermissionError):
+        return failure(f"The studio may not touch '{error.filename}': {error.strerror}.", 403)
     log.error("a request failed", exc_info=error)
     return failure("Something went wrong in the studio; the terminal it runs in shows what.", 500)
 

@@ -13,13 +13,16 @@ import typing
 from typing import Any, Literal
 
 from gansmith import config as configs
+from gansmith.errors import GansmithError
+from gansmith.studio.known import PARSING
 
 
 @functools.cache
 def helps(cls: type) -> dict[str, str]:
     """Field name -> the string literal below it, of this class alone."""
     try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(cls)))
+        with PARSING:
+            tree = ast.parse(textwrap.dedent(inspect.getsource(cls)))
     except (OSError, TypeError, SyntaxError):
         return {}
     body = tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else []
@@ -80,6 +83,12 @@ def changed(cls: type, given: dict[str, Any], what: str) -> dict[str, Any]:
     Raises:
         GansmithError: an unknown setting or a value of the wrong type.
     """
+    for name, value in given.items():
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, (int, float)) and not abs(item) < 1e18:  # NaN and infinity too
+                raise GansmithError(f"{what}: '{name}' is not an ordinary number.")
+            if isinstance(item, str) and not item.isprintable():  # half a character, a line's end
+                raise GansmithError(f"{what}: '{name}' holds something that is not text.")
     made = configs.to_plain(configs.make(cls, given, what))
     default = configs.to_plain(cls())
     return {name: value for name, value in made.items() if value != default[name]}

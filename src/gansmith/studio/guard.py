@@ -16,6 +16,7 @@ import ipaddress
 import json
 import secrets
 import socket
+import threading
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -65,17 +66,23 @@ class Guard:
     Args:
         app: what is guarded.
         host: the address the server is bound to.
-        port: its port.
+        port: its port, so that two studios on one machine have cookies of their own.
         password: None asks for none.
         upload_limit: most bytes of one uploaded file.
     """
 
     def __init__(self, app: App, *, host: str, port: int, password: str | None, upload_limit: int) -> None:
-        self.app, self.host, self.port, self.upload_limit = app, host.strip("[]").lower(), port, upload_limit
+        self.app, self.host, self.upload_limit = app, host.strip("[]").lower(), upload_limit
         self._password = None if password is None else hashlib.sha256(password.encode()).digest()
         self._sessions: dict[str, float] = {}
         self._failures: list[float] = []
         self.cookie = f"gansmith-{port}"
+        self._names = {self.host, "localhost"}
+        if not is_loopback(self.host):
+            short = socket.gethostname().lower()
+            self._names |= {short, f"{short}.local"}
+            # a look at the DNS, which may take its time
+            threading.Thread(target=lambda: self._names.add(socket.getfqdn().lower()), daemon=True).start()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -85,6 +92,8 @@ class Guard:
             await send({"type": "websocket.close", "code": 1008})
             return
         headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
+        if sum(key.lower() == b"host" for key, _ in scope["headers"]) > 1:
+            headers["host"] = ""  # which one is meant, others may see differently
         refusal = self._refusal(scope, headers)
         if refusal is not None:
             await self._answer(scope, send, *refusal)
@@ -120,32 +129,39 @@ class Guard:
         """Why a request is not served: status and message, or None."""
         host = headers.get("host", "")
         if not self.host_allowed(host):
-            return 421, "This studio does not answer to that host name."
-        if not (headers.get("content-length") or "0").isdecimal():
+            return 421, "This studio does not answer to that host name. Use the address that its terminal shows."
+        length = headers.get("content-length") or "0"
+        if not length.isdecimal() or len(length) > 20:
             return 400, "Content-Length is not a number."
-        if scope["method"] not in ("GET", "HEAD"):
+        path, reads = scope["path"], scope["method"] in ("GET", "HEAD")
+        # where the browser says whose page asks; a link from elsewhere may open the page, but not ask for more
+        site = headers.get("sec-fetch-site", "none")
+        if site not in ("same-origin", "none") and (not reads or path.startswith("/api/")):
+            return 403, "The request came from another site."
+        if not reads:
             if scope["method"] != "POST":
                 return 405, "Only GET and POST are served."
             origin = headers.get("origin")
             if origin is not None and origin.lower() not in (f"http://{host.lower()}", f"https://{host.lower()}"):
                 return 403, "The request came from another site."
-            if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-                return 403, "The request came from another site."
             if headers.get("x-gansmith") != "studio":
                 return 403, "The request does not come from the studio's page (header X-Gansmith)."
-        path = scope["path"]
         if self._password is not None and not path.startswith(_OPEN) and not self._signed_in(headers.get("cookie", "")):
             return 401, "Sign in first."
         return None
 
     def host_allowed(self, header: str) -> bool:
-        """May a request name this host? Names that an attacker's DNS could point here may not."""
-        name, port = _split_host(header)
-        if name is None or (port is not None and port != self.port):
+        """May a request name this host? Names that an attacker's DNS could point here may not.
+
+        The port may be any: behind a tunnel (``ssh -L``) or a container's mapped port it is another one than ours, and a
+        page of another port is told apart by its Origin.
+        """
+        name = _host_name(header)
+        if name is None:
             return False
         if is_loopback(self.host):
             return is_loopback(name)
-        if name in (self.host, "localhost", socket.gethostname().lower(), socket.getfqdn().lower()):
+        if name in self._names:
             return True
         try:
             ipaddress.ip_address(name)
@@ -177,7 +193,7 @@ class Guard:
             right = isinstance(given, str) and hmac.compare_digest(
                 hashlib.sha256(given.encode()).digest(), self._password or b""
             )
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             right = False
         if not right:
             self._failures.append(now)
@@ -196,18 +212,18 @@ class Guard:
         await _respond(send, status, json.dumps({"error": message}).encode(), b"application/json", [])
 
 
-def _split_host(header: str) -> tuple[str | None, int | None]:
-    """``[::1]:7860`` -> ("::1", 7860)."""
+def _host_name(header: str) -> str | None:
+    """``[::1]:7860`` -> "::1"; None where it is not a name with or without a port."""
     if header.startswith("["):
         name, bracket, rest = header[1:].partition("]")
         if not bracket:
-            return None, None
+            return None
     else:
         name, colon, port = header.partition(":")
         rest = colon + port
-    if rest and not (rest[0] == ":" and rest[1:].isdecimal()):
-        return None, None
-    return (name.lower() or None), (int(rest[1:]) if rest else None)
+    if rest and not (rest[0] == ":" and rest[1:].isdecimal() and len(rest) <= 6):
+        return None
+    return name.lower() or None
 
 
 async def _respond(send: Send, status: int, body: bytes, kind: bytes, more: list[tuple[bytes, bytes]]) -> None:

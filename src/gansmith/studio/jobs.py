@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import time
@@ -14,6 +15,8 @@ from gansmith.studio.worker import child_environment, read_json, training_lives,
 from gansmith.studio.workspace import Workspace
 
 MOST_WAITING = 50
+KEPT = 100
+"""Ended trainings that the list remembers; their runs stay anyway."""
 
 
 class Jobs:
@@ -36,18 +39,24 @@ class Jobs:
         Returns:
             The job's id; ids sort by time.
         """
-        if sum(job["status"] == "queued" for job in self.all()) >= MOST_WAITING:
+        jobs = self.all()
+        if sum(job["status"] == "queued" for job in jobs) >= MOST_WAITING:
             raise Refused(f"{MOST_WAITING} trainings wait already. Remove some from the queue first.")
+        for old in [job for job in jobs if job["status"] not in ("queued", "running", "stopping")][:-KEPT]:
+            shutil.rmtree(self.folder / old["id"], ignore_errors=True)
         name = f"{time.time_ns():020d}"
         job = self.folder / name
         job.mkdir(parents=True)
-        if settings is not None:
-            (job / "settings.yaml").write_text(configs.to_yaml(settings), encoding="utf-8")
         file = self.workspace.relative(job / "settings.yaml")
         command = [word.replace("{settings}", file) for word in command]
-        write_json(
-            job / "job.json", {"run": run, "command": command, "title": title, "kind": kind, "created": time.time()}
-        )
+        try:
+            if settings is not None:
+                (job / "settings.yaml").write_text(configs.to_yaml(settings), encoding="utf-8")
+            written = {"run": run, "command": command, "title": title, "kind": kind, "created": time.time()}
+            write_json(job / "job.json", written)
+        except OSError:  # a full disk
+            shutil.rmtree(job, ignore_errors=True)
+            raise
         self.ensure_worker()
         return name
 
@@ -57,8 +66,8 @@ class Jobs:
 
     def _read(self, folder: Path) -> dict[str, Any] | None:
         job, state = read_json(folder / "job.json"), read_json(folder / "state.json")
-        if "run" not in job:
-            return None
+        if "run" not in job or not isinstance(job.get("command"), list):
+            return None  # damaged: nothing that could be trained
         stopping = (folder / "stop").exists()
         status = state.get("status") or ("cancelled" if stopping else "queued")
         if status == "running" and not training_lives(state):
@@ -81,13 +90,20 @@ class Jobs:
 
     def forget(self, name: str) -> None:
         """Remove an ended job from the list (its run stays)."""
-        import shutil
-
         folder = self.of(name)
         found = self._read(folder)
         if found and found["status"] in ("running", "stopping", "queued"):
             raise Refused("Stop it first.", 409)
         shutil.rmtree(folder)
+
+    def follow(self, run: str, now: str | None) -> None:
+        """Let a run's ended jobs follow it to its new name; None forgets them, so that none speaks of the next of that name."""
+        for job in self.all():
+            folder = self.folder / job["id"]
+            if job["run"] == run and now is None:
+                shutil.rmtree(folder, ignore_errors=True)
+            elif job["run"] == run:
+                write_json(folder / "job.json", read_json(folder / "job.json") | {"run": now})
 
     def active_runs(self) -> dict[str, dict[str, Any]]:
         """Run -> its job, for jobs that wait or run."""

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import secrets
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gansmith.errors import GansmithError
-from gansmith.run import Run
+
+if TYPE_CHECKING:  # it brings torch, which need not be there before the page is
+    from gansmith.run import Run
 
 KEPT = 20_000
 """Records of one log held in memory; older ones are thinned out beyond that."""
 SENT = 2000
 """Records sent at once; a longer log is thinned evenly for the curve."""
 _ALIVE_SECONDS = 90.0
+"""A run whose log is not older than this goes on, or twice the time between its lines; its first line may take longer."""
+_COMPARED = 256
 
 
 class Tail:
@@ -27,24 +32,23 @@ class Tail:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path, self.records, self.generation = path, [], 0
-        self._offset, self._head, self._rest = 0, b"", b""
+        self.path, self.records = path, []
+        self.generation = secrets.randbelow(10**6)  # a page that followed another log, or another server, starts anew
+        self._offset, self._before, self._rest = 0, b"", b""
 
     def read(self) -> None:
         """Read what was added since last time."""
         try:
             with self.path.open("rb") as file:
-                size = file.seek(0, 2)
-                file.seek(0)
-                head = file.read(min(64, self._offset))
-                if size < self._offset or head != self._head:
-                    self.records, self._offset, self._rest = [], 0, b""
+                # what stood before the place it was read to: a log that was cut and has grown past it differs there
+                file.seek(max(0, self._offset - _COMPARED))
+                if file.read(min(_COMPARED, self._offset)) != self._before:
+                    self.records, self._offset, self._rest, self._before = [], 0, b"", b""
                     self.generation += 1
                 file.seek(self._offset)
                 new = file.read()
                 self._offset += len(new)
-                file.seek(0)
-                self._head = file.read(min(64, self._offset))
+                self._before = (self._before + new)[-_COMPARED:]
         except OSError:
             return
         *lines, self._rest = (self._rest + new).split(b"\n")
@@ -78,6 +82,8 @@ class Logs:
 
     def run(self, root: Path) -> Run | None:
         """A run's config.yaml, or None where it is damaged."""
+        from gansmith.run import Run
+
         try:
             stamp = (root / "config.yaml").stat().st_mtime_ns
         except OSError:
@@ -87,7 +93,7 @@ class Logs:
             try:
                 found = Run.open(root)
                 _ = found.spec
-            except (GansmithError, KeyError, TypeError):
+            except (GansmithError, KeyError, TypeError, ValueError, AttributeError):
                 found = None
             kept = self._runs[root] = (stamp, found)
         return kept[1]
@@ -123,6 +129,12 @@ class Logs:
         run = self.run(root)
         if run is None:
             return None
+        try:
+            return self._summary(root, name, job, run)
+        except (OSError, KeyError, TypeError, ValueError, AttributeError):
+            return None  # renamed meanwhile, or edited by hand: the other runs are still listed
+
+    def _summary(self, root: Path, name: str, job: dict[str, Any] | None, run: Run) -> dict[str, Any]:
         records = self.tail(root).records
         last = records[-1] if records else {}
         spec, progress, seconds = run.spec, last.get("progress") or 0.0, last.get("seconds") or 0.0
@@ -153,19 +165,30 @@ class Logs:
     def _status(self, root: Path, run: Run, job: dict[str, Any] | None) -> str:
         if job is not None and job["status"] in ("queued", "running", "stopping"):
             return job["status"]
+        config_age = time.time() - (root / "config.yaml").stat().st_mtime
         try:
             age = time.time() - (root / "log.jsonl").stat().st_mtime
         except OSError:
-            age = float("inf")
+            age = config_age
         kept = run.facts.get("status")
-        config_age = time.time() - (root / "config.yaml").stat().st_mtime
-        if (
-            age < _ALIVE_SECONDS
-            and (kept is None or config_age > age + 5)
-            and (job is None or job["status"] not in ("stopped", "failed"))
-        ):
+        fresh = age < _patience(self.tail(root).records) and (kept is None or config_age > age + 5)
+        if fresh and not _ended_with(job, time.time() - age):
             return "running"  # started by the command line
         return {"finished": "finished", "stopped": "stopped", "diverged": "diverged"}.get(str(kept), "stopped")
+
+
+def _patience(records: list[dict[str, Any]]) -> float:
+    """How many seconds a run may be silent before it counts as ended: a long one writes a line every few minutes."""
+    if len(records) < 2:
+        return 3 * _ALIVE_SECONDS
+    return max(_ALIVE_SECONDS, 2.5 * (records[-1].get("seconds", 0.0) - records[-2].get("seconds", 0.0)))
+
+
+def _ended_with(job: dict[str, Any] | None, logged: float) -> bool:
+    """Was a log's last line, of time ``logged``, this job's? Else somebody has gone on with the run in a terminal."""
+    if job is None or job["status"] not in ("done", "stopped", "failed"):
+        return False
+    return job["ended"] is None or logged <= job["ended"] + 5
 
 
 def _scores(records: list[dict[str, Any]]) -> dict[str, float]:

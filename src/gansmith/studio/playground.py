@@ -16,9 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gansmith import chance, engine, registry
+from gansmith import chance, engine
 from gansmith.devices import Device
 from gansmith.game import Batch, Clock, Game, ImageSpec
+from gansmith.studio import known
 
 EXTENT = 1.5
 """The plane is drawn from -EXTENT to EXTENT."""
@@ -140,7 +141,7 @@ class Player:
     """One family at play."""
 
     def __init__(self, family: str, world: World, seed: int, speed: float) -> None:
-        kind = registry.family(family)
+        kind = known.family(family)
         settings = SETTINGS[family]
         config = kind.Config(
             **(settings | {name: settings[name] * speed for name in ("lr", "lr_end") if name in settings})
@@ -174,14 +175,15 @@ class Player:
             self.failed = "A loss became infinite: this game is lost. Start again with a lower learning rate."
 
     def frame(self) -> dict[str, Any]:
-        """Everything to draw, small numbers packed in base64."""
+        """Everything to draw, small numbers packed in base64; of a lost game, whose numbers are none, zeros."""
         generator, discriminator = self.game.get_submodule("generator"), self.game.get_submodule("discriminator")
         with torch.no_grad():
-            samples = generator(self.latents)
-            heights = discriminator(UNIT * self.places).flatten()
+            samples = generator(self.latents).nan_to_num(0.0)
+            heights = discriminator(UNIT * self.places).flatten().nan_to_num(0.0)
         pushed = samples[:ARROWS].clone().requires_grad_()
         samples = samples / UNIT
         (push,) = torch.autograd.grad(discriminator(pushed).sum(), pushed)
+        push = push.nan_to_num(0.0)
         low, high = float(heights.min()), float(heights.max())
         if self.family == "gan":  # its logits mean something by themselves: the probability of being real
             shown = heights.sigmoid()
@@ -196,7 +198,7 @@ class Player:
             "range": [round(low, 3), round(high, 3)],
             "push": pack16(push / max(longest, 1e-9)),
             "steepness": round(longest, 3),
-            "losses": {name: round(value, 4) for name, value in self.losses.items()},
+            "losses": {name: round(value, 4) for name, value in self.losses.items() if math.isfinite(value)},
             "failed": self.failed,
             **self.world.judge(samples),
         }
@@ -222,15 +224,16 @@ class Playground:
         self.world, self.running, self.pace = world, True, 1.0
         self.touched = time.monotonic()
         self._frame = self._draw()
-        self._lock = threading.Lock()
+        self._lock, self._starting = threading.Lock(), threading.Lock()
         self._thread: threading.Thread | None = None
 
     def look(self) -> dict[str, Any]:
         """The newest frame; computing goes on for a while after each look."""
         self.touched = time.monotonic()
-        if self.running and (self._thread is None or not self._thread.is_alive()):
-            self._thread = threading.Thread(target=self._play, daemon=True, name="playground")
-            self._thread.start()
+        with self._starting:
+            if self.running and (self._thread is None or not self._thread.is_alive()):
+                self._thread = threading.Thread(target=self._play, daemon=True, name="playground")
+                self._thread.start()
         return self._frame | {"running": self.running}
 
     def advance(self, steps: int) -> dict[str, Any]:
@@ -266,7 +269,10 @@ def parse_points(rows: list[Any]) -> np.ndarray:
     Raises:
         ValueError: they are not that.
     """
-    points = np.asarray(rows, dtype=np.float64)
+    try:
+        points = np.asarray(rows, dtype=np.float64)
+    except OverflowError:  # whole numbers that no float can hold
+        raise ValueError("points are pairs of numbers") from None
     if points.ndim != 2 or points.shape[1] != 2 or not len(points) or not np.isfinite(points).all():
         raise ValueError("points are pairs of numbers")
     return points.clip(-1.4, 1.4).astype(np.float32)

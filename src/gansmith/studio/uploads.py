@@ -22,6 +22,10 @@ ARCHIVE_CONTENT = 16 << 30
 ARCHIVE_RATIO = 300
 """A zip that grows more than this is a bomb, not pictures."""
 FILES_PER_SET = 100_000
+LIST_BYTES = 256 * FILES_PER_SET
+"""Most bytes of a zip's list of files, which is read into memory."""
+_LAST = (1 << 16) + 512
+"""The end of a zip, where the length of that list stands: behind it comes a comment of up to 64 KB."""
 SPARE = 1 << 30
 """Bytes that stay free on the disk."""
 
@@ -56,6 +60,20 @@ def new_set(workspace: Workspace, name: str) -> Path:
     raise Refused("There are too many sets of that name.")
 
 
+def incoming(workspace: Workspace) -> Path:
+    """Where files are until they are whole and looked at."""
+    return workspace.state / "incoming"
+
+
+def free_file(path: Path) -> Path:
+    """A path that is not taken: a number is added to a name that is."""
+    for number in range(1, 10_000):
+        found = path if number == 1 else path.with_stem(f"{path.stem}-{number}")
+        if not found.exists():
+            return found
+    raise Refused("There are too many files of that name.")
+
+
 async def receive(chunks: AsyncIterator[bytes], target: Path, most: int) -> int:
     """Stream a body to a file; nothing is left behind if it fails. Returns its length."""
     if shutil.disk_usage(target.parent).free < SPARE:
@@ -76,8 +94,11 @@ async def receive(chunks: AsyncIterator[bytes], target: Path, most: int) -> int:
     return length
 
 
-def check_picture(path: Path) -> str:
+def check_picture(path: Path, name: str = "") -> str:
     """Look whether a file is a picture that may be kept; returns its format.
+
+    Args:
+        name: what its sender calls it, for the message.
 
     Raises:
         Refused: it is none, it is damaged at its beginning, or it has too many pixels.
@@ -93,10 +114,10 @@ def check_picture(path: Path) -> str:
             with Image.open(file, formats=FORMATS) as image:
                 kind = image.format or ""
     except (Broken, OSError, SyntaxError, ValueError) as reason:
-        raise Refused(f"'{path.name}' cannot be used: {reason}", 422) from None
+        raise Refused(f"'{name or path.name}' cannot be used: {reason}", 422) from None
     if header.width * header.height > PICTURE_PIXELS:
         raise Refused(
-            f"'{path.name}' has {header.width}x{header.height} pixels; up to {PICTURE_PIXELS // 10**6} million are taken.",
+            f"'{name or path.name}' has {header.width}x{header.height} pixels; up to {PICTURE_PIXELS // 10**6} million are taken.",
             422,
         )
     return kind
@@ -111,6 +132,7 @@ def check_archive(path: Path) -> int:
     from gansmith.data.decode import EXTENSIONS
 
     is_npz = path.suffix.lower() == ".npz"
+    _check_list(path)
     try:
         with zipfile.ZipFile(path) as archive:
             entries = [entry for entry in archive.infolist() if not entry.is_dir()]
@@ -124,6 +146,20 @@ def check_archive(path: Path) -> int:
     if not is_npz and not any(Path(entry.filename).suffix.lower() in EXTENSIONS for entry in entries):
         raise Refused(f"'{path.name}' holds no pictures.", 422)
     return len(entries)
+
+
+def _check_list(path: Path) -> None:
+    """Refuse a zip whose list of files is too long to be read into memory, before zipfile does so."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - _LAST))
+        end = file.read()
+    at = max(0, end.rfind(b"PK\5\6"))
+    listed = int.from_bytes(end[at + 12 : at + 16], "little")
+    if end[max(0, at - 20) :].startswith(b"PK\6\7"):  # zip64: the length stands in the record before this one
+        listed = int.from_bytes(end[max(0, at - 36) : max(0, at - 28)], "little")
+    if listed > LIST_BYTES:
+        raise Refused(f"'{path.name}' holds far more files than the {FILES_PER_SET:,} that are taken.", 422)
 
 
 def _check_entries(path: Path, entries: list[zipfile.ZipInfo]) -> None:

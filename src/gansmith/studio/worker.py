@@ -13,6 +13,7 @@ work again. A job is a folder in ``.gansmith/studio/jobs``:
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -48,13 +49,17 @@ def child_environment() -> dict[str, str]:
     """The environment of a process that must find this very package from any folder."""
     package = str(Path(__file__).resolve().parents[2])
     search = [package, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-    return os.environ | {"PYTHONPATH": os.pathsep.join(search), "PYTHONUNBUFFERED": "1", "COLUMNS": "120"}
+    made = {"PYTHONPATH": os.pathsep.join(search), "PYTHONUNBUFFERED": "1", "COLUMNS": "120"}
+    # it runs in the workspace, where a file that happens to be called random.py must not stand in for Python's own
+    return os.environ | made | {"PYTHONSAFEPATH": "1"}
 
 
 def next_job(jobs: Path) -> Path | None:
     """The oldest job that waits."""
     for folder in sorted(jobs.glob("*/job.json")):
-        if not (folder.parent / "state.json").exists() and not (folder.parent / "stop").exists():
+        if (folder.parent / "state.json").exists() or (folder.parent / "stop").exists():
+            continue
+        if isinstance(read_json(folder).get("command"), list):  # a damaged file must not stop those behind it
             return folder.parent
     return None
 
@@ -72,19 +77,38 @@ def run_job(job: Path, root: Path) -> int:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    write_json(job / "state.json", {"status": "running", "pid": process.pid, "started": time.time()})
+    try:
+        write_json(job / "state.json", {"status": "running", "pid": process.pid, "started": time.time()})
+    except OSError:  # a full disk: a training that nobody knows of would be started a second time
+        process.kill()
+        process.wait()
+        raise
     asked = 0.0
     while process.poll() is None:
-        if not asked and (job / "stop").exists():
-            process.send_signal(signal.SIGTERM)  # training finishes its step and saves
-            asked = time.monotonic()
-        if asked and time.monotonic() - asked > PATIENCE:
-            process.kill()
+        asked = heed_stop(job, process, asked)
         time.sleep(POLL)
     code = process.returncode
     status = "done" if code == 0 else "stopped" if asked or code in (130, -signal.SIGTERM) else "failed"
     write_json(job / "state.json", {"status": status, "pid": process.pid, "code": code, "ended": time.time()})
     return code
+
+
+def heed_stop(job: Path, process: Any, asked: float) -> float:
+    """Stop a training where the studio asks for it: one signal, at which it finishes its step and saves, then patience.
+
+    Args:
+        process: with ``terminate`` and ``kill``.
+        asked: when it was asked, by the monotonic clock; 0 if it was not.
+
+    Returns:
+        ``asked`` from now on.
+    """
+    if not asked and (job / "stop").exists():
+        process.terminate()
+        return time.monotonic()
+    if asked and time.monotonic() - asked > PATIENCE:
+        process.kill()
+    return asked
 
 
 def close_orphans(jobs: Path) -> None:
@@ -95,9 +119,10 @@ def close_orphans(jobs: Path) -> None:
         state = read_json(file)
         if state.get("status") != "running":
             continue
+        asked = 0.0
         while training_lives(state):
-            if (file.parent / "stop").exists():
-                psutil.Process(state["pid"]).terminate()
+            with contextlib.suppress(psutil.Error):  # it may end just now
+                asked = heed_stop(file.parent, psutil.Process(state["pid"]), asked)
             time.sleep(POLL)
         write_json(file, state | {"status": "stopped", "ended": time.time()})
 

@@ -12,6 +12,7 @@ PICKLES = frozenset((".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".bin", ".joblib
 """Endings that are never opened: reading them could run code."""
 _NAME = re.compile(r"[\w](?:[\w .+-]{0,62}[\w+-])?", re.ASCII)
 _SLICE = re.compile(r"\[-?\d*%?:-?\d*%?(?::\d*)?\]$", re.ASCII)
+_HUB = re.compile(r"hf(?:-stream)?:(?P<name>\w[\w.-]*(?:/\w[\w.-]*){0,2})(?::[\w.+%\[\]:-]*)?(?:\[.*\])?", re.ASCII)
 
 
 class Workspace:
@@ -44,9 +45,11 @@ class Workspace:
                 f"'{text}' is not a path within the workspace. Move or link nothing: copy the files into {self.root}."
             )
         try:
+            if any(len(os.fsencode(part)) > 255 for part in pure.parts):
+                raise Refused(f"'{text[:80]}...' is longer than a name can be.")
             found = (self.root / pure).resolve()
-        except (OSError, RuntimeError):  # a circle of links
-            raise Refused(f"'{text}' cannot be followed.") from None
+        except (OSError, RuntimeError, ValueError):  # a circle of links, a name too long
+            raise Refused(f"'{text[:200]}' cannot be followed.") from None
         if not found.is_relative_to(self.root):
             raise Refused(f"'{text}' leads out of the workspace {self.root}.")
         return found
@@ -67,7 +70,9 @@ class Workspace:
         from gansmith.data.standard import NAMES
 
         text = text.strip()
-        if text.startswith(("hf:", "hf-stream:")) or text.partition(":")[0].partition("[")[0] in NAMES:
+        if text.startswith(("hf:", "hf-stream:")):
+            return self._hub_spec(text)
+        if text.partition(":")[0].partition("[")[0] in NAMES:
             return text
         part = _SLICE.search(text)
         bare = text[: part.start()] if part else text
@@ -79,6 +84,16 @@ class Workspace:
         if not path.exists():
             raise Refused(f"There is nothing at '{bare}' in the workspace. Choose a set on the Data page.", 404)
         return self.relative(path) + (part[0] if part else "")
+
+    def _hub_spec(self, text: str) -> str:
+        """Check the name of a Hub set: the library that loads it would also take a folder of this machine."""
+        found = _HUB.fullmatch(text)
+        if found is None or Path(found["name"]).exists() or (self.root / found["name"]).exists():
+            raise Refused(
+                f"'{text}' does not name a set of the Hugging Face Hub: that is hf:OWNER/NAME or hf:OWNER/NAME:SPLIT. A folder "
+                "of the workspace is chosen by its path alone."
+            )
+        return text
 
     def absolute_spec(self, spec: str) -> str:
         """A checked spec as the data module opens it from any current directory."""
@@ -93,6 +108,21 @@ class Workspace:
         if path == self.root or not (path / "config.yaml").is_file():
             raise Refused(f"There is no run '{text}' any more.", 404)
         return path
+
+    def model(self, text: str) -> Path:
+        """The folder of an existing run, or of a model by itself, as ``gansmith import`` makes."""
+        path = self.inside(text)
+        if path != self.root and (path / "config.json").is_file() and (path / "model.safetensors").is_file():
+            return path
+        return self.run(text)
+
+    def lone_models(self) -> list[Path]:
+        """Model folders that belong to no run, in the workspace itself and in its ``models/``."""
+        places = [*self.root.glob("*/model.safetensors"), *(self.root / "models").glob("*/model.safetensors")]
+        folders = [place.parent for place in sorted(places) if (place.parent / "config.json").is_file()]
+        return [
+            f for f in folders if not f.is_symlink() and not f.name.startswith(".") and not (f / "config.yaml").exists()
+        ]
 
     def all_runs(self, depth: int = 3) -> list[Path]:
         """Every run folder: in ``runs/`` and its sub-folders, and directly in the workspace; newest first."""

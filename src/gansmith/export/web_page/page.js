@@ -111,7 +111,7 @@ function generatorPage() {
         ${facts.classes ? `<label>Class <select id="label"><option value="-1">every one</option></select></label>` : ""}</div>
       <div id="wall"></div></section>
     <section><h2>The chosen picture</h2>
-      <div class="two"><canvas id="large" width="1" height="1"></canvas><div>
+      <div class="two"><canvas id="large" width="1" height="1" role="img" aria-label="The chosen picture"></canvas><div>
         <div class="row"><button id="walk">Walk</button><label>Pace <input type="range" id="pace" min="0.1" max="2" step="0.1" value="0.5"></label><button id="reset">Sliders to 0</button><button id="save">Save</button></div>
         <div id="knobs"></div></div></div></section>`;
   if (facts.classes) names.forEach((name, i) => $("label").append(new Option(name, i)));
@@ -133,7 +133,10 @@ function generatorPage() {
     $("wall").replaceChildren(...made.images.map((image, i) => {
       const canvas = document.createElement("canvas");
       put(canvas, image);
-      canvas.onclick = () => choose(i);
+      const pick = () => redraw(() => choose(i));
+      Object.assign(canvas, { tabIndex: 0, onclick: pick, onkeydown: (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); pick(); } } });
+      canvas.setAttribute("role", "button");
+      canvas.setAttribute("aria-label", `Picture ${i + 1}`);
       return canvas;
     }));
     say(speed(COUNT, made.ms));
@@ -142,7 +145,7 @@ function generatorPage() {
   }
   async function choose(i) {
     state.chosen = i;
-    [...$("wall").children].forEach((canvas, j) => canvas.classList.toggle("on", i === j));
+    [...$("wall").children].forEach((canvas, j) => { canvas.classList.toggle("on", i === j); canvas.setAttribute("aria-pressed", String(i === j)); });
     await large(state.z[i], state.labels[i]);
   }
   async function large(z, label) {
@@ -160,8 +163,16 @@ function generatorPage() {
     if (state.again) { const next = state.again; state.again = false; redraw(next); }
   }
   async function walk() {
-    let from = state.chosen, t = 0, last = performance.now(), frames = 0, since = last;
+    const place = () => `${$("seed").value} ${state.chosen}`;
+    let from = state.chosen, t = 0, last = performance.now(), frames = 0, since = last, start = place();
     while (state.walking) {
+      if (state.again) { // new pictures, another class or another start: do it, and walk on from there
+        const asked = state.again;
+        state.again = false;
+        await asked();
+        if (place() !== start) { from = state.chosen; t = 0; start = place(); }
+        last = performance.now();
+      }
       const to = (from + 1) % COUNT;
       await large(between(state.z[from], state.z[to], t), state.labels[state.chosen]);
       await new Promise(requestAnimationFrame);
@@ -176,13 +187,19 @@ function generatorPage() {
   $("seed").onchange = () => redraw(wall);
   if (facts.classes) $("label").onchange = () => redraw(wall);
   $("truncation").oninput = () => { $("truncation-value").textContent = truncation().toFixed(2); redraw(wall); };
-  knobs.forEach((knob) => { knob.oninput = () => redraw(() => large(state.z[state.chosen], state.labels[state.chosen])); });
+  knobs.forEach((knob) => { knob.oninput = () => { if (!state.walking) redraw(() => large(state.z[state.chosen], state.labels[state.chosen])); }; }); // a walk reads them itself
   $("reset").onclick = () => { knobs.forEach((knob) => { knob.value = 0; }); redraw(() => choose(state.chosen)); };
+  function stopped() {
+    state.walking = false;
+    $("walk").textContent = "Walk";
+    $("walk").classList.remove("on");
+  }
   $("walk").onclick = () => {
-    state.walking = !state.walking;
-    $("walk").textContent = state.walking ? "Stop" : "Walk";
-    $("walk").classList.toggle("on", state.walking);
-    if (state.walking) redraw(walk);
+    if (state.walking) return stopped();
+    state.walking = true;
+    $("walk").textContent = "Stop";
+    $("walk").classList.add("on");
+    return redraw(async () => { try { await walk(); } finally { stopped(); } });
   };
   $("save").onclick = () => download($("large"));
   return wall();

@@ -10,10 +10,11 @@ function translatorPage() {
         <button class="main" id="go" disabled>${facts.mask ? "Fill" : "Translate"}</button>
         <label>Longest side <select id="side"><option>256</option><option selected>512</option><option>1024</option><option>2048</option></select></label>
         ${paints ? `<label>Brush <input type="range" id="brush" min="1" max="80" value="${facts.sketch ? 2 : 24}"></label><button id="clear">Clear</button>` : ""}
-        <button id="save" disabled>Save</button></div>
-      <div id="stage"><canvas id="before"></canvas><canvas id="after"></canvas><canvas id="paint"></canvas><div id="divider" hidden></div></div>
+        <button id="save" disabled>Save</button>
+        <label id="comparing" hidden>Before and after <input type="range" id="compare" min="0" max="100" value="50"></label></div>
+      <div id="stage"><canvas id="before" role="img" aria-label="Before"></canvas><canvas id="after" role="img" aria-label="After"></canvas><canvas id="paint" aria-hidden="true"></canvas><div id="divider" hidden></div></div>
     </section>`;
-  const state = { image: null, result: false, busy: false, split: 0.5, last: null, down: false };
+  const state = { image: null, result: false, busy: false, again: false, shown: 0, split: 0.5, last: null, down: false };
   const before = $("before"), after = $("after"), paint = $("paint"), stage = $("stage");
 
   function fit(width, height) {
@@ -25,8 +26,9 @@ function translatorPage() {
     before.width = paint.width = width;
     before.height = paint.height = height;
     const pen = before.getContext("2d", { willReadFrequently: true });
+    if (!source || facts.inputs < 4) { pen.fillStyle = "white"; pen.fillRect(0, 0, width, height); } // what is transparent lies on white
     if (source) pen.drawImage(source, 0, 0, width, height);
-    else { pen.fillStyle = "white"; pen.fillRect(0, 0, width, height); }
+    state.shown += 1;
     stage.style.display = "block";
     stage.style.maxWidth = `${Math.max(width * facts.scale, 320)}px`;
     stage.classList.toggle("brush", paints);
@@ -48,11 +50,14 @@ function translatorPage() {
     $("divider").hidden = !state.result;
     after.style.clipPath = `inset(0 0 0 ${100 * state.split}%)`;
     $("divider").style.left = `${100 * state.split}%`;
-    $("save").disabled = !state.result;
+    $("save").disabled = $("comparing").hidden = !state.result;
+    $("compare").value = 100 * state.split;
   }
   async function go() {
-    if (state.busy || !before.width) return;
+    if (!before.width) return;
+    if (state.busy) { state.again = true; return; } // another picture came meanwhile: it is next
     state.busy = true;
+    const shown = state.shown;
     $("go").disabled = true;
     say("Working ...");
     await new Promise((resolve) => setTimeout(resolve, 30)); // let the words appear
@@ -61,16 +66,19 @@ function translatorPage() {
       const mask = paint.getContext("2d").getImageData(0, 0, paint.width, paint.height);
       for (let p = 3; p < mask.data.length; p += 4) mask.data[p - 3] = mask.data[p] > 127 ? 255 : 0;
       const made = await translate(image, mask);
+      if (shown !== state.shown) return; // this is no longer the picture that is shown
       put(after, made.image);
       if (facts.mask) paint.getContext("2d").clearRect(0, 0, paint.width, paint.height);
       state.result = true;
       state.split = facts.mask || facts.sketch ? 0 : 0.5;
       split();
-      say(`${speed(1, made.ms)} Drag over the picture to compare.`);
+      say(`${speed(1, made.ms)} ${paints ? "Move the slider" : "Drag over the picture"} to compare.`);
       $("status").dataset.ms = made.ms;
-    } catch (error) { say(`That did not work: ${error}. Try a smaller longest side.`, true); }
-    state.busy = false;
-    $("go").disabled = false;
+    } catch (error) { say(`That did not work: ${error}. Try a smaller longest side.`, true); } finally {
+      state.busy = false;
+      $("go").disabled = false;
+      if (state.again) { state.again = false; await go(); }
+    }
   }
   function place(event) {
     const box = stage.getBoundingClientRect();
@@ -99,9 +107,10 @@ function translatorPage() {
   }
   stage.onpointerdown = (event) => { state.down = true; state.last = null; stage.setPointerCapture(event.pointerId); pointer(event); };
   stage.onpointermove = pointer;
-  stage.onpointerup = stage.onpointercancel = () => { if (state.down && facts.sketch) go(); state.down = false; };
+  stage.onpointerup = stage.onpointercancel = () => { const drawn = state.down && facts.sketch; state.down = false; if (drawn) go(); };
+  $("compare").oninput = (event) => { state.split = event.target.value / 100; split(); };
   $("drop").onclick = () => $("file").click();
-  $("drop").onkeydown = (event) => { if (event.key === "Enter" || event.key === " ") $("file").click(); };
+  $("drop").onkeydown = (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); $("file").click(); } };
   $("file").onclick = (event) => event.stopPropagation();
   $("file").onchange = (event) => event.target.files[0] && open(event.target.files[0]);
   for (const [name, over] of [["dragover", true], ["dragleave", false], ["drop", false]]) {

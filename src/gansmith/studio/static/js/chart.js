@@ -40,7 +40,8 @@ export class Chart {
     this.canvas.addEventListener("pointermove", (event) => this.point(event));
     this.canvas.addEventListener("pointerleave", () => { this.at = null; this.draw(); });
     new ResizeObserver(() => this.draw()).observe(this.canvas);
-    window.addEventListener("themechange", () => this.set(this.series));
+    const retint = () => (this.element.isConnected ? this.set(this.series) : window.removeEventListener("themechange", retint));
+    window.addEventListener("themechange", retint);
   }
 
   /** @param {{name: string, points: [number, number][], colour?: number}[]} series */

@@ -4,7 +4,7 @@ import { h } from "./dom.js";
 export function compare(before, after, ratio) {
   const top = h("img", { src: before, alt: "Before", draggable: false });
   const line = h("div", { class: "line", tabIndex: 0, role: "slider", "aria-label": "Before and after", "aria-valuemin": 0, "aria-valuemax": 100 });
-  const element = h("div", { class: "compare", style: { "aspect-ratio": ratio } }, h("img", { src: after, alt: "After", draggable: false }), top, line, h("span", { class: "tag left" }, "Before"), h("span", { class: "tag right" }, "After"));
+  const element = h("div", { class: "compare", style: { "--ratio": ratio } }, h("img", { src: after, alt: "After", draggable: false }), top, line, h("span", { class: "tag left" }, "Before"), h("span", { class: "tag right" }, "After"));
   let at = 0.5;
   const place = (next) => {
     at = Math.max(0, Math.min(1, next));

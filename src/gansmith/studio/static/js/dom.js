@@ -29,6 +29,15 @@ export function fill(element, ...children) {
   return element;
 }
 
+const nameOf = (element) => element.getAttribute("aria-label") || element.dataset.run || element.textContent;
+
+/** Like fill, for what is drawn again while somebody may be in it: the focus stays on the control of the same name. */
+export function refill(element, ...children) {
+  const name = element.contains(document.activeElement) && nameOf(document.activeElement);
+  fill(element, ...children);
+  if (name) [...element.querySelectorAll("button, a, input")].find((other) => nameOf(other) === name)?.focus({ preventScroll: true });
+}
+
 const PATHS = {
   data: "M4 6c0-1.7 3.6-3 8-3s8 1.3 8 3-3.600 3-8 3-8-1.300-8-3zM4 6v6c0 1.700 3.600 3 8 3s8-1.300 8-3V6M4 12v6c0 1.700 3.600 3 8 3s8-1.300 8-3v-6",
   train: "M3 17l5-6 4 3 5-8 4 4M3 21h18",
@@ -135,7 +144,7 @@ export function toast(text, kind = "", action = null) {
 export function ask(title, text, { confirm = "OK", danger = false, value = null } = {}) {
   return new Promise((resolve) => {
     const input = value === null ? null : h("input", { class: "input", value, "aria-label": title, maxLength: 64 });
-    const dialog = h("dialog", { onclose: () => { dialog.remove(); resolve(dialog.returnValue === "yes" ? (input ? input.value.trim() : true) : null); } },
+    const dialog = h("dialog", { "aria-label": title, onclose: () => { dialog.remove(); resolve(dialog.returnValue === "yes" ? (input ? input.value.trim() : true) : null); } },
       h("form", { method: "dialog" }, h("h2", {}, title), text && h("p", { class: "muted" }, text), input,
         h("div", { class: "row", style: { "justify-content": "end" } },
           h("button", { class: "button quiet", value: "no", formNoValidate: true }, "Cancel"),
@@ -197,6 +206,10 @@ export const duration = (s) => {
   return `${Math.floor(s / 3600)} h ${Math.round((s % 3600) / 60)} min`;
 };
 export const bytes = (n) => (n >= 1 << 30 ? `${(n / (1 << 30)).toFixed(1)} GB` : n >= 1 << 20 ? `${(n / (1 << 20)).toFixed(0)} MB` : `${Math.max(1, Math.round(n / 1024))} KB`);
+/** Families whose models change pictures, on the Repair page; the others make them, on the Play page. */
+export const TRANSLATORS = ["cyclegan", "pix2pix", "colorize", "sketch", "upscale", "inpaint"];
+/** Where a run's model is used: the name of the page and its address. */
+export const useOf = (run) => (TRANSLATORS.includes(run.family) ? ["Repair", "repair"] : ["Play", "play"]).concat(encodeURIComponent(run.id));
 export const shortName = (id) => id.replace(/^runs\//, "");
 
 /** Save a blob as a file. */

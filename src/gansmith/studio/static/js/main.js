@@ -63,6 +63,8 @@ async function show() {
 
 drawSide();
 window.addEventListener("hashchange", show);
+// a file dropped beside the place for it must not replace the page
+for (const name of ["dragover", "drop"]) window.addEventListener(name, (event) => event.preventDefault());
 window.addEventListener("unhandledrejection", (event) => {
   if (event.reason?.name !== "AbortError") toast(event.reason?.message || "Something went wrong.", "bad");
 });

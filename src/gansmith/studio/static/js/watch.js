@@ -1,7 +1,7 @@
 // Watching a run: progress, curves, the sample wall with its time slider, the coach.
 import { address, get, post } from "./api.js";
 import { Chart } from "./chart.js";
-import { button, chip, count, duration, empty, fill, h, icon, iconButton, note, poll, shortName, slider, toast } from "./dom.js";
+import { button, chip, count, duration, empty, fill, h, icon, iconButton, note, poll, shortName, slider, toast, useOf } from "./dom.js";
 import { markdown } from "./markdown.js";
 
 const EVERY = 2;
@@ -28,7 +28,7 @@ export function watch(place, id, { changed } = {}) {
   let log = { generation: -1, total: 0, records: [] };
   let run = null;
   let stopped = false;
-  const title = h("h2", { class: "cut" }, shortName(id));
+  const title = h("h2", { class: "cut", title: shortName(id) }, shortName(id));
   const state = h("span");
   const actions = h("div", { class: "row wrap" });
   const bar = h("i");
@@ -46,7 +46,7 @@ export function watch(place, id, { changed } = {}) {
   const waiting = h("div", { hidden: true });
   const details = [h("div", { class: "stack" }, h("div", { class: "bar" }, bar), stats, coach), wall.element, h("div", { class: "card stack" }, h("h2", {}, "Losses"), losses.element)];
   fill(place,
-    h("div", { class: "card stack" }, h("div", { class: "row between wrap" }, h("div", { class: "row grow" }, title, state), actions), details[0], waiting),
+    h("div", { class: "card stack" }, h("div", { class: "row between wrap" }, h("div", { class: "row grow run-title" }, title, state), actions), details[0], waiting),
     details.slice(1), judgedCard, vitalCard,
     report, consoleBox);
 
@@ -63,14 +63,18 @@ export function watch(place, id, { changed } = {}) {
       stat("Time", duration(run.seconds)), run.status === "running" && stat("Left", duration(run.left)),
       Object.entries(run.scores).slice(0, 2).map(([name, value]) => stat(name, Number(value.toPrecision(3)))));
     const live = run.status === "running";
-    fill(actions,
+    const offered = [run.status, run.job, run.has_model].join(); // drawn again only when it changes: a click takes a moment
+    const [use, page, name] = useOf(run);
+    if (offered !== actions.dataset.offered) fill(actions,
       run.job && (live || run.status === "queued") && button(live ? "Stop" : "Remove", () => act("/api/jobs/stop", { job: run.job }, live ? "It finishes its step, saves and stops." : "Taken out of the queue."), { symbol: "stop", kind: "slim" }),
       !live && ["stopped", "diverged"].includes(run.status) && button("Resume", () => act("/api/resume", { run: id }, "It goes on from its last checkpoint."), { symbol: "start", kind: "slim" }),
       run.status === "finished" && button("Train longer", () => longer(run), { symbol: "start", kind: "slim" }),
-      run.has_model && h("a", { class: "button slim", href: `#/play?model=${encodeURIComponent(id)}` }, icon("play"), "Play"));
+      run.has_model && h("a", { class: "button slim", href: `#/${page}?model=${name}` }, icon(page), use));
+    actions.dataset.offered = offered;
     const health = run.health;
     const fine = !health || health === "healthy";
     if (run.status === "diverged") fill(coach, note("bad", "alert", "A loss became infinite and training stopped. The last good state is kept. Try a lower learning rate, a gradient penalty, or clip_grad 1."));
+    else if (run.failure && run.status === "stopped") fill(coach, note("bad", "alert", run.failure));
     else fill(coach, run.images > 0 && note(fine ? "" : "warn", fine ? "heart" : "alert", h("b", {}, "Coach: "), fine ? (live ? "nothing to worry about." : "nothing was wrong.") : health));
   }
 
@@ -90,7 +94,14 @@ export function watch(place, id, { changed } = {}) {
   }
 
   async function refresh(whole) {
-    const fresh = await get("/api/run/log", { id, generation: log.generation, after: log.total });
+    let fresh;
+    try { fresh = await get("/api/run/log", { id, generation: log.generation, after: log.total }); } catch (error) {
+      if (error.status === 404 && !stopped) {
+        end();
+        fill(place, h("div", { class: "card" }, empty("train", `${shortName(id)} is not here`, "It was renamed or deleted. The Runs page lists what there is.", h("a", { class: "button", href: "#/runs" }, icon("runs"), "Runs"))));
+      }
+      throw error;
+    }
     if (stopped) return;
     waiting.hidden = !fresh.waiting;
     if (fresh.waiting) {

@@ -5,6 +5,7 @@ import { button, bytes, chip, empty, fill, h, icon, note, poll, toast } from "..
 const PICTURE = /\.(jpe?g|jpe|jfif|png|webp|bmp|dib|tiff?|gif|ppm|pgm|pbm|pnm)$/i;
 const ARCHIVE = /\.(zip|npz)$/i;
 const AT_ONCE = 4;
+const HINT = "A folder (sub-folders become classes), pictures, a zip or an .npz. Files stay on the studio’s machine.";
 
 export async function open(main, query) {
   const shown = h("section", { class: "stack", "aria-label": "The chosen set" });
@@ -50,7 +51,7 @@ export async function open(main, query) {
 /** A place to drop a folder, pictures or a zip. */
 function dropZone(done) {
   const bar = h("i");
-  const told = h("p", { class: "help" }, "A folder (sub-folders become classes), pictures, a zip or an .npz. Files stay on this machine.");
+  const told = h("p", { class: "help", "aria-live": "polite" }, HINT);
   const progress = h("div", { class: "bar grow", hidden: true, style: { width: "100%" } }, bar);
   const folder = h("input", { type: "file", multiple: true, webkitdirectory: true, hidden: true, onchange: () => take([...folder.files].map((f) => [f.webkitRelativePath || f.name, f])) });
   const files = h("input", { type: "file", multiple: true, accept: "image/*,.zip,.npz", hidden: true, "data-role": "files", onchange: () => take([...files.files].map((f) => [f.name, f])) });
@@ -58,7 +59,9 @@ function dropZone(done) {
     h("div", { class: "row" }, button("Folder", () => folder.click(), { symbol: "folder", kind: "slim" }), button("Files or zip", () => files.click(), { symbol: "picture", kind: "slim" })), folder, files);
 
   async function take(entries) {
-    const wanted = entries.filter(([name]) => PICTURE.test(name) || ARCHIVE.test(name));
+    // hidden files are the system's own: ._cat.jpg and __MACOSX on a Mac
+    const shown = entries.filter(([name]) => !name.split("/").some((part) => part.startsWith(".") || part === "__MACOSX"));
+    const wanted = shown.filter(([name]) => PICTURE.test(name) || ARCHIVE.test(name));
     if (!wanted.length) return toast("There are no pictures among those files. JPEG, PNG, WebP, BMP, TIFF, GIF, zip and .npz are taken.", "bad");
     progress.hidden = false;
     const refused = [];
@@ -67,18 +70,25 @@ function dropZone(done) {
     try {
       const archives = wanted.filter(([name]) => ARCHIVE.test(name));
       for (const [name, file] of archives) {
+        told.textContent = `Uploading ${name.split("/").pop()}`;
+        progress.classList.add("waiting");
         try { spec = (await upload("/api/upload/data", { path: name.split("/").pop() }, file)).spec; } catch (error) { refused.push(error.message); }
       }
+      progress.classList.remove("waiting");
       const pictures = wanted.filter(([name]) => !ARCHIVE.test(name));
       if (pictures.length) {
-        const top = pictures[0][0].includes("/") ? pictures[0][0].split("/")[0] : "pictures";
+        // one folder is the set; of several each is a class
+        const tops = new Set(pictures.map(([name]) => (name.includes("/") ? name.split("/")[0] : "")));
+        const top = tops.size === 1 && !tops.has("") ? [...tops][0] : "pictures";
+        const within = tops.size === 1 && !tops.has("") ? top.length + 1 : 0;
+        const before = refused.length;
         const { set } = await post("/api/data/set", { name: top });
         spec = set;
         const waiting = [...pictures];
         const work = async () => {
           while (waiting.length) {
             const [name, file] = waiting.shift();
-            const path = name.startsWith(`${top}/`) ? name.slice(top.length + 1) : name;
+            const path = name.slice(within);
             try { await upload("/api/upload/data", { set, path }, file); } catch (error) { refused.push(error.message); }
             finished += 1;
             bar.style.width = `${(100 * finished) / pictures.length}%`;
@@ -86,9 +96,15 @@ function dropZone(done) {
           }
         };
         await Promise.all(Array.from({ length: AT_ONCE }, work));
-        if (refused.length === pictures.length) spec = null;
+        if (refused.length - before === pictures.length) {
+          spec = null;
+          await post("/api/data/set/drop", { set });
+        }
       }
-    } finally { progress.hidden = true; }
+    } finally {
+      progress.hidden = true;
+      told.textContent = HINT;
+    }
     if (refused.length) toast(refused.length === 1 ? refused[0] : `${refused.length} files were not taken. The first: ${refused[0]}`, "bad");
     if (spec) await done(spec);
     return undefined;
@@ -120,21 +136,30 @@ async function walk(entry, at = "") {
 /** Check a set and show it. Returns how to stop. */
 function look(place, spec) {
   let stop = () => {};
+  let left = false; // another set was chosen meanwhile
   const bar = h("i");
   const told = h("p", { class: "muted small number" }, "Opening the pictures");
   fill(place, h("div", { class: "card stack" }, h("h2", { class: "cut" }, spec), h("div", { class: "bar" }, bar), told));
+  const failed = (error) => fill(place, h("div", { class: "card stack" }, h("h2", { class: "cut" }, spec), note("bad", "alert", error.message),
+    h("div", {}, button("Try again", () => { stop = look(place, spec); }, { symbol: "again", kind: "slim" }))));
   post("/api/data/check", { spec }).then(({ id }) => {
+    if (left) return;
     stop = poll(0.4, async () => {
-      const state = await get("/api/data/check", { id });
+      let state;
+      try { state = await get("/api/data/check", { id }); } catch (error) {
+        if (error.status === 404 && !left) { stop(); failed(error); }
+        throw error;
+      }
+      if (left) return;
       bar.style.width = `${state.total ? (100 * state.done) / state.total : 3}%`;
       told.textContent = state.total ? `${state.done.toLocaleString("en")} of ${state.total.toLocaleString("en")} pictures looked at` : "Opening the pictures";
       if (!state.report && !state.error) return;
       stop();
-      if (state.error) fill(place, h("div", { class: "card stack" }, h("h2", {}, spec), note("bad", "alert", state.error)));
+      if (state.error) failed(new Error(state.error));
       else report(place, spec, id, state);
     });
-  }).catch((error) => fill(place, h("div", { class: "card stack" }, h("h2", {}, spec), note("bad", "alert", error.message))));
-  return () => stop();
+  }).catch((error) => { if (!left) failed(error); });
+  return () => { left = true; stop(); };
 }
 
 function report(place, spec, id, { report: found, wall, tile, columns }) {
@@ -148,8 +173,8 @@ function report(place, spec, id, { report: found, wall, tile, columns }) {
     const x = (i % columns) * tile;
     const y = Math.floor(i / columns) * tile;
     const tell = () => { info.textContent = `${row.name}${row.label ? `, class ${row.label}` : ""}${row.problem ? `: ${row.problem}, ` : ": "}${row.about}`; };
-    const canvas = h("canvas", { width: tile, height: tile, tabIndex: 0, role: "img", "aria-label": `${row.name} ${row.problem}`, class: row.problem, onpointerenter: tell, onfocus: tell });
-    image.addEventListener("load", () => canvas.getContext("2d").drawImage(image, x, y, tile, tile, 0, 0, tile, tile));
+    const canvas = h("canvas", { width: tile, height: tile, tabIndex: 0, role: "img", "aria-label": `${row.name}${row.problem ? `, ${row.problem}` : ""}`, class: row.problem, onpointerenter: tell, onfocus: tell });
+    if (row.problem !== "broken") image.addEventListener("load", () => canvas.getContext("2d").drawImage(image, x, y, tile, tile, 0, 0, tile, tile));
     return canvas;
   });
   fill(place,

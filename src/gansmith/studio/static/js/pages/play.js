@@ -1,22 +1,23 @@
 // Play: draw new pictures from a model, walk between them, mix their styles, keep what is good.
 import { get, postFile, postSheet } from "../api.js";
-import { button, chip, count, empty, field, fill, h, icon, iconButton, latest, save, segments, select, shortName, slider, toast } from "../dom.js";
+import { button, chip, count, empty, field, fill, h, icon, iconButton, latest, save, segments, select, shortName, slider, toast, TRANSLATORS } from "../dom.js";
 import { copy, paint, picture, toBlob, together } from "../sheet.js";
 
 const MODES = [["samples", "Samples"], ["walk", "Walk"], ["between", "Between"], ["mix", "Mix"]];
 const STEPS = 9;
 const FIRST = 8;
+const MOST_SEED = 2 ** 31 - 101; // the pictures after the first have the seeds after it
 const seedOf = () => Math.floor(Math.random() * 100_000);
 
 export async function open(main, query) {
   const head = h("header", { class: "head" }, h("div", { class: "grow" }, h("h1", {}, "Play"), h("p", {}, "Every picture is a point in the model’s latent space. Move the point, and the picture moves with it.")));
   const body = h("div");
   fill(main, head, body);
-  const models = (await get("/api/runs")).filter((run) => run.has_model);
+  const models = await get("/api/models");
   const known = new Map();
   const facts = async (id) => { if (!known.has(id)) known.set(id, await get("/api/model", { model: id })); return known.get(id); };
   const wanted = query.get("model");
-  const generators = models.filter((run) => run.id === wanted || !["cyclegan", "pix2pix", "colorize", "sketch", "upscale", "inpaint"].includes(run.family));
+  const generators = models.filter((run) => run.id === wanted || !TRANSLATORS.includes(run.family));
   if (!generators.length) {
     fill(body, h("div", { class: "card" }, empty("play", "No model to play with yet", "A run writes its model with its first checkpoint, so two minutes of training are enough to begin.", h("a", { class: "button primary", href: "#/train" }, icon("train"), "Train one"))));
     return null;
@@ -29,18 +30,28 @@ export async function open(main, query) {
   async function chooseModel(id) {
     state.model = id;
     fill(stage, h("div", { class: "card" }, h("div", { class: "bar waiting" }, h("i"))));
-    try { state.facts = await facts(id); } catch (error) { return fill(stage, h("div", { class: "card" }, empty("alert", "This model cannot be used", error.message))); }
+    let found;
+    try { found = await facts(id); } catch (error) { found = error; }
+    if (state.model !== id) return undefined; // another one was chosen while this came
+    if (found instanceof Error) {
+      fill(side, modelField());
+      return fill(stage, h("div", { class: "card" }, empty("alert", "This model cannot be used", found.message)));
+    }
+    state.facts = found;
+    if (!state.facts.makes) fill(side, modelField());
     if (!state.facts.makes) return fill(stage, h("div", { class: "card" }, empty("repair", "This model changes pictures", "It does not make them from noise.", h("a", { class: "button primary", href: `#/repair?model=${encodeURIComponent(id)}` }, "Open it on the Repair page"))));
     if (state.mode === "mix" && !state.facts.styles) state.mode = "samples";
-    if (!state.facts.classes.length) state.label = "each";
+    if (!(Number(state.label) < state.facts.classes.length)) state.label = "each"; // the last model's class may not be here
     return draw();
   }
+
+  const modelField = () => field("Model", select("Model", generators.map((run) => [run.id, shortName(run.id)]), state.model, chooseModel));
 
   function draw() {
     const { facts: f } = state;
     const modes = MODES.filter(([key]) => key !== "mix" || f.styles);
     fill(side,
-      field("Model", select("Model", generators.map((run) => [run.id, shortName(run.id)]), state.model, chooseModel)),
+      modelField(),
       h("div", { class: "row wrap" }, chip("plain", f.family), chip("plain", `${f.size[0]} x ${f.size[1]}`), chip("plain", `${count(f.weights)} weights`), chip("plain", `${count(f.images)} images seen`)),
       f.classes.length > 0 && field("Class", select("Class", [["each", "every class in turn"], ...f.classes.map((name, i) => [String(i), name])], state.label, (v) => { state.label = v; redraw(); })),
       slider("Truncation", { min: 0.1, max: 1.4, step: 0.05, value: state.truncation, show: (v) => v.toFixed(2), help: "Lower is closer to the average picture: cleaner, and more alike.", oninput: (v) => { state.truncation = v; redraw(); } }));
@@ -61,7 +72,7 @@ const guarded = (f) => latest(async () => { try { await f(); } catch (error) { t
 
 function seedField(name, value, onchange) {
   const input = h("input", { class: "input number", type: "text", inputMode: "numeric", value, "aria-label": name, onchange: () => use(Number.parseInt(input.value, 10)) });
-  const use = (seed) => { const safe = Number.isInteger(seed) && seed >= 0 ? seed % 2 ** 31 : 0; input.value = safe; onchange(safe); };
+  const use = (seed) => { const safe = Number.isInteger(seed) && seed >= 0 ? Math.min(seed, MOST_SEED) : 0; input.value = safe; onchange(safe); };
   const element = h("div", { class: "row" }, input, iconButton(`Another ${name.toLowerCase()}`, "dice", () => use(seedOf()), ""));
   element.set = (v) => { input.value = v; };
   return element;

@@ -2,9 +2,8 @@
 import { address, get, post, upload } from "../api.js";
 import { Brush } from "../brush.js";
 import { compare } from "../compare.js";
-import { button, chip, empty, field, fill, h, icon, note, segments, select, shortName, slider, toast } from "../dom.js";
+import { button, chip, empty, field, fill, h, icon, note, segments, select, shortName, slider, toast, TRANSLATORS } from "../dom.js";
 
-const TRANSLATORS = ["cyclegan", "pix2pix", "colorize", "sketch", "upscale", "inpaint"];
 const SAYS = {
   inpaint: "Paint over what should go. Everything else stays as it is, bit for bit.",
   upscale: "The picture is enlarged, with detail that the model has learned to expect.",
@@ -18,7 +17,7 @@ const source = (id) => address("/api/repair/picture", { id });
 export async function open(main, query) {
   const body = h("div");
   fill(main, h("header", { class: "head" }, h("div", {}, h("h1", {}, "Repair and translate"), h("p", {}, "Fill holes, enlarge, colour, turn one kind of picture into another: with a model that has learned to undo the damage."))), body);
-  const models = (await get("/api/runs")).filter((run) => run.has_model && TRANSLATORS.includes(run.family));
+  const models = (await get("/api/models")).filter((run) => TRANSLATORS.includes(run.family));
   if (!models.length) {
     fill(body, h("div", { class: "card" }, empty("repair", "No model that repairs yet", "Train one of inpaint, upscale, colorize, sketch, pix2pix or cyclegan on a folder of photographs. Any folder will do: the damage is made while training.",
       h("a", { class: "button primary", href: "#/train?family=inpaint" }, icon("train"), "Train inpaint"))));
@@ -43,9 +42,19 @@ export async function open(main, query) {
     try { picture = await upload("/api/upload/picture", { name: file.name }, file); draw(); } catch (error) { toast(error.message, "bad"); }
   }
 
+  const modelField = () => field("Model", select("Model", models.map((run) => [run.id, shortName(run.id)]), model.id, choose));
+
   async function choose(id) {
     model = models.find((run) => run.id === id);
-    try { facts = await get("/api/model", { model: id }); } catch (error) { toast(error.message, "bad"); return; }
+    let found;
+    try { found = await get("/api/model", { model: id }); } catch (error) { found = error; }
+    if (model.id !== id) return; // another one was chosen while this came
+    if (found instanceof Error) {
+      fill(side, modelField());
+      fill(stage, h("div", { class: "card" }, empty("alert", "This model cannot be used", found.message)));
+      return;
+    }
+    facts = found;
     direction = facts.directions[0];
     draw();
   }
@@ -55,7 +64,7 @@ export async function open(main, query) {
     brush = masked ? new Brush(picture.width, picture.height) : null;
     const go = button({ inpaint: "Fill it in", upscale: `Enlarge x${facts.scale}`, colorize: "Colour it", sketch: "Make it a picture" }[model.family] || "Translate", () => apply(go), { kind: "primary wide", symbol: "repair", disabled: !picture });
     fill(side,
-      field("Model", select("Model", models.map((run) => [run.id, shortName(run.id)]), model.id, choose)),
+      modelField(),
       h("div", { class: "row wrap" }, chip("plain", facts.family), facts.scale > 1 && chip("plain", `x${facts.scale}`)),
       h("p", { class: "help" }, SAYS[model.family]),
       facts.directions.length > 1 && h("div", { class: "field" }, h("span", { class: "label" }, "Direction"), segments("Direction", [["ab", "A to B"], ["ba", "B to A"]], direction, (v) => { direction = v; })),
@@ -65,7 +74,7 @@ export async function open(main, query) {
       go, picture && button("Another picture", () => { picture = null; draw(); }, { kind: "quiet wide", symbol: "upload" }));
     if (!picture) return fill(stage, drop);
     return fill(stage, h("div", { class: "card stack" }, h("div", { class: "row between" }, h("h2", {}, brush ? "Paint over what should go" : "Your picture"), h("span", { class: "small muted number" }, `${picture.width} x ${picture.height}`)),
-      h("div", { class: "canvas", style: { "aspect-ratio": `${picture.width} / ${picture.height}` } }, h("img", { src: source(picture.id), alt: "Your picture", draggable: false }), brush?.canvas)), h("div", { class: "result stack" }));
+      h("div", { class: "canvas", style: { "--ratio": picture.width / picture.height } }, h("img", { src: source(picture.id), alt: "Your picture", draggable: false }), brush?.canvas)), h("div", { class: "result stack" }));
   }
 
   async function apply(go) {
@@ -76,7 +85,7 @@ export async function open(main, query) {
     try {
       const made = await post("/api/repair/apply", { model: model.id, picture: picture.id, direction, edges: model.family === "sketch" && edges, ...(brush ? { mask: brush.url() } : {}) });
       fill(place, h("div", { class: "card stack" }, h("div", { class: "row between wrap" }, h("h2", {}, "Before and after"), h("span", { class: "small muted number" }, `${made.width} x ${made.height} in ${made.seconds} s`)),
-        compare(source(model.family === "sketch" ? made.given : picture.id), source(made.id), `${made.width} / ${made.height}`),
+        compare(source(model.family === "sketch" ? made.given : picture.id), source(made.id), made.width / made.height),
         h("div", { class: "row wrap" }, h("a", { class: "button primary", href: source(made.id), download: `gansmith-${model.family}.png` }, icon("download"), "Download"),
           button("Go on from the result", () => { picture = { id: made.id, width: made.width, height: made.height }; draw(); }, { symbol: "again" }))));
       place.scrollIntoView({ behavior: "smooth", block: "nearest" });

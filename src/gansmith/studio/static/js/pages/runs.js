@@ -1,7 +1,7 @@
 // Runs: all of them, compared: curves overlaid, samples side by side, numbers in a table.
 import { address, get, post } from "../api.js";
 import { Chart, colour } from "../chart.js";
-import { ask, button, bytes, chip, count, duration, empty, fill, h, icon, iconButton, poll, select, shortName, toast } from "../dom.js";
+import { ask, button, bytes, chip, count, duration, empty, fill, h, icon, iconButton, poll, refill, select, shortName, toast, useOf } from "../dom.js";
 import { curves } from "../watch.js";
 
 const MOST = 6;
@@ -14,16 +14,17 @@ export async function open(main, query) {
   let runs = [];
   let drawn = "";
   let measure = null;
+  let follow = async () => {};
   fill(main, h("header", { class: "head" }, h("div", {}, h("h1", {}, "Runs"), h("p", {}, "Tick some to compare them: their curves, their samples and what was set differently."))), h("div", { class: "stack" }, list, compared, trash));
 
   async function refresh() {
     runs = await get("/api/runs");
     const text = JSON.stringify(runs);
-    if (text === drawn) return;
+    if (text === drawn || list.matches(":active")) return; // not under somebody's finger
     drawn = text;
     if (!runs.length) fill(list, empty("runs", "No runs yet", "What you train appears here, whether you start it on the Train page or in a terminal.", h("a", { class: "button primary", href: "#/train" }, icon("train"), "Train one")));
     else drawList();
-    if (!chosen.size && runs.length) { runs.slice(0, 2).forEach((run) => chosen.add(run.id)); drawList(); compare(); }
+    if (!chosen.size && runs.length) { runs.slice(0, 2).forEach((run) => chosen.add(run.id)); drawList(); compare(); } else await follow();
   }
 
   function drawList() {
@@ -39,15 +40,16 @@ export async function open(main, query) {
         h("td", {}, h("a", { class: "name", href: `#/train?run=${encodeURIComponent(run.id)}` }, shortName(run.id)), h("div", { class: "muted" }, `${run.family} on ${run.data}, ${run.size[0]} px`), h("div", { class: "only-small" }, chip(run.status))),
         h("td", {}, chip(run.status)), h("td", { class: "right" }, count(run.images)), h("td", { class: "right" }, duration(run.seconds)),
         scores.map((name) => h("td", { class: "right" }, run.scores[name] === undefined ? "-" : Number(run.scores[name].toPrecision(3)))),
-        h("td", { class: "right" }, h("div", { class: "row actions" }, run.has_model && h("a", { class: "button quiet only", href: `#/play?model=${encodeURIComponent(run.id)}`, title: "Play", "aria-label": `Play with ${shortName(run.id)}` }, icon("play")),
+        h("td", { class: "right" }, h("div", { class: "row actions" }, run.has_model && useLink(run),
           iconButton(`Rename ${shortName(run.id)}`, "pen", () => rename(run)), iconButton(`Delete ${shortName(run.id)}`, "trash", () => remove(run)))));
     };
-    fill(list, h("div", { class: "scroll" }, h("table", { class: "table runs" }, h("thead", {}, h("tr", {}, h("th"), h("th"), h("th", {}, "Run"), h("th", {}, "State"), h("th", { class: "right" }, "Images"), h("th", { class: "right" }, "Time"), scores.map((s) => h("th", { class: "right" }, s)), h("th"))), h("tbody", {}, runs.map(row)))));
+    refill(list, h("div", { class: "scroll" }, h("table", { class: "table runs" }, h("thead", {}, h("tr", {}, h("th"), h("th"), h("th", {}, "Run"), h("th", {}, "State"), h("th", { class: "right" }, "Images"), h("th", { class: "right" }, "Time"), scores.map((s) => h("th", { class: "right" }, s)), h("th"))), h("tbody", {}, runs.map(row)))));
   }
 
   async function rename(run) {
-    const name = await ask("Rename the run", "The folder is renamed.", { confirm: "Rename", value: shortName(run.id) });
-    if (!name || name === shortName(run.id)) return;
+    const old = run.id.split("/").pop();
+    const name = await ask("Rename the run", "The folder is renamed.", { confirm: "Rename", value: old });
+    if (!name || name === old) return;
     try {
       const { id } = await post("/api/run/rename", { id: run.id, name });
       if (chosen.delete(run.id)) chosen.add(id);
@@ -79,6 +81,7 @@ export async function open(main, query) {
   async function compare() {
     const mine = ++turn;
     const shown = runs.filter((run) => chosen.has(run.id));
+    follow = async () => {};
     if (!shown.length) return fill(compared);
     const [details, logs] = await Promise.all([
       Promise.all(shown.map((run) => get("/api/run", { id: run.id }))),
@@ -93,9 +96,21 @@ export async function open(main, query) {
     fill(compared,
       names.length > 0 && h("div", { class: "card stack" }, h("div", { class: "row between wrap" }, h("h2", {}, "Curves"), h("div", { class: "measure" }, select("Measure", names.map((n) => [n, n.replace("_", " ").replace("_", " ")]), measure, (v) => { measure = v; draw(); }))), chart.element),
       h("div", { class: "card stack" }, h("h2", {}, "Samples"), h("div", { class: "side-by-side" }, shown.map((run, i) => h("figure", {}, h("figcaption", { class: "row" }, h("i", { class: "dot", style: { background: colour(i) } }), h("b", { class: "cut" }, shortName(run.id)), h("span", { class: "small muted number" }, count(run.images))),
-        run.grid ? h("img", { class: "pixels", src: address("/api/run/file", { id: run.id, name: `samples/${run.grid}` }), alt: `Samples of ${shortName(run.id)}` }) : h("p", { class: "muted small" }, "No samples yet."))))),
+        run.grid ? h("img", { class: "pixels", "data-run": run.id, src: address("/api/run/file", { id: run.id, name: `samples/${run.grid}` }), alt: `Samples of ${shortName(run.id)}` }) : h("p", { class: "muted small" }, "No samples yet."))))),
       h("div", { class: "card stack" }, h("h2", {}, "What differs"), differences(details)));
     draw();
+    // what still trains goes on growing
+    follow = async () => {
+      for (const [i, run] of shown.entries()) {
+        const now = runs.find((other) => other.id === run.id);
+        if (!now || now.images === run.images || mine !== turn) continue;
+        shown[i] = now;
+        logs[i] = await get("/api/run/log", { id: run.id });
+        const image = [...compared.querySelectorAll("img[data-run]")].find((other) => other.dataset.run === run.id);
+        if (image && now.grid !== run.grid) image.src = address("/api/run/file", { id: run.id, name: `samples/${now.grid}` });
+        if (mine === turn) draw();
+      }
+    };
     return undefined;
   }
 
@@ -103,6 +118,11 @@ export async function open(main, query) {
   if (chosen.size) compare();
   drawTrash();
   return poll(4, refresh);
+}
+
+function useLink(run) {
+  const [use, page, name] = useOf(run);
+  return h("a", { class: "button quiet only", href: `#/${page}?model=${name}`, title: use, "aria-label": `${use} with ${shortName(run.id)}` }, icon(page));
 }
 
 /** A table of the numbers, and of every setting that is not the same in all. */

@@ -1,6 +1,6 @@
 // Train: choose a family, its settings, a goal; a queue; watch what runs.
 import { get, post } from "../api.js";
-import { button, chip, empty, field, fill, h, iconButton, poll, segments, select, shortName, toast } from "../dom.js";
+import { button, chip, empty, field, fill, h, iconButton, poll, refill, segments, select, shortName, toast } from "../dom.js";
 import { form } from "../form.js";
 import { watch } from "../watch.js";
 
@@ -30,16 +30,16 @@ export async function open(main, query) {
   async function drawQueue() {
     const jobs = await get("/api/jobs");
     const text = JSON.stringify(jobs);
-    if (text === drawn) return jobs;
+    if (text === drawn || queue.matches(":active")) return jobs; // not under somebody's finger
     drawn = text;
     queueCard.hidden = !jobs.length;
     const order = [...jobs.filter((j) => !ENDED.includes(j.status)).reverse(), ...jobs.filter((j) => ENDED.includes(j.status))].slice(0, 12);
-    fill(queue, order.map((job) => h("div", { class: "job" },
+    refill(queue, order.map((job) => h("div", { class: "job" },
       h("button", { type: "button", class: "choice grow", "data-run": job.run, onclick: () => look(job.run) },
         h("span", { class: "row between" }, h("b", { class: "cut" }, shortName(job.run)), chip(job.status)),
         h("span", { class: "cut" }, job.title), job.reason && h("span", { class: "problem" }, job.reason)),
-      ENDED.includes(job.status) ? iconButton("Remove from the list", "close", async () => { await post("/api/jobs/forget", { job: job.id }); await drawQueue(); })
-        : iconButton(job.status === "queued" ? "Take out of the queue" : "Stop and save", "stop", async () => { await post("/api/jobs/stop", { job: job.id }); await drawQueue(); }))));
+      ENDED.includes(job.status) ? iconButton(`Remove ${shortName(job.run)} from the list`, "close", async () => { await post("/api/jobs/forget", { job: job.id }); await drawQueue(); })
+        : iconButton(job.status === "queued" ? `Take ${shortName(job.run)} out of the queue` : `Stop and save ${shortName(job.run)}`, "stop", async () => { await post("/api/jobs/stop", { job: job.id }); await drawQueue(); }))));
     mark();
     return jobs;
   }
@@ -88,7 +88,9 @@ async function newRun(place, query, started) {
 
   async function choose(next) {
     name = next;
-    family = await get("/api/family", { name });
+    const found = await get("/api/family", { name });
+    if (name !== next) return; // another one was chosen while this came
+    family = found;
     about.textContent = family.about;
     aLabel.textContent = KINDS[family.data];
     bField.hidden = !["unpaired", "paired"].includes(family.data);

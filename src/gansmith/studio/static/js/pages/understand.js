@@ -28,7 +28,7 @@ export async function open(main, query) {
     fill(lesson,
       h("div", { class: "steps", role: "group", "aria-label": "Chapters" }, CHAPTERS.map((c, i) => h("button", { type: "button", "aria-label": `${i + 1}. ${c.title}`, title: c.title, "aria-current": i === state.chapter && "step", onclick: to(i) }))),
       h("p", { class: "small muted number" }, `${state.chapter + 1} of ${CHAPTERS.length}`), h("h2", {}, chapter.title), chapter.text.map((t) => h("p", {}, t)),
-      h("div", { class: "row between" }, button("Back", to(state.chapter - 1), { kind: "quiet", disabled: !state.chapter }),
+      h("div", { class: "row between wrap" }, button("Back", to(state.chapter - 1), { kind: "quiet", disabled: !state.chapter }),
         chapter.last ? h("a", { class: "button primary", href: "#/train" }, icon("train"), "Train on pictures") : button("Next", to(state.chapter + 1), { kind: "primary" })));
   }
 
