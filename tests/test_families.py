@@ -14,6 +14,7 @@ import tyro
 import gansmith
 from gansmith import chance, config, devices, engine, registry
 from gansmith.game import Clock, Game
+from gansmith.nn.inpainting import GatedConv, InpaintUNet
 from gansmith.run import Run, spec_from_plain
 from gansmith.terms import settings_from
 from gansmith.training import train
@@ -155,3 +156,26 @@ def test_every_setting_is_a_flag_with_help(name):
 def test_half_batches_accumulate(name, data_for, tmp_path):
     kind = registry.family(name)
     assert not tiny_train(kind, data_for(kind), tmp_path / "run", steps=2, accumulate=2).interrupted
+
+
+def test_the_gates_of_inpaint_begin_half_open():
+    """Gates that begin shut or saturated never learn: the network would add nothing to the smooth fill."""
+    torch.manual_seed(0)
+    network = InpaintUNet(3)
+    gates: dict[str, torch.Tensor] = {}
+
+    def keep(name: str):
+        return lambda layer, given, _: gates.update({name: torch.sigmoid(layer.conv(given[0]).chunk(2, 1)[1])})
+
+    layers = {name: layer for name, layer in network.named_modules() if isinstance(layer, GatedConv)}
+    for name, layer in layers.items():
+        layer.register_forward_hook(keep(name))
+    images = torch.rand(2, 3, 64, 64) * 2 - 1
+    mask = torch.zeros(2, 1, 64, 64)
+    mask[:, :, 16:48, 16:40] = 1
+    network(images, mask).square().mean().backward()
+    assert len(gates) == len(layers) == 12
+    for name, gate in gates.items():
+        assert ((gate > 0.2) & (gate < 0.8)).float().mean() > 0.98, name
+    for name, layer in layers.items():
+        assert layer.conv.weight.grad.abs().max() > 1e-6, name

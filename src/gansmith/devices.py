@@ -95,12 +95,17 @@ def _bf16_is_faster(kind: str) -> bool:
     if kind != "cpu":
         return False
     times = dict.fromkeys((torch.bfloat16, torch.float32), float("inf"))
-    for _ in range(8):  # the fastest of each counts: the first call wakes threads, and a busy machine slows any one
-        for dtype in times:
-            a = torch.ones(256, 256, dtype=dtype)
-            start = time.perf_counter()
-            torch.mm(a, a)
-            times[dtype] = min(times[dtype], time.perf_counter() - start)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # one thread's own processor time is the same on a busy machine
+    try:
+        for _ in range(4):
+            for dtype in times:
+                a = torch.ones(256, 256, dtype=dtype)
+                start = time.thread_time()
+                torch.mm(a, a)
+                times[dtype] = min(times[dtype], time.thread_time() - start)
+    finally:
+        torch.set_num_threads(threads)
     return times[torch.bfloat16] < 0.7 * times[torch.float32]
 
 

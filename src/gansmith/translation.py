@@ -235,7 +235,7 @@ class Paired(Translation):
         if batch.clock.progress < config.pretrain or config.pretrain >= 1:
             return loss, logs
         adversarial = ADVERSARIAL[config.loss]
-        feature_matching = config.perceptual > 0 and self.perceptual is None
+        feature_matching = config.perceptual > 0 and self.matching > 0 and self.perceptual is None
         real_features: list[Tensor] = []
         if adversarial.paired or feature_matching:
             with torch.no_grad():
@@ -244,7 +244,7 @@ class Paired(Translation):
         fake_logits = fake_features[-1]
         against = real_features[-1] if adversarial.paired else fake_logits
         loss = loss + config.adversarial * adversarial.generator(fake_logits, against)
-        if config.perceptual > 0:
+        if config.perceptual > 0 and (feature_matching or self.perceptual is not None):
             if self.perceptual is not None:
                 distance = self.perceptual(output, pair.target)
             else:

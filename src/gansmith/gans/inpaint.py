@@ -29,7 +29,7 @@ class Config(PairedConfig):
     """The least share of a picture that is lost while learning."""
     largest_hole: float = 0.4
     """The largest share of a picture that is lost while learning."""
-    lr: float = 1e-3
+    lr: float = 5e-4
     """Learning rate."""
     beta2: float = 0.99
     """Adam's decay of the gradient's mean square."""

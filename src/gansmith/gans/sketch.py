@@ -26,7 +26,11 @@ class Config(PairedConfig):
     width: int = 32
     """Channels of the U-Net's first layer."""
     perceptual: float = 10.0
-    """Weight of the difference in a classifier's features; in the discriminator's own where no such weights are at hand."""
+    """Weight of the difference in a classifier's features, where such weights are at hand."""
+    pretrain: float = 0.5
+    """Share of the run that learns from the pixels alone, before the discriminator joins in; 1 leaves it out."""
+    ema_images: int = 4000
+    """Half-life, in images, of the weight average that the model is made of; 0 takes the last weights."""
     load_scale: float = 1.0
     """Pictures are loaded larger than --size by this factor, and a random window is cut out of them."""
 
@@ -36,6 +40,7 @@ class Sketch(Paired):
 
     Config = Config
     tiny = {"width": 8, "width_discriminator": 8}
+    matching = 0.0  # the discriminator's own features draw its grid into a picture that begins with nothing but lines
     default_batch = 8
 
     def __init__(self, config: Config, spec: ImageSpec, networks: Mapping[str, nn.Module] | None = None) -> None:

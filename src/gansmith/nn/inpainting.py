@@ -94,13 +94,25 @@ def _stencil(x: Tensor, weights: tuple[tuple[float, ...], ...]) -> Tensor:
 
 
 class GatedConv(nn.Module):
-    """A convolution that learns where to listen: lrelu(f(x)) * sigmoid(g(x)) (arXiv:1806.03589, Eq. 3)."""
+    """A convolution that learns where to listen: lrelu(f(x)) * sigmoid(g(x)) (arXiv:1806.03589, Eq. 3).
 
-    def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1, dilation: int = 1) -> None:
+    It begins as a plain one, every gate half open. Gates that begin far from there soon close for good: a network that
+    adds to a good guess is punished for all it says at first, and a closed gate learns nothing.
+
+    Args:
+        gain: of the features at first; below 1 where the result is added to something.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1, dilation: int = 1, gain: float = 1.0
+    ) -> None:
         super().__init__()
         self.conv = nn.Conv2d(inputs, 2 * outputs, kernel, stride, dilation * (kernel // 2), dilation)
         nn.init.kaiming_normal_(self.conv.weight, 0.2)
         nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
+        with torch.no_grad():
+            self.conv.weight[:outputs] *= gain
+            self.conv.weight[outputs:] *= 0.1
 
     def forward(self, x: Tensor) -> Tensor:
         features, gate = self.conv(x).chunk(2, 1)
@@ -122,7 +134,8 @@ class InpaintUNet(nn.Module):
         self.first = GatedConv(channels + 1, width, 5)
         self.halved = nn.Sequential(GatedConv(width, 2 * width, 3, 2), GatedConv(2 * width, 2 * width))
         self.quartered = GatedConv(2 * width, 4 * width, 3, 2)
-        self.middle = nn.ModuleList([GatedConv(4 * width, 4 * width, dilation=d) for d in (1, 2, 4, 8, 2, 1)])
+        dilations = (1, 2, 4, 8, 2, 1)  # each adds to what is there, so that six of them must not add up
+        self.middle = nn.ModuleList([GatedConv(4 * width, 4 * width, dilation=d, gain=0.3) for d in dilations])
         self.to_half = GatedConv(6 * width, 2 * width)
         self.to_full = GatedConv(3 * width, width)
         self.last = nn.Conv2d(width, channels, 3, 1, 1)
