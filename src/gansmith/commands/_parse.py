@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any, TypeVar
 
@@ -40,4 +41,6 @@ def show_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
         table.add_column(Text(column))
     for row in rows:
         table.add_row(*map(Text, row))
-    Console(file=sys.stdout).print(table)
+    # a file or a pipe has no width of its own, and must not lose words to one
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160
+    Console(file=sys.stdout, width=width).print(table)

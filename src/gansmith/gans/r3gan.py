@@ -5,7 +5,8 @@
 
 Real and fake pictures are compared pair by pair, which leaves no reason to drop a mode; the two penalties make the game
 converge. One ``--width`` sizes the networks. The paper's CIFAR-10 model is ``--width 768 --taper 1 --stem 1 --blocks 2
---penalty-every 1 --burn-in 20000000 --ema-images 5000000 --augment ada --augment-p .55`` at 32 px.
+--gamma .05 --gamma-end .005 --lr 2e-4 --lr-end 5e-5 --penalty-every 1 --burn-in 20000000 --ema-images 5000000 --augment ada
+--augment-p .55`` at 32 px. Its gamma depends on the data, from .05 to 150; the one here keeps small networks in balance.
 """
 
 from __future__ import annotations
@@ -50,16 +51,16 @@ class Config(GenerationConfig):
     """Channels inside a block, as a multiple of those between blocks."""
     group_width: int = 16
     """Channels per group of the 3x3 convolutions: a cardinality of width * expansion / group_width."""
-    gamma: float = 0.05
-    """Weight of R1 and R2 at the start."""
-    gamma_end: float = 0.005
+    gamma: float = 3.0
+    """Weight of R1 and R2 at the start; more where D wins, less where pictures stay soft."""
+    gamma_end: float = 0.3
     """gamma -> gamma_end."""
     penalty_every: int = 4
     """Compute R1 and R2 at every k-th step only, k times as strong; the paper has 1, which takes about twice the time."""
-    lr: float = 2e-4
-    """Learning rate at the start."""
-    lr_end: float = 5e-5
-    """lr -> lr_end."""
+    lr: float = -1.0
+    """Learning rate at the start; -1 takes 0.15 / width, at most 0.002, which is the paper's 0.0002 at its width."""
+    lr_end: float = -1.0
+    """lr -> lr_end; -1 takes a twentieth of lr."""
     beta1: float = 0.0
     """Adam's decay of the gradient's mean."""
     beta2: float = 0.9
@@ -252,9 +253,12 @@ class R3GAN(Generation):
 
     def optimizer(self, player: str, clock: Clock) -> Optimizer:
         config, progress = self.config, self.burnt(clock)
-        scale = (config.lr_discriminator or config.lr) / config.lr if player == "discriminator" else 1.0
-        lr = scale * cosine(config.lr, config.lr_end, progress)
-        return Optimizer(lr, (config.beta1, cosine(config.beta2, config.beta2_end, progress)))
+        start = config.lr if config.lr >= 0 else min(0.15 / config.width, 2e-3)
+        end = config.lr_end if config.lr_end >= 0 else start / 20
+        ratio = config.lr_discriminator / start if player == "discriminator" and config.lr_discriminator else 1.0
+        return Optimizer(
+            ratio * cosine(start, end, progress), (config.beta1, cosine(config.beta2, config.beta2_end, progress))
+        )
 
     def ema_beta(self, clock: Clock, batch: int) -> float:
         half_life = min(cosine(0.0, self.config.ema_images, self.burnt(clock)), 0.25 * clock.images)
