@@ -379,7 +379,7 @@ def test_bad_input_is_told_at_once(made, tmp_path, capsys):
     assert "nothing is held out" in refused("--data", data, "--holdout", "0", "--study")
     assert "--seeds 2 or more" in refused("--data", data, "--study", "--seeds", "1")
     assert "multiple of --group-width" in refused("--data", data, "--width", "33")
-    assert "--lr cannot be negative" in refused("--data", data, "--lr", "-1")
+    assert "--lr cannot be negative" in refused("--data", data, "--lr", "-2")
     assert "--seed cannot be negative" in refused("--data", data, "--seed", "-1")
     assert "--truncation must be a finite number" in refused("--data", data, "--truncation", "nan")
     (tmp_path / "full").mkdir()
