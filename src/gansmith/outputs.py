@@ -77,9 +77,7 @@ class Outputs:
         run = self.session.run
         run.facts |= {"status": status, "images": self.session.state.clock.images}
         run.write_config()
-        if self.session.data.skipped:
-            lines = "".join(f"{path}\t{reason}\n" for path, reason in self.session.data.skipped)
-            (run.root / "skipped.tsv").write_text(lines, encoding="utf-8", errors="backslashreplace")
+        run.write_skipped(self.session.data.skipped)
         write_report(run, self.findings, status)
 
     def _write(self, record: dict[str, Any]) -> None:

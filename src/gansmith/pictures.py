@@ -16,7 +16,8 @@ from gansmith.trees import write_atomically
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 VIDEO_SUFFIXES = (".mp4", ".gif", ".webm")
-_LONGEST = {"JPEG": 65_500, "WEBP": 16_383}
+LONGEST = {"JPEG": 65_500, "WEBP": 16_383, "GIF": 65_535}
+"""Most pixels a side that a format holds, by Pillow's name of it; others hold any number."""
 
 
 def grid(images: Tensor, columns: int, *, scale: int = 0) -> np.ndarray:
@@ -52,10 +53,10 @@ def save(path: Path, array: np.ndarray) -> None:
     if path.suffix.lower() in (".jpg", ".jpeg", ".bmp") and image.mode == "RGBA":
         image = image.convert("RGB")
     kind = Image.registered_extensions()[path.suffix.lower()]
-    if max(image.size) > _LONGEST.get(kind, max(image.size)):
+    if max(image.size) > LONGEST.get(kind, max(image.size)):
         raise GansmithError(
-            f"'{path.name}' would be {image.width}x{image.height}, and {kind} holds {_LONGEST[kind]} px a side at most: "
-            "write it as .png, or fewer pictures."
+            f"'{path.name}' would be {image.width}x{image.height}, and {kind} holds {LONGEST[kind]} px a side at most: "
+            f"write {image.width}x{image.height} pixels as .png, or fewer pictures."
         )
     buffer = io.BytesIO()
     image.save(buffer, kind)

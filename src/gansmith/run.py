@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,12 @@ class Run:
                 "start a new run."
             )
         return found
+
+    def write_skipped(self, skipped: Sequence[tuple[str, str]]) -> None:
+        """Write skipped.tsv, (name, reason) of every picture left out, where there are any."""
+        if skipped:
+            lines = "".join(f"{path}\t{reason}\n" for path, reason in skipped)
+            (self.root / "skipped.tsv").write_text(lines, encoding="utf-8", errors="backslashreplace")
 
     def write_config(self) -> None:
         """Write config.yaml."""

@@ -184,9 +184,7 @@ class Session:
         if self.main:
             run.claim(root)
             made.write_config()
-            if self.data.skipped:
-                lines = "".join(f"{path}\t{reason}\n" for path, reason in self.data.skipped)
-                (root / "skipped.tsv").write_text(lines, encoding="utf-8", errors="backslashreplace")
+            made.write_skipped(self.data.skipped)
         return made
 
     def _check_same(self, found: Run, family_config: Any) -> None:

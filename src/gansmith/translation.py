@@ -244,13 +244,14 @@ class Paired(Translation):
         fake_logits = fake_features[-1]
         against = real_features[-1] if adversarial.paired else fake_logits
         loss = loss + config.adversarial * adversarial.generator(fake_logits, against)
-        if config.perceptual > 0 and (feature_matching or self.perceptual is not None):
-            if self.perceptual is not None:
-                distance = self.perceptual(output, pair.target)
-            else:
-                between = zip(real_features[:-1], fake_features[:-1], strict=True)
-                distance = torch.stack([l1_loss(fake, real) for real, fake in between]).mean()
-            loss = loss + config.perceptual * (self.matching if feature_matching else 1.0) * distance
+        if feature_matching:
+            between = zip(real_features[:-1], fake_features[:-1], strict=True)
+            distance = torch.stack([l1_loss(fake, real) for real, fake in between]).mean()
+            loss = loss + config.perceptual * self.matching * distance
+            logs["perceptual"] = distance.detach()
+        elif config.perceptual > 0 and self.perceptual is not None:
+            distance = self.perceptual(output, pair.target)
+            loss = loss + config.perceptual * distance
             logs["perceptual"] = distance.detach()
         return loss, logs
 

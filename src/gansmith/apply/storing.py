@@ -14,26 +14,19 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from gansmith.data.decode import FORMATS
+from gansmith.data.decode import FORMATS, UPRIGHT
 from gansmith.errors import GansmithError, first_line
+from gansmith.pictures import LONGEST as _LONGEST
 
 _ORIENTATION, _DETAILS = 0x0112, 0x8769
 _SIZE_TAGS = 0xA002, 0xA003
-_UPRIGHT_TO_STORED = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
+_UPRIGHT_TO_STORED = {**UPRIGHT, 6: UPRIGHT[8], 8: UPRIGHT[6]}
+"""The inverse of what sets a picture upright: two are turns, which undo each other, and the rest undo themselves."""
 _SAVE: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": 0},
     "WEBP": {"quality": 95},
     "TIFF": {"compression": "tiff_adobe_deflate"},
 }
-_LONGEST = {"JPEG": 65500, "WEBP": 16383, "GIF": 65535}
 _JPEG_SEGMENT = 65533
 _STRIP = 1024
 

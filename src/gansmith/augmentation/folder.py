@@ -14,6 +14,7 @@ from gansmith.augmentation.dataset import MANIFEST, manifest_text
 from gansmith.augmentation.report import write_augment_report
 from gansmith.errors import RunError
 from gansmith.pictures import PICTURE_SUFFIXES
+from gansmith.places import named
 from gansmith.trees import write_atomically
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def write(made: Made, settings: AugmentSettings, out: Path) -> None:
     """Write the pictures, ``manifest.csv``, ``split.json`` and ``report.md``; the folder appears once it is whole."""
     from PIL import Image
 
-    out = out if out.name not in ("", "..") else out.resolve()
+    out = named(out)
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     try:

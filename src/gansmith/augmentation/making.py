@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,7 @@ from gansmith.bundle import Model
 from gansmith.config import check_numbers
 from gansmith.data import Pictures
 from gansmith.errors import DataError, GansmithError, ModelError, RunError
+from gansmith.places import obstacle
 
 Say = Callable[[str], None]
 
@@ -112,10 +112,8 @@ def check_free(*folders: Path) -> None:
     for folder in folders:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise RunError(f"{folder} exists already. Choose another --out, or remove it first.")
-        above = next(place for place in folder.absolute().parents if place.exists())
-        if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
-            why = "nothing may be written into it" if above.is_dir() else "it is a file, not a folder"
-            raise RunError(f"{folder} cannot be made in {above}: {why}. Choose another --out.")
+        if found := obstacle(folder):
+            raise RunError(f"{folder} cannot be made in {found[0]}: {found[1]}. Choose another --out.")
 
 
 def check_work_is_free(out: Path) -> None:

@@ -16,6 +16,7 @@ from gansmith.augmentation.split import Split
 from gansmith.bundle import Model, load
 from gansmith.data import Pictures
 from gansmith.errors import GansmithError, ModelError
+from gansmith.places import named
 
 if TYPE_CHECKING:
     from gansmith.augmentation.making import AugmentSettings
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
 
 def beside(out: Path, ending: str) -> Path:
     """The folder beside ``out`` whose name ends like this; ``out`` may be '.' or '..', which are no names."""
-    named = out if out.name not in ("", "..") else out.resolve()
-    return named.with_name(named.name + ending)
+    return named(out).with_name(named(out).name + ending)
 
 
 def work_folder(out: Path) -> Path:

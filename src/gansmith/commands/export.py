@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from tyro.conf import Positional
 
 from gansmith.commands._parse import parse, show_table
 from gansmith.errors import GansmithError
+from gansmith.places import obstacle
 
 if TYPE_CHECKING:
     from gansmith.export.onnx import Check
@@ -76,10 +76,8 @@ def check_place(out: Path, overwrite: bool) -> None:
         raise GansmithError(f"--out {out} is a folder. Give the file to write.")
     if out.exists() and not overwrite:
         raise GansmithError(f"{out} exists. Choose another --out, or add --overwrite.")
-    above = next(folder for folder in out.absolute().parents if folder.exists())
-    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
-        why = "nothing may be written into it" if above.is_dir() else "it is a file, not a folder"
-        raise GansmithError(f"--out {out} cannot be written below {above}: {why}. Choose another --out.")
+    if found := obstacle(out):
+        raise GansmithError(f"--out {out} cannot be written below {found[0]}: {found[1]}. Choose another --out.")
 
 
 def exported(options: Options) -> tuple[bytes, list[Check]]:

@@ -173,12 +173,6 @@ def save_grid(out: Path, array: np.ndarray) -> None:
     """
     from gansmith import pictures
 
-    most = {".webp": 16383, ".jpg": 65500, ".jpeg": 65500}.get(out.suffix.lower())
-    height, width = array.shape[:2]
-    if most is not None and max(height, width) > most:
-        raise GansmithError(
-            f"The grid has {width}x{height} pixels, and {out.suffix} holds {most} a side. Write a .png, or fewer pictures."
-        )
     with writing(out):
         pictures.save(out, array)
 

@@ -30,7 +30,7 @@ _PLUGINS = (TiffImagePlugin, WebPImagePlugin)  # registered by their import; the
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "PPM")
 
 _ORIENTATION = 0x0112
-_UPRIGHT = {
+UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -151,7 +151,7 @@ def read_picture(file: BinaryIO, at_least: int | None = None) -> Image.Image:
         if at_least is not None and image.format in ("JPEG", "MPO"):
             image.draft(None, (at_least, at_least))
         image.load()
-        turn = _UPRIGHT.get(_orientation(image))
+        turn = UPRIGHT.get(_orientation(image))
         return _eight_bits(image if turn is None else image.transpose(turn))
 
 
@@ -231,7 +231,7 @@ def _orientation(image: Image.Image) -> int:
         found = image.getexif().get(_ORIENTATION, 1)
     except Exception:  # whatever the parser stumbles over
         return 1
-    return found if found in _UPRIGHT else 1
+    return found if found in UPRIGHT else 1
 
 
 def _has_colour(image: Image.Image) -> bool:

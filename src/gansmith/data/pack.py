@@ -23,6 +23,7 @@ from gansmith.data.shards import ShardSource
 from gansmith.data.specs import open_source
 from gansmith.data.tars import INDEX, Shard, scan
 from gansmith.errors import DataError
+from gansmith.places import named
 from gansmith.trees import write_atomically
 
 
@@ -55,7 +56,7 @@ def pack(
     source = open_source(spec)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"'{out}' exists already. Choose another folder with --out.")
-    out = out if out.name not in ("", "..") else out.resolve()
+    out = named(out)
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     try:
         temporary.mkdir(parents=True)
