@@ -8,6 +8,7 @@ import functools
 import importlib
 import importlib.util
 import inspect
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from gansmith.game import Game
 
 GANS = Path(__file__).parent / "gans"
+PARSING = threading.RLock()
+"""Held by whoever reads Python's text as a tree: where two threads do so at once, some Pythons (3.11) raise SystemError."""
 
 
 def families() -> dict[str, str]:
@@ -31,7 +34,8 @@ def families() -> dict[str, str]:
 @functools.lru_cache(maxsize=256)
 def _first_line(file: Path, changed: int) -> str:
     """Of a module's docstring; read again once the file has changed."""
-    doc = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+    with PARSING:
+        doc = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
     return doc.split("\n", 1)[0]
 
 

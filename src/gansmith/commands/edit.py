@@ -11,14 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from gansmith.commands._parse import parse
-from gansmith.commands.sample import check_file, check_numbers, save_grid
+from gansmith.commands.sample import MOST_PICTURES, check_file, check_numbers, save_grid
 from gansmith.errors import GansmithError, first_line
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-MOST = 4096
-"""Pictures in one grid."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +55,8 @@ def main(argv: list[str]) -> int:
         raise GansmithError(
             "--steps is at least 2, --strength above 0, --first at least 0 and --directions at least 1."
         )
-    if options.steps * options.directions > MOST:
-        raise GansmithError(f"--steps times --directions is at most {MOST:,} pictures.")
+    if options.steps * options.directions > MOST_PICTURES:
+        raise GansmithError(f"--steps times --directions is at most {MOST_PICTURES:,} pictures.")
     if options.styles is not None and options.label is not None:
         raise GansmithError("--class chooses among seeds' pictures; the styles of --styles have theirs. Leave one out.")
     check_numbers(options.seed, options.truncation)

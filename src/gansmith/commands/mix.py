@@ -10,11 +10,8 @@ from typing import Annotated
 import tyro
 
 from gansmith.commands._parse import parse
-from gansmith.commands.sample import check_file, check_numbers, parse_seeds, save_grid
+from gansmith.commands.sample import MOST_PICTURES, check_file, check_numbers, parse_seeds, save_grid
 from gansmith.errors import GansmithError
-
-MOST = 4096
-"""Pictures in one grid."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +40,9 @@ def main(argv: list[str]) -> int:
     """Run ``gansmith mix``."""
     options = parse(Options, argv, "mix", __doc__ or "")
     rows, columns = parse_seeds(options.rows, "--rows"), parse_seeds(options.columns, "--columns")
-    if len(rows) * len(columns) > MOST:
+    if len(rows) * len(columns) > MOST_PICTURES:
         raise GansmithError(
-            f"--rows and --columns make {len(rows) * len(columns):,} pictures; at most {MOST:,} fit in one."
+            f"--rows and --columns make {len(rows) * len(columns):,} pictures; at most {MOST_PICTURES:,} fit in one."
         )
     check_numbers(truncation=options.truncation)
     from gansmith import devices, pictures

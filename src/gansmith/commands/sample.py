@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from gansmith.bundle import Model
 
 MOST_SEEDS = 100_000
+MOST_PICTURES = 4096
+"""In one grid of ``mix`` or ``edit``."""
 
 
 @dataclass(frozen=True)

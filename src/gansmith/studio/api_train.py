@@ -7,8 +7,9 @@ from typing import Any
 
 from starlette.routing import Route
 
+from gansmith import registry
 from gansmith.config import TrainSettings, validate
-from gansmith.studio import forms, known
+from gansmith.studio import forms
 from gansmith.studio.arguments import Arguments
 from gansmith.studio.core import Studio, get, post
 from gansmith.studio.errors import Refused
@@ -35,16 +36,16 @@ def routes(studio: Studio) -> list[Route]:
 
 def families(studio: Studio, arguments: Arguments) -> Any:
     """Names and first lines, without importing any."""
-    return [{"name": name, "about": about} for name, about in known.families().items()]
+    return [{"name": name, "about": about} for name, about in registry.families().items()]
 
 
 def family(studio: Studio, arguments: Arguments) -> Any:
     """A family's forms."""
     name = _known_family(arguments)
-    kind = known.family(name)
+    kind = registry.family(name)
     return {
         "name": name,
-        "about": known.families()[name],
+        "about": registry.families()[name],
         "data": kind.data,
         "batch": getattr(kind, "default_batch", 64),
         "family": forms.fields(kind.Config),
@@ -54,7 +55,7 @@ def family(studio: Studio, arguments: Arguments) -> Any:
 
 def _known_family(arguments: Arguments) -> str:
     name = arguments.text("name")
-    if name not in known.families():
+    if name not in registry.families():
         raise Refused(f"There is no family '{name}'.", 404)
     return name
 
@@ -71,7 +72,7 @@ def jobs(studio: Studio, arguments: Arguments) -> Any:
 def start(studio: Studio, arguments: Arguments) -> Any:
     """Queue a new run."""
     name = _known_family(arguments)
-    kind = known.family(name)
+    kind = registry.family(name)
     given = [Arguments({"data": spec}).text("data") for spec in arguments.listed("data", 2)]
     specs = [studio.workspace.data_spec(spec) for spec in given]
     expected = {"images": (1,), "crops": (1,), "unpaired": (2,), "paired": (1, 2)}[kind.data]

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from gansmith import config as configs
 from gansmith.errors import GansmithError
-from gansmith.studio.known import PARSING
+from gansmith.registry import PARSING
 
 
 @functools.cache

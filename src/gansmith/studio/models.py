@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gansmith.studio.errors import Refused
-from gansmith.studio.known import PARSING
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,8 +58,7 @@ class Models:
         with self._lock:
             kept = self._kept.get(place)
             if kept is None or kept.stamp != stamp:
-                with PARSING:  # the families are looked up
-                    kept = Loaded(load(place), stamp)
+                kept = Loaded(load(place), stamp)
                 self._kept[place] = kept
             self._kept.move_to_end(place)
             while len(self._kept) > 1 and (

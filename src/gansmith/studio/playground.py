@@ -16,10 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gansmith import chance, engine
+from gansmith import chance, engine, registry
 from gansmith.devices import Device
 from gansmith.game import Batch, Clock, Game, ImageSpec
-from gansmith.studio import known
 
 EXTENT = 1.5
 """The plane is drawn from -EXTENT to EXTENT."""
@@ -141,7 +140,7 @@ class Player:
     """One family at play."""
 
     def __init__(self, family: str, world: World, seed: int, speed: float) -> None:
-        kind = known.family(family)
+        kind = registry.family(family)
         settings = SETTINGS[family]
         config = kind.Config(
             **(settings | {name: settings[name] * speed for name in ("lr", "lr_end") if name in settings})
