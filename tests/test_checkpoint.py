@@ -16,8 +16,10 @@ import pytest
 import safetensors.torch
 import torch
 
+import gansmith
 from gansmith import checkpoint
-from gansmith.errors import Diverged, RunError
+from gansmith.bundle import Model
+from gansmith.errors import Diverged, ModelError, RunError
 from gansmith.gans.gan import GAN
 from gansmith.run import Run
 from gansmith.terms import settings_from
@@ -185,3 +187,18 @@ def test_a_folder_in_the_way_is_noticed_before_the_data_are_read(tmp_path):
     settings, config = settings_from(GAN, tmp_path / "run", data=str(tmp_path / "no such data"), steps=2)
     with pytest.raises(RunError, match="exists already"):
         train(GAN, settings=settings, family_config=config, quiet=True)
+
+
+def test_a_full_disk_keeps_the_last_model(tmp_path, monkeypatch):
+    model = Model("gan", gansmith.build("gan", size=16, channels=1, width=8, latent_dim=8))
+    folder = model.save(tmp_path / "model")
+    before = (folder / "model.safetensors").read_bytes()
+
+    def full(*_):
+        raise safetensors.SafetensorError("Error while serializing: No space left on device (os error 28)")
+
+    monkeypatch.setattr("safetensors.torch.save_file", full)
+    with pytest.raises(ModelError, match=r"could not be written.*No space left"):
+        model.save(folder)
+    assert (folder / "model.safetensors").read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["model"]

@@ -128,3 +128,21 @@ def test_doing_nothing_between_grey_colour_and_alpha(given: int, target: int) ->
 def test_pictures_too_small_for_lpips_have_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gansmith.metrics.repair.lpips_weights", lambda: "weights")
     assert lpips(smooth(size=24), smooth(size=24)) is None
+
+
+def test_the_network_of_lpips_is_built_once_for_all_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    built = []
+
+    class Lpips:
+        def __init__(self, net_type: str) -> None:
+            built.append(net_type)
+            self.net = torch.nn.Identity()
+            self.net.forward = lambda a, b: (a - b).square().mean((1, 2, 3), keepdim=True)
+
+    monkeypatch.setattr("torchmetrics.image.lpip.LearnedPerceptualImagePatchSimilarity", Lpips)
+    monkeypatch.setattr("gansmith.metrics.repair.lpips_weights", lambda: "weights")
+    made, true = torch.zeros(3, 1, 32, 32), torch.linspace(0, 1, 3).view(3, 1, 1, 1).expand(3, 1, 32, 32)
+    found = lpips(made, true)
+    assert found is not None
+    assert found.tolist() == pytest.approx([0, 0.25, 1])
+    assert built == ["alex"]

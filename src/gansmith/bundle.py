@@ -210,10 +210,11 @@ def save(folder: Path, model: Model, discriminator: Mapping[str, Tensor] | None 
             folder.replace(old)
         temporary.replace(folder)
         sync_folder(folder.parent)
-    except OSError as error:
+    except (OSError, safetensors.SafetensorError) as error:  # the second is how safetensors says that a disk is full
         if old.exists() and not folder.exists():
             old.replace(folder)
-        raise ModelError(f"The model could not be written to {folder}: {error.strerror or error}.") from None
+        reason = getattr(error, "strerror", None) or error
+        raise ModelError(f"The model could not be written to {folder}: {reason}.") from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)

@@ -98,12 +98,12 @@ def perceptual_distance(device: torch.device) -> Callable[[Tensor, Tensor], Tens
         GansmithError: AlexNet's weights are damaged.
     """
     from torch.nn.functional import interpolate
-    from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
 
     from gansmith.apply.styles import multiscale_distance
+    from gansmith.metrics.repair import lpips_network
 
     try:
-        network = LearnedPerceptualImagePatchSimilarity(net_type="alex").net.to(device)
+        network = lpips_network().to(device)
     except Exception as error:  # torch raises whatever its readers stumble over
         raise GansmithError(
             f"AlexNet's weights cannot be read ({first_line(error)}). Delete them in torch's folder hub/checkpoints and fetch "

@@ -70,10 +70,21 @@ def lpips(made: Tensor, true: Tensor) -> Tensor | None:
     """LPIPS (AlexNet), [N]; None where its weights are not on this machine, or pictures are too small for it."""
     if lpips_weights() is None or min(made.shape[2:]) < _LEAST_LPIPS:
         return None
-    from torchmetrics.functional.image import learned_perceptual_image_patch_similarity as distance
+    distance = lpips_network().to(made.device)
+    with torch.no_grad():  # picture by picture, for the network keeps every layer of what it compares
+        pairs = zip(_rgb(made).float().clamp(-1, 1), _rgb(true).float().clamp(-1, 1), strict=True)
+        return torch.cat([distance(a[None], b[None]).flatten() for a, b in pairs]).double().cpu()
 
-    pairs = zip(_rgb(made).float().clamp(-1, 1), _rgb(true).float().clamp(-1, 1), strict=True)
-    return torch.stack([distance(a[None], b[None], net_type="alex") for a, b in pairs]).double().cpu()
+
+def lpips_network() -> torch.nn.Module:
+    """LPIPS as a network (pictures, pictures, both [N, 3, H, W] in [-1, 1]) -> [N, 1, 1, 1], differentiable.
+
+    Raises:
+        Exception: whatever torch stumbles over where AlexNet's weights are damaged.
+    """
+    from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
+
+    return LearnedPerceptualImagePatchSimilarity(net_type="alex").net
 
 
 def _bytes(images: Tensor, border: int) -> Tensor:
