@@ -44,6 +44,7 @@ def train(arm: str, data: Path, args: argparse.Namespace) -> Path:
     run = args.work / arm.replace(" ", "-")
     if not (run / "model").exists():
         options = ["--size", str(args.size), "--width", str(args.width), "--batch", str(args.batch)]
+        options += ["--r1", str(args.r1), "--path-weight", "0", "--style-mixing", "0"]
         options += ["--augment", ARMS[arm], "--augment-images", str(args.augment_images), "--hold-out", "0.1"]
         options += ["--eval-every", str(args.eval_every), "--minutes", str(args.minutes)]
         gansmith("train", "stylegan2", "--data", str(data), "--out", str(run), *options)
@@ -96,15 +97,20 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--size", type=int, default=64)
-    parser.add_argument("--width", type=float, default=0.125)
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--minutes", type=float, default=12)
-    parser.add_argument("--augment-images", type=int, default=100_000)
+    parser.add_argument("--width", type=float, default=0.0625)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--r1", type=float, default=5.0)
+    parser.add_argument("--minutes", type=float, default=20)
+    parser.add_argument("--augment-images", type=int, default=40_000)
     parser.add_argument("--eval-every", type=int, default=4_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--arm", choices=list(ARMS), help="train this one only, and measure nothing yet")
     parser.add_argument("--work", type=Path, required=True)
     args = parser.parse_args()
     trained_on, kept_back = divide(args.data, args.count, args.seed, args.work)
+    if args.arm:
+        train(args.arm, trained_on, args)
+        return
     runs = {arm: train(arm, trained_on, args) for arm in ARMS}
     rows = []
     for arm, run in runs.items():
@@ -114,7 +120,7 @@ def main() -> None:
         rows.append({"": arm, **facts, **{name: float(f"{value:.4g}") for name, value in scores.items()}})
         grids = sorted((run / "samples").glob("[0-9]*.png"))
         shutil.copy(grids[-1], IMAGES / f"stylegan2-emoji-{ARMS[arm]}.png")
-    settings = {k: v for k, v in vars(args).items() if k not in ("data", "work")}
+    settings = {k: v for k, v in vars(args).items() if k not in ("data", "work", "arm")}
     content = {"rows": rows, "settings": settings}
     (HERE / "results" / "ada.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     plot(runs)

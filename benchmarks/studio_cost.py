@@ -25,6 +25,8 @@ from playwright.sync_api import Page, sync_playwright
 from gansmith.run import Run
 
 RESULTS = Path(__file__).parent / "results" / "studio-cost.json"
+SETTLES = 15
+"""Seconds a studio has to itself before the training starts: it imports torch then, which watching does not cost."""
 GANSMITH = [sys.executable, "-m", "gansmith"]
 
 
@@ -59,6 +61,7 @@ def watched(root: Path, name: str, family: str, minutes: float) -> float:
     """The same, started on the Train page, which stays open and shows its curves and samples."""
     with studio(root) as page:
         page.goto("/#/train?data=mnist10k")
+        page.wait_for_timeout(1000 * SETTLES)
         page.get_by_label("Family", exact=True).select_option(family)
         page.get_by_label("How much", exact=True).fill(str(minutes))
         page.get_by_label("Name", exact=True).fill(name)

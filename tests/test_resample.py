@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -80,3 +81,19 @@ def test_first_and_second_derivatives(operation) -> None:
     images = torch.randn(1, 2, 4, 4, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda x: operation(x).square(), images)
     assert torch.autograd.gradgradcheck(lambda x: operation(x).square(), images)
+
+
+@pytest.mark.parametrize("operation", [upsample, downsample])
+def test_strided_filters_do_not_run_in_bfloat16_on_a_cpu(operation: Callable[[Tensor], Tensor]) -> None:
+    """Autocast would have them there, where the backward pass of one and the other itself are very slow."""
+    images = torch.randn(2, 3, 8, 8, requires_grad=True)
+    exact = operation(images)
+    (exact_gradient,) = torch.autograd.grad(exact.square().sum(), images)
+    with torch.autocast("cpu", torch.bfloat16):
+        made = operation(images)
+    (gradient,) = torch.autograd.grad(made.square().sum(), images)
+    torch.testing.assert_close(made, exact)
+    torch.testing.assert_close(gradient, exact_gradient)
+    half = images.detach().bfloat16()
+    assert operation(half).dtype == torch.bfloat16
+    torch.testing.assert_close(operation(half), operation(half.float()).bfloat16())

@@ -215,12 +215,13 @@ class Linear(nn.Module):
         return (images * self.a).sum((1, 2, 3), keepdim=False)[:, None]
 
 
-@pytest.mark.parametrize("gamma", [-1.0, 3.0])
-def test_r1_on_a_known_function(gamma: float) -> None:
-    game = tiny(16, r1=gamma)
+@pytest.mark.parametrize(
+    ("gamma", "width", "expected"), [(-1.0, 0.5, 0.0002 * 256 / 4), (-1.0, 1 / 32, 4.0), (3.0, 1 / 32, 3.0)]
+)
+def test_r1_on_a_known_function(gamma: float, width: float, expected: float) -> None:
+    game = tiny(16, r1=gamma, width=width)
     game.discriminator = Linear(game.spec.shape)
     loss, _ = game.r1_penalty(batch_of(game, 4))
-    expected = 0.0002 * 256 / 4 if gamma < 0 else gamma
     torch.testing.assert_close(loss, 0.5 * expected * 16 * game.discriminator.a.square().sum())
     loss.backward()
     torch.testing.assert_close(game.discriminator.a.grad, expected * 16 * game.discriminator.a.detach())

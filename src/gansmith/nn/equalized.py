@@ -21,7 +21,7 @@ ROOT2 = math.sqrt(2.0)
 def activate(x: Tensor, bias: Tensor, gain: float = ROOT2, clamp: float = 0.0) -> Tensor:
     """Bias, leaky ReLU .2, a gain that keeps the variance, and a clamp (0: none): [N, C, H, W] or [N, C]."""
     x = F.leaky_relu(x + bias.view(-1, *[1] * (x.dim() - 2)), 0.2) * gain
-    return x.clamp(-clamp, clamp) if clamp else x
+    return F.hardtanh(x, -clamp, clamp) if clamp else x  # its backward pass is one kernel, that of clamp is four
 
 
 def normalize(x: Tensor) -> Tensor:

@@ -7,8 +7,10 @@ strided one computes only the pixels that are kept. Everything is differentiable
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -45,6 +47,20 @@ def _crop(up: int, taps: int, before: int, after: int) -> tuple[int, int]:
     return taps - 1 - before, taps - up - after
 
 
+@contextmanager
+def _strided(images: Tensor) -> Iterator[Tensor]:
+    """The pictures in the number format in which a strided depthwise convolution is to run.
+
+    On CPUs that is float32, autocast or not: there oneDNN has no bfloat16 kernel for the transposed one, which is also
+    the backward pass of the strided one, and what it takes instead is 10 to 50 times as slow.
+    """
+    if images.device.type == "cpu" and (images.dtype == torch.bfloat16 or torch.is_autocast_enabled("cpu")):
+        with torch.autocast("cpu", enabled=False):
+            yield images.float()
+    else:
+        yield images
+
+
 def _up(images: Tensor, weights: Tensor, up: tuple[int, int], crop: Padding) -> Tensor:
     left, right, top, bottom = crop
     rows, columns = max(min(top, bottom), 0), max(min(left, right), 0)
@@ -54,9 +70,11 @@ def _up(images: Tensor, weights: Tensor, up: tuple[int, int], crop: Padding) -> 
         for axis, (near, far) in enumerate(((top, bottom), (left, right)))
     )
     rows, columns = rows + extra[0], columns + extra[1]
-    images = F.conv_transpose2d(
-        images, weights, stride=up, padding=(rows, columns), output_padding=extra, groups=images.shape[1]
-    )
+    with _strided(images) as wide:
+        made = F.conv_transpose2d(
+            wide, weights.to(wide.dtype), stride=up, padding=(rows, columns), output_padding=extra, groups=wide.shape[1]
+        )
+        images = made.to(images.dtype)
     rest = (columns - left, columns - right - extra[1], rows - top, rows - bottom - extra[0])
     return _pad_or_crop(images, rest)
 
@@ -65,7 +83,11 @@ def _down(images: Tensor, weights: Tensor, down: tuple[int, int], padding: Paddi
     left, right, top, bottom = padding
     rows, columns = max(min(top, bottom), 0), max(min(left, right), 0)
     images = _pad_or_crop(images, (left - columns, right - columns, top - rows, bottom - rows))
-    return F.conv2d(images, weights, stride=down, padding=(rows, columns), groups=images.shape[1])
+    options: dict[str, Any] = {"stride": down, "padding": (rows, columns), "groups": images.shape[1]}
+    if down == (1, 1):
+        return F.conv2d(images, weights, **options)
+    with _strided(images) as wide:
+        return F.conv2d(wide, weights.to(wide.dtype), **options).to(images.dtype)
 
 
 def upfirdn(

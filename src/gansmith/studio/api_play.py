@@ -45,11 +45,19 @@ def listed(studio: Studio, arguments: Arguments) -> Any:
     for root in studio.workspace.all_runs():
         run = studio.logs.run(root)
         if run is not None and (root / "model" / "config.json").is_file():
-            rows.append({"id": studio.workspace.relative(root), "family": run.family})
+            rows.append(
+                {
+                    "id": studio.workspace.relative(root),
+                    "family": run.family,
+                    "translates": models.translates(run.family),
+                }
+            )
     for folder in studio.workspace.lone_models():
         family = read_json(folder / "config.json").get("family")
         if isinstance(family, str):
-            rows.append({"id": studio.workspace.relative(folder), "family": family})
+            rows.append(
+                {"id": studio.workspace.relative(folder), "family": family, "translates": models.translates(family)}
+            )
     return rows
 
 

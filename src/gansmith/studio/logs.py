@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gansmith.errors import GansmithError
+from gansmith.studio import models
 
 if TYPE_CHECKING:  # it brings torch, which need not be there before the page is
     from gansmith.run import Run
@@ -157,6 +158,7 @@ class Logs:
             "status": status,
             "job": job["id"] if job else None,
             "has_model": (root / "model" / "config.json").is_file(),
+            "translates": models.translates(run.family),
             "grid": newest_grid(root),
             "created": int((root / "config.yaml").stat().st_ctime),
             "scores": _scores(records),

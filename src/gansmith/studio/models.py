@@ -74,6 +74,16 @@ class Models:
                 del self._kept[place]
 
 
+def translates(family: str) -> bool:
+    """Do models of a family change pictures (the Repair page) rather than make them (Play)? One that is not here makes them."""
+    from gansmith import registry
+
+    try:
+        return hasattr(registry.family(family), "translate")
+    except Exception:
+        return False
+
+
 def facts(model: Model) -> dict[str, Any]:
     """What the page needs to know of a model."""
     game, spec = model.game, model.spec

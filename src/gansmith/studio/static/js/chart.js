@@ -40,6 +40,8 @@ export class Chart {
     this.canvas.addEventListener("pointermove", (event) => this.point(event));
     this.canvas.addEventListener("pointerleave", () => { this.at = null; this.draw(); });
     new ResizeObserver(() => this.draw()).observe(this.canvas);
+    this.seen = false; // what is scrolled out of sight is not drawn
+    new IntersectionObserver((entries) => { this.seen = entries.at(-1).isIntersecting; this.draw(); }, { rootMargin: "300px" }).observe(this.canvas);
     const retint = () => (this.element.isConnected ? this.set(this.series) : window.removeEventListener("themechange", retint));
     window.addEventListener("themechange", retint);
   }
@@ -60,7 +62,7 @@ export class Chart {
     const ratio = devicePixelRatio || 1;
     const width = canvas.clientWidth;
     const height = canvas.clientHeight;
-    if (!width) return;
+    if (!width || !this.seen) return;
     canvas.width = width * ratio;
     canvas.height = height * ratio;
     const c = canvas.getContext("2d");

@@ -177,14 +177,14 @@ export function latest(function_) {
   };
 }
 
-/** Call again and again while the page is visible; returns how to stop. */
+/** Call again and again while the page is visible, every so many seconds (a number, or how to find it); returns how to stop. */
 export function poll(seconds, function_) {
   let stopped = false;
   let timer;
   const tick = async () => {
     if (stopped) return;
     if (!document.hidden) { try { await function_(); } catch { /* the next tick tries again */ } }
-    if (!stopped) timer = setTimeout(tick, seconds * 1000);
+    if (!stopped) timer = setTimeout(tick, 1000 * (typeof seconds === "function" ? seconds() : seconds));
   };
   tick();
   return () => { stopped = true; clearTimeout(timer); };
@@ -206,10 +206,8 @@ export const duration = (s) => {
   return `${Math.floor(s / 3600)} h ${Math.round((s % 3600) / 60)} min`;
 };
 export const bytes = (n) => (n >= 1 << 30 ? `${(n / (1 << 30)).toFixed(1)} GB` : n >= 1 << 20 ? `${(n / (1 << 20)).toFixed(0)} MB` : `${Math.max(1, Math.round(n / 1024))} KB`);
-/** Families whose models change pictures, on the Repair page; the others make them, on the Play page. */
-export const TRANSLATORS = ["cyclegan", "pix2pix", "colorize", "sketch", "upscale", "inpaint"];
 /** Where a run's model is used: the name of the page and its address. */
-export const useOf = (run) => (TRANSLATORS.includes(run.family) ? ["Repair", "repair"] : ["Play", "play"]).concat(encodeURIComponent(run.id));
+export const useOf = (run) => (run.translates ? ["Repair", "repair"] : ["Play", "play"]).concat(encodeURIComponent(run.id));
 export const shortName = (id) => id.replace(/^runs\//, "");
 
 /** Save a blob as a file. */

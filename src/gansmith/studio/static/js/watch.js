@@ -4,7 +4,8 @@ import { Chart } from "./chart.js";
 import { button, chip, count, duration, empty, fill, h, icon, iconButton, note, poll, shortName, slider, toast, useOf } from "./dom.js";
 import { markdown } from "./markdown.js";
 
-const EVERY = 2;
+/** Seconds between looks at a run: often while it is young; a long one must not pay for being watched. */
+const pace = (run) => (run ? Math.min(10, Math.max(2, run.seconds / 40)) : 2);
 const JUDGED = /^(real|fake|sign_|distance|penalty|r1|r2)/;
 const PLAIN = new Set(["images", "step", "progress", "seconds", "images_per_second", "health"]);
 
@@ -133,7 +134,7 @@ export function watch(place, id, { changed } = {}) {
     }
   }
 
-  const end = poll(EVERY, () => refresh(false));
+  const end = poll(() => pace(run), () => refresh(false));
   return () => { stopped = true; end(); };
 }
 

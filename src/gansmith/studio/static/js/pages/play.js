@@ -1,6 +1,6 @@
 // Play: draw new pictures from a model, walk between them, mix their styles, keep what is good.
 import { get, postFile, postSheet } from "../api.js";
-import { button, chip, count, empty, field, fill, h, icon, iconButton, latest, save, segments, select, shortName, slider, toast, TRANSLATORS } from "../dom.js";
+import { button, chip, count, empty, field, fill, h, icon, iconButton, latest, save, segments, select, shortName, slider, toast } from "../dom.js";
 import { copy, paint, picture, toBlob, together } from "../sheet.js";
 
 const MODES = [["samples", "Samples"], ["walk", "Walk"], ["between", "Between"], ["mix", "Mix"]];
@@ -17,7 +17,7 @@ export async function open(main, query) {
   const known = new Map();
   const facts = async (id) => { if (!known.has(id)) known.set(id, await get("/api/model", { model: id })); return known.get(id); };
   const wanted = query.get("model");
-  const generators = models.filter((run) => run.id === wanted || !TRANSLATORS.includes(run.family));
+  const generators = models.filter((run) => run.id === wanted || !run.translates);
   if (!generators.length) {
     fill(body, h("div", { class: "card" }, empty("play", "No model to play with yet", "A run writes its model with its first checkpoint, so two minutes of training are enough to begin.", h("a", { class: "button primary", href: "#/train" }, icon("train"), "Train one"))));
     return null;

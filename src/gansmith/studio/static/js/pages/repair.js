@@ -2,7 +2,7 @@
 import { address, get, post, upload } from "../api.js";
 import { Brush } from "../brush.js";
 import { compare } from "../compare.js";
-import { button, chip, empty, field, fill, h, icon, note, segments, select, shortName, slider, toast, TRANSLATORS } from "../dom.js";
+import { button, chip, empty, field, fill, h, icon, note, segments, select, shortName, slider, toast } from "../dom.js";
 
 const SAYS = {
   inpaint: "Paint over what should go. Everything else stays as it is, bit for bit.",
@@ -17,7 +17,7 @@ const source = (id) => address("/api/repair/picture", { id });
 export async function open(main, query) {
   const body = h("div");
   fill(main, h("header", { class: "head" }, h("div", {}, h("h1", {}, "Repair and translate"), h("p", {}, "Fill holes, enlarge, colour, turn one kind of picture into another: with a model that has learned to undo the damage."))), body);
-  const models = (await get("/api/models")).filter((run) => TRANSLATORS.includes(run.family));
+  const models = (await get("/api/models")).filter((run) => run.translates);
   if (!models.length) {
     fill(body, h("div", { class: "card" }, empty("repair", "No model that repairs yet", "Train one of inpaint, upscale, colorize, sketch, pix2pix or cyclegan on a folder of photographs. Any folder will do: the damage is made while training.",
       h("a", { class: "button primary", href: "#/train?family=inpaint" }, icon("train"), "Train inpaint"))));

@@ -58,7 +58,7 @@ export async function open(main, query) {
   }
   if (watched) look(watched);
   if (missing) fill(live, h("div", { class: "card" }, empty("train", "No runs yet", "Choose a family and press Start. Two minutes are enough for digits that you can recognise.")));
-  const end = poll(2, drawQueue);
+  const end = poll(4, drawQueue);
   return () => { end(); stop?.(); };
 }
 
