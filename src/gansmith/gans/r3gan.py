@@ -189,7 +189,8 @@ class Discriminator(nn.Module):
         _init(self.logit, 1.0)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        logit = self.logit(self.basis(self.layers(images)).flatten(1))
+        # a convolution as large as its input is a weighted sum, and much quicker as one
+        logit = self.logit((self.layers(images) * self.basis.weight[:, 0]).sum((2, 3)))
         if self.embed is not None:  # Miyato & Koyama 2018 (arXiv:1802.05637)
             logit = (logit * self.embed(labels)).sum(1, keepdim=True) / math.sqrt(logit.shape[1])
         return logit
