@@ -16,7 +16,8 @@ import torch
 from conftest import pictures
 from gansmith.coach import diagnose
 from gansmith.data.batches import to_float
-from gansmith.game import Batch
+from gansmith.engine import State
+from gansmith.game import Batch, Clock
 from gansmith.vitals import Vitals, common_classes, distances
 
 LOGS = Path(__file__).parent / "logs"
@@ -112,3 +113,25 @@ def test_distances_of_a_known_pair():
     mean, nearest = distances(torch.tensor([[[[0.0]]], [[[3.0]]], [[[4.0]]]]))
     assert mean == pytest.approx((3 + 4 + 1) / 3)
     assert nearest == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("takes", "expected"), [(0.1, 60), (2.0, 16)])
+def test_dear_vital_signs_are_taken_less_often(monkeypatch, takes, expected):
+    now = [0.0]
+    monkeypatch.setattr("gansmith.vitals.time.monotonic", lambda: now[0])
+
+    class Slow(torch.nn.Module):
+        checks = 0
+        seeded_latents = None
+
+        def metrics_images(self, real, seed):
+            now[0] += takes
+            self.checks += 1
+            return real.images
+
+    game, state = Slow(), State(0)
+    vitals = Vitals(Batch(torch.randn(8, 1, 4, 4)), None)
+    for step in range(1, 1001):
+        state.clock, state.seconds = Clock(step, step, step / 1000), float(step)
+        vitals(game, state, {})
+    assert game.checks == pytest.approx(expected, abs=1)

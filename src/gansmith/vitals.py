@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,11 @@ from gansmith.data.batches import to_uint8
 from gansmith.engine import State
 from gansmith.game import Batch, Game, Logs
 
+DEAR = 1.0
+"""Seconds from which on a check counts as dear."""
+SHARE = 0.03
+"""The most of a run's time that dear checks may take."""
+
 
 class Vitals:
     """A hook that adds vital signs to the step's logs, so that they reach log.jsonl with the next record.
@@ -28,7 +34,7 @@ class Vitals:
     Args:
         real: real pictures that stay the same.
         unseen: real pictures that D never trains on, or None.
-        checks: how often per run.
+        checks: how often per run; less often where a check takes long, as it does for large networks on a CPU.
         classify: uint8 [N, C, H, W] -> class numbers [N], where a classifier knows the data.
     """
 
@@ -41,6 +47,7 @@ class Vitals:
     ) -> None:
         self.real, self.unseen, self.checks, self.classify = real, unseen, checks, classify
         self._done = -1
+        self._took, self._spent = 0.0, 0.0
         self._before: Tensor | None = None
         self._real_distances = distances(real.images)
         self._real_classes = set() if classify is None else common_classes(classify(to_uint8(real.images.cpu())))
@@ -51,11 +58,16 @@ class Vitals:
         if number <= self._done or not hasattr(game, "seeded_latents"):
             return
         self._done = number
+        if self._took > DEAR and self._spent > SHARE * state.seconds:
+            return
+        start = time.monotonic()
         game.eval()
         fakes = game.metrics_images(self.real, chance.derive(state.seed, "vitals")).float()
         logs |= {name: torch.tensor(value) for name, value in self.signs(fakes).items()}
         logs |= {name: torch.tensor(value) for name, value in self.memorising(game, fakes).items()}
         game.train()
+        self._took = time.monotonic() - start
+        self._spent += self._took
 
     def signs(self, fakes: Tensor) -> dict[str, float]:
         """Diversity, spread, churn and missing classes of samples [N, C, H, W] in [-1, 1]."""
