@@ -216,12 +216,14 @@ def test_models_that_repair_keep_grey_grey_and_colour_coloured(
             assert np.ptp(colours.astype(int), 2).mean() > 20
 
 
-def test_both_ways_between_grey_and_colour(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sides", [(3, 1), (1, 3)])
+def test_both_ways_between_grey_and_colour(tmp_path: Path, sides: tuple[int, int]) -> None:
     torch.manual_seed(0)
     config = cyclegan.Config(width=4, blocks=1, width_discriminator=8, identity=0.0)
-    game = cyclegan.CycleGAN(config, ImageSpec(32, 32, 3, other_channels=1)).eval()
+    game = cyclegan.CycleGAN(config, ImageSpec(32, 32, sides[0], other_channels=sides[1])).eval()
     Image.fromarray(noise()).save(tmp_path / "p.png")
-    for direction, mode in (("ab", "L"), ("ba", "RGB")):
+    modes = {1: "L", 3: "RGB"}
+    for direction, mode in (("ab", modes[sides[1]]), ("ba", modes[sides[0]])):
         assert applied(tmp_path / "p.png", game, direction=direction, overwrite=True).failed == []  # type: ignore[arg-type]
         with Image.open(tmp_path / "out" / "p.png") as made:
             assert made.mode == mode

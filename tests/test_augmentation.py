@@ -68,6 +68,15 @@ def test_copies_of_training_pictures_are_dropped(filters):
     assert filters.judge(new.x, new.y).failed["duplicates"].mean() < 0.05
 
 
+@pytest.mark.parametrize("flip", [False, True])
+def test_mirrored_copies_are_copies_where_the_model_saw_mirrored_pictures(flip):
+    x = torch.randint(0, 256, (40, 1, 12, 12), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(40) % 3
+    only = Filters(x, labels, memory(*shapes(9, 1)).spec, active=("duplicates",), recipe=Recipe(flip=flip))
+    assert only.judge(x, labels).failed["duplicates"].all()
+    assert only.judge(x.flip(3), labels).failed["duplicates"].all() == flip
+
+
 def test_pictures_like_nothing_real_are_dropped(filters):
     bad = torch.randint(0, 256, (60, 1, 12, 12), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     bad[30:] = 255 - bad[30:] // 8
@@ -325,7 +334,7 @@ def test_the_command_filters_by_itself(made, tmp_path, capsys, monkeypatch):
         assert not (tmp_path / "x").exists()
 
 
-def test_filling_up_small_classes(tmp_path):
+def test_filling_up_small_classes(tmp_path, capsys):
     x, y = shapes(60, 0, size=16, channels=3)
     keep = (y != 2) | (np.arange(60) < 24)
     write_npz(tmp_path / "data.npz", x[keep], y[keep])
@@ -345,6 +354,19 @@ def test_filling_up_small_classes(tmp_path):
     assert Counter(row["class"] for row in rows_of(tmp_path / "made")) == {"kite": 12}
     assert Image.open(tmp_path / "made" / "kite" / "000000.png").mode == "RGB"
     assert SyntheticDataset.load(tmp_path / "made").counts() == {"disc": 0, "box": 0, "kite": 12}
+    report = (tmp_path / "made" / "report.md").read_text()  # ImageFolder would call the only folder class 0
+    assert "disc, box got no pictures" in report
+    assert "target_transform=[2].__getitem__" in report  # of box, disc, kite
+    assert "no pictures of disc, box" in capsys.readouterr().err
+
+
+def test_a_folder_called_as_a_standard_set_is_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for label in NAMES:
+        (Path("mnist10k") / label).mkdir(parents=True)
+        for i in range(2):
+            Image.fromarray(np.full((12, 12), i, np.uint8)).save(Path("mnist10k") / label / f"{i}.png")
+    assert SyntheticDataset.load("mnist10k").counts() == dict.fromkeys(sorted(NAMES), 2)
 
 
 def test_bad_input_is_told_at_once(made, tmp_path, capsys):
@@ -459,6 +481,17 @@ def test_augment_in_python_fits_beside_the_dataset():
     assert images.shape == (16, 1, 16, 16)
     assert images.dtype == torch.float32
     assert labels.max() <= 2
+
+
+def test_a_model_whose_pictures_all_fail_is_kept(monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(Filters, "judge", lambda self, x, y: Judgement(np.zeros(len(x), bool), {}, np.zeros(len(x))))
+    with pytest.raises(GansmithError, match="dropped every picture"):
+        gansmith.augment(Shapes("uint8"), per_class=3, steps=2, batch=4, width=32, duplicates=False, quiet=True)
+    assert len(list(tmp_path.glob("gansmith-*/pictures-work/run/model/model.safetensors"))) == 1
+    with pytest.raises(GansmithError, match="--seed"):
+        gansmith.augment(Shapes("uint8"), seed=10**13, steps=2, quiet=True)
+    assert len(list(tmp_path.glob("gansmith-*"))) == 1
 
 
 @pytest.mark.parametrize("kind", ["pil", "uint8", "float"])

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import random
+import threading
 import time
 import zipfile
 from pathlib import Path
@@ -666,6 +667,35 @@ def test_only_the_painted_part_changes(client):
         assert 400 <= answer.status_code < 500, change
 
 
+def test_a_grey_model_that_repairs_keeps_colours_and_alpha(client, place):
+    make_run(place / "runs" / "grey holes", "inpaint", ImageSpec(32, 32, 1), width=8)
+    picture = np.random.default_rng(0).integers(0, 255, (40, 48, 4), np.uint8)
+    kept = body(client.post("/api/upload/picture", params={"name": "a.png"}, content=png_bytes(picture)))
+    paint = np.zeros((40, 48, 4), np.uint8)
+    paint[10:20, 12:30] = 255
+    mask = "data:image/png;base64," + base64.b64encode(png_bytes(paint)).decode()
+    asked = {"model": "runs/grey holes", "picture": kept["id"], "mask": mask}
+    made = body(client.post("/api/repair/apply", json=asked))
+    result = np.asarray(Image.open(io.BytesIO(client.get("/api/repair/picture", params={"id": made["id"]}).content)))
+    outside = paint[..., 3] == 0
+    assert np.array_equal(result[outside], picture[outside])
+
+
+def test_both_ways_between_grey_and_colour(client, place):
+    settings = {"width": 4, "blocks": 1, "width_discriminator": 8, "identity": 0.0}
+    make_run(place / "runs" / "both", "cyclegan", ImageSpec(32, 32, 1, other_channels=3), **settings)
+    picture = np.random.default_rng(0).integers(0, 255, (32, 32, 3), np.uint8)
+    kept = body(client.post("/api/upload/picture", params={"name": "a.png"}, content=png_bytes(picture)))
+    for direction, mode in (("ab", "RGB"), ("ba", "L")):
+        asked = {"model": "runs/both", "picture": kept["id"], "direction": direction}
+        made = body(client.post("/api/repair/apply", json=asked))
+        answer = client.get("/api/repair/picture", params={"id": made["id"]})
+        assert Image.open(io.BytesIO(answer.content)).mode == mode
+    families = {row["id"]: row["translates"] for row in body(client.get("/api/models"))}
+    assert families["runs/both"]
+    assert not families["runs/digits"]
+
+
 def test_pictures_with_too_many_pixels_are_refused(client, monkeypatch):
     from gansmith.studio import api_repair
 
@@ -899,6 +929,8 @@ def test_the_landscape_is_drawn_the_right_way_up():
 
 def test_a_playground_computes_only_while_watched(client, monkeypatch):
     monkeypatch.setattr(playground, "IDLE_SECONDS", 0.5)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
     made = body(
         client.post(
             "/api/toy/start",
@@ -916,6 +948,12 @@ def test_a_playground_computes_only_while_watched(client, monkeypatch):
     thread = next(iter(client.app.app.state.studio.playgrounds.values()))._thread
     thread.join(30)
     assert not thread.is_alive()
+    found: list[int] = []
+    other = threading.Thread(target=lambda: found.append(torch.get_num_threads()))  # as the server starts for a request
+    other.start()
+    other.join()
+    torch.set_num_threads(threads)
+    assert found == [2]
     for wrong in (
         {"world": "moon"},
         {"families": ["cyclegan"]},

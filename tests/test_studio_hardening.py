@@ -617,3 +617,37 @@ def test_a_lost_game_is_still_drawn():
     assert frame["failed"]
     assert len(base64.b64decode(frame["samples"])) == playground.SHOWN * 4
     assert io.BytesIO(base64.b64decode(frame["landscape"])).getbuffer().nbytes == playground.CELLS**2
+
+
+# --- runs of a terminal -----------------------------------------------------------------------------------------------
+
+
+def test_a_run_of_a_terminal_goes_on_whose_data_was_named_in_full(studio):
+    root = make_run(studio.workspace.root / "runs" / "mine", "gan", ImageSpec(16, 16, 1), width=4)
+    (studio.workspace.root / "data" / "x").mkdir(parents=True)
+    file = root / "config.yaml"
+    for data, fits in ((studio.workspace.root / "data" / "x", True), (Path("/elsewhere"), False)):
+        file.write_text(file.read_text().replace("- mnist10k", f"- {data}"))
+        studio.logs.forget(root)
+        if fits:
+            assert api_train.resume(studio, Arguments({"run": "runs/mine"}))["run"] == "runs/mine"
+            file.write_text(file.read_text().replace(f"- {data}", "- mnist10k"))
+            continue
+        studio.jobs.stop(studio.jobs.all()[-1]["id"])
+        with pytest.raises(Refused, match="within the workspace"):
+            api_train.resume(studio, Arguments({"run": "runs/mine"}))
+
+
+def test_the_command_that_is_shown_is_one():
+    line = api_train.command_line("pix2pix", ["data/x"], {"flip": True}, {"dropout": False, "width": 8}, "runs/a")
+    assert "--flip" in line
+    assert "--no-dropout" in line
+    assert "False" not in line
+
+
+def test_arrays_larger_than_memory_are_refused(tmp_path, monkeypatch):
+    np.savez_compressed(tmp_path / "a.npz", x=np.random.default_rng(0).integers(0, 255, (50, 40, 40), np.uint8))
+    assert uploads.check_archive(tmp_path / "a.npz") == 1
+    monkeypatch.setattr("gansmith.data.planning.default_memory_limit", lambda: 50_000)
+    with pytest.raises(Refused, match="memory"):
+        uploads.check_archive(tmp_path / "a.npz")

@@ -368,8 +368,11 @@ def test_training_starts_from_a_model(folder, npz, tmp_path):
     from gansmith.run import Run
 
     words = ["train", "stylegan2", "--data", str(npz), "--size", "16", "--init", str(folder), "--out", str(tmp_path / "run"), "--images", "4",
-             "--batch", "4", "--latent-dim", "8", "--style-dim", "8", "--width", "0.03125", "--snapshots", "1"]  # fmt: skip
+             "--batch", "4", "--latent-dim", "8", "--style-dim", "8", "--width", "0.03125", "--snapshots", "1", "--augment", "ada"]  # fmt: skip
     assert cli.main(words) == 0
+    assert (
+        Run.open(tmp_path / "run").settings["augment_images"] == 100_000
+    )  # the paper's, for a run that starts from a model
     assert Run.open(tmp_path / "run").train["init"] == str(folder)
     before, after = gansmith.load(folder), gansmith.load(tmp_path / "run")
     one, two = before.game.state_dict(), after.game.state_dict()

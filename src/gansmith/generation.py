@@ -46,8 +46,8 @@ class GenerationConfig:
     """Augment what the discriminator sees: always (DiffAugment, arXiv:2006.10738) or as much as needed (ADA, arXiv:2006.06676)."""
     augment_target: float = 0.6
     """ADA aims at this mean sign of D on real pictures."""
-    augment_images: int = 500_000
-    """ADA's speed: images for its probability to go from 0 to 1."""
+    augment_images: int = -1
+    """ADA's speed: images for its probability to go from 0 to 1; -1 takes the paper's 500,000, and 100,000 after --init."""
     pack: int = 1
     """How many pictures the discriminator judges together, against mode collapse (PacGAN, arXiv:1712.04086)."""
 
@@ -256,7 +256,8 @@ def make_augment(config: GenerationConfig) -> nn.Module | None:
 
     if config.augment == "diffaugment":
         return DiffAugment()
-    return AdaptiveAugment(target=config.augment_target, images_per_unit=config.augment_images)
+    images = config.augment_images if config.augment_images > 0 else 500_000
+    return AdaptiveAugment(target=config.augment_target, images_per_unit=images)
 
 
 def add_spectral_norm(network: nn.Module) -> None:

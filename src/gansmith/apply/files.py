@@ -140,32 +140,44 @@ def _apply(game: Translation, item: Item, wanted: Sequence[Path], options: Optio
         _check_memory(game, header)
         file.seek(0)
         upright = read_picture(file)
-    pixels = network_input(game, upright, options.direction)
-    if options.before is not None:
-        pixels = options.before(pixels)
     mask = mask_for(game, item, upright.size, options)
-    # a grey model that repairs does so channel by channel, since colours must stay
-    planes = np.split(pixels, pixels.shape[2], 2) if pixels.shape[2] > game.inputs == 1 else [pixels]
-    made = np.concatenate(
-        [
-            translate_picture(
-                game,
-                plane,
-                direction=options.direction,
-                mask=mask,
-                tile=options.tile,
-                progress=lambda done, of, k=k: progress(k * of + done, len(planes) * of),
-            )
-            for k, plane in enumerate(planes)
-        ],
-        2,
-    )
-    result = as_picture(game, made, upright)
-    del made
+    result = translate_image(game, upright, options, mask, progress)
     store(result, wanted[0], stored)
     for strip in wanted[1:]:
         write(comparison(upright, result, mask), strip, "PNG", {})
     return f"the first of its {stored.frames} pictures was taken" if stored.frames > 1 else ""
+
+
+def translate_image(
+    game: Translation,
+    upright: Image.Image,
+    options: Options,
+    mask: np.ndarray | None = None,
+    progress: Progress = lambda done, of: None,
+) -> Image.Image:
+    """Translate a picture in memory, whatever its mode; alpha stays, and colours do where a model only repairs.
+
+    Args:
+        mask: bool [H, W], True where to fill, for models that take one.
+    """
+    pixels = network_input(game, upright, options.direction)
+    if options.before is not None:
+        pixels = options.before(pixels)
+    # a grey model that repairs does so channel by channel, since colours must stay
+    by_plane = game.repairs and pixels.shape[2] > game.inputs == 1
+    planes = np.split(pixels, pixels.shape[2], 2) if by_plane else [pixels]
+    made = [
+        translate_picture(
+            game,
+            plane,
+            direction=options.direction,
+            mask=mask,
+            tile=options.tile,
+            progress=lambda done, of, k=k: progress(k * of + done, len(planes) * of),
+        )
+        for k, plane in enumerate(planes)
+    ]
+    return as_picture(game, np.concatenate(made, 2) if by_plane else made[0], upright)
 
 
 def _check_memory(game: Translation, header: Header) -> None:

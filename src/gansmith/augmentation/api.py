@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -86,8 +87,15 @@ def augment(
     if out is not None:
         made = run(pictures, Path(out), ours, family, theirs, asked=asked, say=say, quiet=quiet)
         return _as_asked(made.dataset, kind, transform)
-    with tempfile.TemporaryDirectory(prefix="gansmith-") as folder:
-        made = run(pictures, Path(folder) / "pictures", ours, family, theirs, asked=asked, say=say, quiet=quiet)
+    # removed once all is well: an error may speak of the model in it, and how to go on from there
+    folder = Path(tempfile.mkdtemp(prefix="gansmith-"))
+    try:
+        made = run(pictures, folder / "pictures", ours, family, theirs, asked=asked, say=say, quiet=quiet)
+    except BaseException:
+        if not (folder / "pictures-work" / "run" / "model").is_dir():
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
     made.dataset.folder = None
     return _as_asked(made.dataset, kind, transform)
 

@@ -103,7 +103,8 @@ class SyntheticDataset(Dataset[tuple[Any, int]]):
         from gansmith.augmentation.split import Split, match_classes
 
         folder = Path(folder)
-        pictures = open_pictures(str(folder), channels=channels, size=size)
+        # absolute: a folder may be called as a standard set is
+        pictures = open_pictures(str(folder.absolute()), channels=channels, size=size)
         listed = {row.file: row for row in read_manifest(folder)}
         if listed:
             known = [i for i, name in enumerate(pictures.names) if name in listed]

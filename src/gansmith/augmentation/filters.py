@@ -66,7 +66,7 @@ class Filters:
         x: training pictures, uint8 [N, C, H, W].
         y: their labels, int64 [N].
         active: which of ``agreement``, ``duplicates`` and ``outliers`` to apply.
-        recipe: how to train the classifier; the network is always ours.
+        recipe: how to train the classifier; the network is always ours. Where it mirrors, mirrored copies are copies too.
 
     Attributes:
         accuracy: share of real pictures kept aside that the classifier gets right, mean over classes; NaN without one.
@@ -84,6 +84,7 @@ class Filters:
         device: torch.device | str = "cpu",
     ) -> None:
         self.active, self.accuracy = active, float("nan")
+        self._mirrors = recipe is not None and recipe.flip
         self._network: SmallResNet | None = None
         if "duplicates" in active:
             self._pixels = pixels(x)
@@ -97,6 +98,8 @@ class Filters:
         scores = np.full(len(images), np.nan)
         if "duplicates" in self.active:
             near = nearest(pixels(images), self._pixels)
+            if self._mirrors:
+                near = torch.minimum(near, nearest(pixels(images.flip(3)), self._pixels))
             failed["duplicates"] = (near <= self._too_near[labels]).numpy()
         if self._network is not None:
             probabilities, features = classifiers.describe(self._network, images)

@@ -26,6 +26,9 @@ from gansmith.places import obstacle
 
 Say = Callable[[str], None]
 
+MOST_SEED = 10**11
+SEEDS_PER_RUN = 1_000_000
+"""Run 0 draws from seed 0 on, run 1 from a million on."""
 _ROUND = 256
 """Pictures drawn and judged at once."""
 
@@ -175,6 +178,8 @@ def make(
     model.to(device)
     images, labels, seeds, scores, tallies = draw(model, filters, wanted, names, settings, say)
     model.to("cpu")
+    if without := [name for name in names if not tallies[name].kept]:
+        say(f"no pictures of {', '.join(without)}: report.md says how to number the classes beside the real pictures")
     made = ImageNames(names, usual_suffix(pictures.names))
     rows_made = [
         Row(made.next(int(label)), names[int(label)], seed, model_name(model), float(score))
@@ -212,6 +217,10 @@ def check_settings(settings: AugmentSettings) -> None:
     if settings.balance and settings.per_class:
         raise GansmithError("Give one of --per-class and --balance, not both.")
     check_numbers(settings)
+    if not 0 <= settings.seed < MOST_SEED:
+        raise GansmithError(
+            f"--seed is a number from 0 to {MOST_SEED - 1:,}: every picture gets a seed of its own after it."
+        )
     if settings.tries < 1:
         raise GansmithError("--tries is 1 or more.")
     if settings.images and settings.steps:
@@ -258,7 +267,7 @@ def draw(
     """
     theirs = list(model.spec.class_names) or [str(i) for i in range(model.classes)]
     images, labels, seeds, scores, tallies = [], [], [], [], {}
-    next_seed = settings.seed * 1_000_000
+    next_seed = settings.seed * SEEDS_PER_RUN
     for label, name in enumerate(names):
         tally = tallies[name] = Tally()
         while tally.kept < wanted[label] and tally.drawn < settings.tries * wanted[label]:

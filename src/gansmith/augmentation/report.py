@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from gansmith.augmentation import plots
 from gansmith.augmentation.comparison import ARMS, CLASSIC, RESAMPLED, Study
-from gansmith.augmentation.filters import NAMES, WHY
+from gansmith.augmentation.filters import NAMES, WHY, Tally
 from gansmith.augmentation.statistics import Estimate
 from gansmith.trees import write_atomically
 
@@ -54,9 +54,23 @@ def write_augment_report(made: Made, settings: AugmentSettings, folder: Path, fi
             "many tries. A model that trained longer makes more that pass.\n"
         )
     parts.append("\nEvery picture can be made again from its seed in `manifest.csv`" + _again(settings) + "\n")
+    if without := [name for name, t in made.tallies.items() if not t.kept]:
+        parts.append(_numbering(without, list(made.dataset.counts()), made.tallies))
     parts.append(_USE.format(folder=final.name, height=height, width=width, mode=mode))
     parts.append("Whether they help is another question: `gansmith study` answers it.\n")
     write_atomically(folder / "report.md", "\n".join(parts))
+
+
+def _numbering(without: list[str], classes: list[str], tallies: dict[str, Tally]) -> str:
+    """What to know where some class has no folder: who numbers folders by the alphabet numbers these otherwise than all."""
+    there = sorted(name for name in classes if tallies[name].kept)
+    numbers = [sorted(classes).index(name) for name in there]
+    return (
+        f"\n**{', '.join(without)} got no pictures, so there is no folder for them**, and ImageFolder and Keras number the folders "
+        f"that are there from 0. Beside the real pictures that would be wrong labels: give class {', '.join(map(str, range(len(there))))} "
+        f"of these the numbers {', '.join(map(str, numbers))}, as in `ImageFolder(..., target_transform={numbers}.__getitem__)` or, in "
+        f"Keras, `synthetic.map(lambda x, y: (x, tf.gather({numbers}, y)))`. `SyntheticDataset.load` does so by itself.\n"
+    )
 
 
 def _again(settings: AugmentSettings) -> str:

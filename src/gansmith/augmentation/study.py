@@ -100,7 +100,7 @@ def opened(
     made = SyntheticDataset.load(folder, classes=spec.class_names, channels=spec.channels, size=size)
     notes = []
     with contextlib.suppress(Broken):  # of a file that cannot be read nothing is known
-        first = open_source(str(folder)).header(0)
+        first = open_source(str(folder.absolute())).header(0)
         if (first.height, first.width) != size:
             notes.append(
                 f"The synthetic pictures ({first.width}x{first.height}) were brought to the size of the real ones, "

@@ -101,8 +101,7 @@ def apply(studio: Studio, arguments: Arguments) -> Any:
     """Translate a kept picture; the result is kept beside it."""
     from PIL import Image
 
-    from gansmith.apply.tiles import translate_picture
-    from gansmith.data.decode import fit
+    from gansmith.apply.files import Options, translate_image
 
     loaded = studio.models.get(studio.workspace.model(arguments.text("model")))
     known = models.facts(loaded.model)
@@ -111,26 +110,33 @@ def apply(studio: Studio, arguments: Arguments) -> Any:
     direction = arguments.choice("direction", tuple(known["directions"]), known["directions"][0])
     with Image.open(_kept(studio, arguments.text("picture", most=40)), formats=("PNG",)) as kept:
         kept.load()
-        pixels = fit(kept, known["inputs"] if known["inputs"] in (1, 3, 4) else 3, None)
-    if arguments.values.get("edges") is True:
-        pixels = _edges(pixels, known["inputs"])
-    mask = _mask(arguments, pixels.shape[:2]) if known["takes_mask"] else None
-    if pixels.shape[0] * pixels.shape[1] * known["scale"] ** 2 > 4 * WORKED_PIXELS:
+        upright: Image.Image = kept.copy()
+    mask = _mask(arguments, (upright.height, upright.width)) if known["takes_mask"] else None
+    given: list[np.ndarray] = []  # the drawing, where the page shows that beside the result
+
+    def drawn(pixels: np.ndarray) -> np.ndarray:
+        given.append(_edges(pixels, known["inputs"]))
+        return given[0]
+
+    before = drawn if arguments.values.get("edges") is True else None
+    if upright.width * upright.height * known["scale"] ** 2 > 4 * WORKED_PIXELS:
         raise Refused("The result would be too large for this page. Use: gansmith apply")
     started = time.monotonic()
     with loaded.lock:
         game: Any = loaded.model.game
-        result = translate_picture(game, pixels, direction=direction, mask=mask)
+        result = translate_image(game, upright, Options(direction, before=before), mask)
     key = secrets.token_hex(12)
-    (_inbox(studio) / f"{key}.png").write_bytes(models.png(result))
-    given = secrets.token_hex(12)
-    (_inbox(studio) / f"{given}.png").write_bytes(models.png(pixels))
+    result.save(_inbox(studio) / f"{key}.png", compress_level=1)
+    shown = arguments.text("picture", most=40)
+    if given:
+        shown = secrets.token_hex(12)
+        (_inbox(studio) / f"{shown}.png").write_bytes(models.png(given[0]))
     uploads.prune(_inbox(studio), KEPT)
     return {
         "id": key,
-        "given": given,
-        "width": result.shape[1],
-        "height": result.shape[0],
+        "given": shown,
+        "width": result.width,
+        "height": result.height,
         "seconds": round(time.monotonic() - started, 2),
     }
 

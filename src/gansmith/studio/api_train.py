@@ -139,7 +139,7 @@ def command_line(
             continue
         option = "--" + key.replace("_", "-")
         if isinstance(value, bool):
-            words += [option] if value else [option, "False"]
+            words.append(option if value else option.replace("--", "--no-", 1))
         else:
             words += [option, *(str(item) for item in (value if isinstance(value, list) else [value]))]
     return shlex.join([*words, "--out", run])
@@ -165,7 +165,7 @@ def resume(studio: Studio, arguments: Arguments) -> Any:
     if found is None:
         raise Refused("This run's config.yaml is damaged.", 422)
     for spec in found.train.get("data", []):
-        studio.workspace.data_spec(str(spec))
+        studio.workspace.data_spec(studio.workspace.as_inside(str(spec)))
     command = ["train", "--resume", f"--out={name}"]  # one word: a folder may be called --help
     if "amount" in arguments.values:
         goal, amount = _goal(arguments)

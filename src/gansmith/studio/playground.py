@@ -249,7 +249,6 @@ class Playground:
                     player.step()
 
     def _play(self) -> None:
-        torch.set_num_threads(1)  # of this thread: networks this small only lose by more
         while self.running and time.monotonic() - self.touched < IDLE_SECONDS:
             started = time.monotonic()
             with self._lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shutil
@@ -181,13 +182,24 @@ def _check_entries(path: Path, entries: list[zipfile.ZipInfo]) -> None:
 def _check_npz(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo], name: str) -> None:
     from numpy.lib import format as npy
 
+    from gansmith.data.planning import default_memory_limit
+
+    content, room = sum(entry.file_size for entry in entries), default_memory_limit()
+    if content > room:  # arrays are read whole, by the studio and by a training
+        raise Refused(
+            f"'{name}' unpacks to {content >> 20:,} MB, and {room >> 20:,} MB of memory are free for it. Bring the pictures as a "
+            "folder or a zip of files, which are read one by one.",
+            422,
+        )
     for entry in entries:
         with archive.open(entry) as file:
             version = npy.read_magic(file)
             read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-            _, _, dtype = read(file)
+            shape, _, dtype = read(file)
         if dtype.hasobject:
             raise Refused(f"'{name}' holds Python objects: pickles are not taken, reading one could run code.", 422)
+        if math.prod(shape) * dtype.itemsize > entry.file_size:  # an array is made as large as it says it is
+            raise Refused(f"'{name}' is damaged: '{entry.filename}' is shorter than it says.", 422)
 
 
 def refuse_pickles(name: str) -> None:

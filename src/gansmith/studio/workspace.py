@@ -58,6 +58,11 @@ class Workspace:
         """A path as the page names it."""
         return path.relative_to(self.root).as_posix()
 
+    def as_inside(self, text: str) -> str:
+        """An absolute path below the workspace, as a run started in a terminal may have it, as one within; others as they are."""
+        path = Path(text)
+        return self.relative(path) if path.is_absolute() and path.is_relative_to(self.root) else text
+
     def data_spec(self, text: str) -> str:
         """Check what ``--data`` takes: a standard set, a Hub set, or a path within the workspace.
 
