@@ -239,6 +239,18 @@ def test_r1_goes_through_the_augmentation(augment: str) -> None:
     assert sum(p.grad is not None for p in game.discriminator.parameters()) > 5
 
 
+@pytest.mark.parametrize("augment", ["diffaugment", "ada"])
+def test_augmentation_in_bfloat16(augment: str) -> None:
+    game = tiny(16, augment=augment)
+    if augment == "ada":
+        game.augment.set_p(0.9)
+    for loss_of in (game.discriminator_loss, game.r1_penalty, game.generator_loss, game.path_penalty):
+        with torch.autocast("cpu", torch.bfloat16):
+            loss, _ = loss_of(batch_of(game))
+        loss.backward()
+        assert loss.isfinite()
+
+
 # --- the game ---------------------------------------------------------------------------------------------------------
 
 

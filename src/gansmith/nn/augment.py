@@ -316,8 +316,11 @@ class AdaptiveAugment(nn.Module):
             self.register_buffer(name, torch.zeros(()))
 
     def forward(self, images: Tensor) -> Tensor:
-        """[N, C, H, W] in [-1, 1] -> augmented, same shape."""
-        return augment(images, self.p) if self.p > 0 else images
+        """[N, C, H, W] in [-1, 1] -> augmented, same shape, in float32: what is moved by half a pixel must not be rounded."""
+        if self.p == 0:
+            return images
+        with torch.autocast(images.device.type, enabled=False):
+            return augment(images.float(), self.p)
 
     def set_p(self, p: float) -> None:
         """Set the probability, for schedules that are a function of the clock."""
