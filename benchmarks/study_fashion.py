@@ -80,6 +80,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--family", default="r3gan")
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="settings of the family")
     parser.add_argument("--minutes", type=float, default=30.0, help="of training of the GAN")
+    parser.add_argument(
+        "--batch", type=int, default=0, help="pictures per step of the GAN; 0 takes the family's number"
+    )
     parser.add_argument("--steps", type=int, default=0, help="batches of training of the GAN, instead of minutes")
     parser.add_argument("--flip", action="store_true", help="mirror, in the GAN's training and in classic augmentation")
     parser.add_argument("--off", nargs="*", default=[], choices=NAMES, help="filters to switch off")
@@ -109,8 +112,8 @@ def pictures_of(args: argparse.Namespace, data: str, **settings: Any) -> tuple[S
     if not facts.exists():
         start = time.monotonic()
         usual = AugmentSettings(
-            minutes=args.minutes, steps=args.steps, seed=args.seed, flip=args.flip, device=args.device,
-            **{name: name not in args.off for name in NAMES}, **settings,
+            minutes=args.minutes, steps=args.steps, batch=args.batch, seed=args.seed, flip=args.flip,
+            device=args.device, **{name: name not in args.off for name in NAMES}, **settings,
         )  # fmt: skip
         run = args.work / "made-work" / "run"
         if (run / "model").is_dir() and not out.exists():  # the training was done, the drawing was not

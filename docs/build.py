@@ -1,6 +1,7 @@
 """Writes what the documentation takes from the code and from benchmark files; ``make docs`` and mkdocs run it.
 
-- ``docs/families/NAME.md``: a page per family, from its docstring, ``docs/texts/NAME.md``, its code and its settings;
+- ``docs/families/NAME.md``: a page per family, from its docstring, ``docs/texts/NAME.md``, its code, what
+  ``docs/lines/NAME.md`` says of single lines, and its settings;
 - ``docs/commands.md``: every command and its options, as ``--help`` tells them;
 - ``docs/tables/NAME.md``: a table per ``benchmarks/results/NAME.json``, for pages to include.
 
@@ -21,7 +22,7 @@ from typing import Any
 
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
-SHOWN = ("turns", "pair", "restore")
+SHOWN = ("turns", "after_critic", "pair", "restore", "chroma", "judged")
 """Methods that a family's page shows beside its losses."""
 
 
@@ -36,7 +37,8 @@ def family_page(name: str) -> str:
     parts = [f"# {name}\n\n{title}", as_markdown(body)]
     if text.exists():
         parts.append(text.read_text(encoding="utf-8").strip())
-    parts.append(f"## What the code says\n\n{source_of(kind)}")
+    source = source_of(kind)
+    parts += [f"## What the code says\n\n{source}", notes_on(name, kind, source)]
     flags = f"The flags of `gansmith train {name}`; those of every run are on the page of [commands](../commands.md)."
     parts.append(f"## Settings\n\n{flags}\n\n{settings_table(kind.Config)}")
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -52,12 +54,26 @@ def source_of(kind: type) -> str:
     """The schedule and the losses of a family, as they stand in its file."""
     shown = []
     for name, value in vars(kind).items():
+        value = getattr(value, "__func__", value)  # a static method's function
         if inspect.isfunction(value) and (name in SHOWN or name.endswith(("_loss", "_penalty"))):
             shown.append(inspect.getsource(value).rstrip())
     if not shown:
         parent = kind.__mro__[1]
         return f"It plays the game of `{parent.__module__}.{parent.__name__}` and has networks of its own only."
     return "```python\n" + "\n\n".join(map(textwrap.dedent, shown)) + "\n```"
+
+
+def notes_on(name: str, kind: type, source: str) -> str:
+    """The notes on a family's lines, and the modules of those lines that its page does not show."""
+    file = DOCS / "lines" / f"{name}.md"
+    if not file.exists():
+        return ""
+    notes = file.read_text(encoding="utf-8").strip()
+    hidden = [line for line in re.findall(r"^- `([^`]+)`:", notes, re.M) if line not in source]
+    modules = dict.fromkeys(base.__module__ for base in kind.__mro__ if base.__module__.startswith("gansmith."))
+    homes = [m for m in modules if any(line in inspect.getsource(sys.modules[m]) for line in hidden)]
+    elsewhere = f"; what is not above is in {' and '.join(f'`{home}`' for home in homes)}" if homes else ""
+    return f"Line by line{elsewhere}:\n\n{notes}"
 
 
 def settings_table(config: type) -> str:

@@ -6,6 +6,7 @@ import ast
 import dataclasses
 import functools
 import importlib.util
+import inspect
 import json
 import re
 import shlex
@@ -198,6 +199,21 @@ def test_a_page_for_every_family(name, builder):
     assert "## What the code says" in page
     assert "## When to use it" in page
     assert f"families/{name}.md" in (ROOT / "docs" / "index.md").read_text()
+
+
+@pytest.mark.parametrize("name", list(registry.families()))
+def test_notes_on_lines_quote_the_code(name, builder):
+    modules = {base.__module__ for base in registry.family(name).__mro__ if base.__module__.startswith("gansmith.")}
+    code = [inspect.getsource(sys.modules[module]) for module in modules]
+    notes = (ROOT / "docs" / "lines" / f"{name}.md").read_text(encoding="utf-8").strip()
+    before, *items = re.split(r"^- ", notes, flags=re.M)
+    assert before == ""
+    assert 5 <= len(items) <= 12
+    for item in items:
+        quoted = re.match(r"`([^`\n]{12,})`:\s+\S", item)
+        assert quoted is not None, item
+        assert any(quoted[1] in source for source in code), f"docs/lines/{name}.md: no code says {quoted[1]}"
+    assert notes in builder.family_page(name)
 
 
 def test_tables_come_from_files(builder):

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 import gansmith
+import gansmith.cli
 from gansmith.game import Batch, Clock, ImageSpec
 from gansmith.gans.gan import GAN
 from gansmith.nn.losses import ADVERSARIAL
@@ -133,6 +134,22 @@ def test_packing_judges_groups():
     assert game.judge(torch.zeros(6, 1, 8, 8), None).shape == (3,)  # type: ignore[operator]
     with pytest.raises(gansmith.GansmithError, match="pack"):
         gansmith.build("gan", size=8, channels=1, classes=3, pack=2)
+
+
+def test_penalties_are_of_packs():
+    packs = torch.randn(3, 2, 4, requires_grad=True)  # three packs of two pictures
+    together = squared_gradient_norm((1.5 * packs.square()).flatten(1).sum(1), packs)
+    apart = packs.detach().view(6, 4).requires_grad_()
+    norm = squared_gradient_norm((1.5 * apart.square()).view(3, 8).sum(1), apart)
+    torch.testing.assert_close(norm, together)
+
+
+def test_batches_that_no_pack_divides_are_refused(tmp_path, capsys):
+    words = ["train", "gan", "--data", "mnist10k", "--steps", "1", "--out", str(tmp_path / "run"), "--pack", "3"]
+    assert gansmith.cli.main([*words, "--batch", "8"]) == 2
+    assert "--batch 8 must be a multiple of --pack 3" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+    assert gansmith.cli.main(["toy", "ring", "--family", "gan", "--pack", "3", "--batch", "8"]) == 2
 
 
 def test_spectral_norm_bounds_every_layer():

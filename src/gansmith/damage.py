@@ -124,7 +124,7 @@ def _jpeg(image: Tensor, quality: int) -> Tensor:
 def holes(n: int, height: int, width: int, share: tuple[float, float] = (0.1, 0.4)) -> Tensor:
     """Masks of what is lost: [N, 1, H, W] of 0 and 1 (lost), half of them free-form strokes and half boxes and strokes.
 
-    Strokes are walks with a thick brush (Yu et al. 2018, arXiv:1806.03589, section 3.3).
+    Strokes are walks with a thick brush (Yu et al. 2018, arXiv:1806.03589, section 3.4).
 
     Args:
         share: the lost part of each picture is drawn from this range.

@@ -69,11 +69,16 @@ def check_facts(found: Run) -> None:
         )
 
 
-def check_divides(batch: int, accumulate: int, processes: int) -> None:
-    """Raise a GansmithError unless a batch splits evenly over processes, and over the parts of each."""
+def check_divides(batch: int, accumulate: int, processes: int, pack: int = 1) -> None:
+    """Raise a GansmithError unless a batch splits evenly over processes, the parts of each, and packs of pictures."""
     if batch % (accumulate * processes):
         raise GansmithError(
             f"--batch {batch} must be a multiple of the number of processes times --accumulate ({processes} x {accumulate})."
+        )
+    if batch // (accumulate * processes) % pack:
+        parts = f", split into {accumulate * processes}," if accumulate * processes > 1 else ""
+        raise GansmithError(
+            f"--batch {batch}{parts} must be a multiple of --pack {pack}, or no pack would be all real or all fake."
         )
 
 

@@ -102,7 +102,7 @@ class Session:
         rank, self.processes = chance.process()
         self.main = rank == 0
         self.batch = settings.batch or kind.default_batch
-        terms.check_divides(self.batch, settings.accumulate, self.processes)
+        terms.check_divides(self.batch, settings.accumulate, self.processes, getattr(family_config, "pack", 1))
         self.goal = terms.goal_of(settings, self.batch)
         self.display = Display(self.goal, quiet or not self.main)
         if settings.out is not None and not settings.resume and self.main:

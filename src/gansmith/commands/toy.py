@@ -125,12 +125,14 @@ def read(argv: list[str]) -> tuple[Options, Any]:
 
 def points(options: Options, config: Any) -> dict[str, Any]:
     """Play every seed in a world of points; the result as json-able values."""
+    from gansmith.terms import check_divides
     from gansmith.toy import points as toy
     from gansmith.toy.worlds import make_world
 
     world = make_world(options.world)
     preset = toy.preset(options.family, world)
     batch = options.batch or preset.batch
+    check_divides(batch, 1, 1, config.pack)
     runs = []
     for seed in range(options.seed, options.seed + (options.seeds or 5)):
         with Watch(f"seed {seed}", goal_of(options, preset.images)) as watch:
@@ -159,10 +161,12 @@ def stacked(options: Options, config: Any) -> dict[str, Any]:
     from gansmith import devices
     from gansmith.bundle import Model
     from gansmith.engine import Goal
+    from gansmith.terms import check_divides
     from gansmith.toy import stacked as toy
 
     device = devices.resolve(options.device)
     batch = options.batch or getattr(toy.playable(options.family), "default_batch", 64)
+    check_divides(batch, 1, 1, config.pack)
     runs = []
     for seed in range(options.seed, options.seed + (options.seeds or 1)):
         goal = goal_of(options, 0) if options.images or options.minutes else Goal(minutes=55)

@@ -28,9 +28,11 @@ def _at_least_float32(tensor: Tensor) -> Tensor:
 def squared_gradient_norm(logits: Tensor, images: Tensor) -> Tensor:
     """|dD/dx|^2 summed over each picture, [N]: twice the R1 penalty on real pictures and R2 on fakes per unit of gamma.
 
-    Mescheder et al. 2018 (arXiv:1801.04406), Eq. 9 and 10: R = gamma / 2 * E |grad D|^2.
+    Mescheder et al. 2018 (arXiv:1801.04406), Eq. 9 and 10: R = gamma / 2 * E |grad D|^2. Where fewer logits than pictures
+    judge packs of neighbours, summed over each pack, [N / pack].
     """
-    return input_gradient(logits, images).square().flatten(1).sum(1)
+    by_picture = input_gradient(logits, images).square().flatten(1).sum(1)
+    return by_picture.view(-1, max(1, len(images) // logits.numel())).sum(1)
 
 
 def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, *, target: float = 1.0) -> Tensor:
