@@ -13,7 +13,7 @@ import tyro
 
 import gansmith
 from gansmith import chance, config, devices, engine, registry
-from gansmith.game import Clock, Game
+from gansmith.game import Batch, Clock, Game, ImageSpec
 from gansmith.nn.inpainting import GatedConv, InpaintUNet
 from gansmith.run import Run, spec_from_plain
 from gansmith.terms import settings_from
@@ -127,7 +127,10 @@ def test_each_player_moves_in_its_own_turns_and_in_no_other(name, data_for, tmp_
     assert all(moved_at_all.values()), moved_at_all
 
 
-@pytest.mark.parametrize("name", [n for n in ALL if hasattr(registry.family(n).Config, "conditional")])
+CONDITIONAL = [n for n in ALL if hasattr(registry.family(n).Config, "conditional")]
+
+
+@pytest.mark.parametrize("name", CONDITIONAL)
 def test_conditional(name, npz, tmp_path):
     kind = registry.family(name)
     model = tiny_train(kind, [str(npz)], tmp_path / "run", steps=3, conditional=True).model
@@ -137,6 +140,33 @@ def test_conditional(name, npz, tmp_path):
     assert not np.array_equal(one, two)
     with pytest.raises(gansmith.GansmithError, match="no class '7'"):
         model.sample(1, label=7)
+
+
+@pytest.mark.parametrize("name", CONDITIONAL)
+def test_classes_fade_in(name):
+    kind = registry.family(name)
+    torch.manual_seed(0)
+    game: Any = kind(
+        kind.Config(**{**kind.tiny, "conditional": True, "class_fade": 0.8}), ImageSpec(16, 16, 1, 3)
+    ).eval()
+    labels = torch.tensor([0, 1, 2, 2])
+    weights = {
+        progress: game.labels_of(Batch(torch.rand(4, 1, 16, 16), labels, clock=Clock(8, 2, progress)))
+        for progress in (0.2, 0.6, 0.9)
+    }
+    torch.testing.assert_close(weights[0.2], torch.full((4, 3), 1 / 3))
+    torch.testing.assert_close(weights[0.6][0], torch.tensor([2 / 3, 1 / 6, 1 / 6]))
+    assert weights[0.9] is labels
+    latents, pictures = (
+        torch.randn(1, game.config.latent_dim).expand(4, -1),
+        torch.randn(1, 1, 16, 16).expand(4, -1, -1, -1),
+    )
+    with torch.no_grad():
+        for network, given in ((game.generator, latents), (game.discriminator, pictures)):
+            alike = network(given, weights[0.2])
+            torch.testing.assert_close(alike, alike[:1].expand_as(alike))  # as if there were no classes
+            assert (network(given, labels)[0] - network(given, labels)[1]).abs().max() > 0
+            torch.testing.assert_close(network(given, labels), network(given, torch.eye(3)[labels]))
 
 
 @pytest.mark.parametrize("name", ALL)

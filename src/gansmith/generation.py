@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import one_hot
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from gansmith import chance, distributed
@@ -48,6 +49,9 @@ class GenerationConfig:
     """ADA aims at this mean sign of D on real pictures."""
     augment_images: int = -1
     """ADA's speed: images for its probability to go from 0 to 1; -1 takes the paper's 500,000, and 100,000 after --init."""
+    class_fade: float = 0.0
+    """With --conditional: classes fade in over the second half of this share of the run, and until then it is played
+    without; keeps classes of few pictures from collapsing (arXiv:2201.06578). 0 has them from the start."""
     pack: int = 1
     """How many pictures the discriminator judges together, against mode collapse (PacGAN, arXiv:1712.04086)."""
 
@@ -90,6 +94,8 @@ class Generation(Game):
             raise GansmithError(f"--pack is how many pictures are judged together: 1 or more, not {config.pack}.")
         if config.pack > 1 and config.conditional:
             raise GansmithError("--pack judges pictures of any class together, so it cannot go with --conditional.")
+        if not 0 <= config.class_fade <= 1:
+            raise GansmithError(f"--class-fade is a share of the run, from 0 to 1, not {config.class_fade}.")
         super().__init__(config, spec, networks)
         self.augment: Any = make_augment(config)
         if config.spectral_norm and hasattr(self, "discriminator"):
@@ -137,8 +143,16 @@ class Generation(Game):
         return chance.normal(n, self.config.latent_dim, device=self.device)
 
     def labels_of(self, batch: Batch) -> Tensor | None:
-        """The batch's labels where the game is conditional. Fakes take the labels of the real pictures beside them."""
-        return batch.labels if self.classes else None
+        """The batch's labels where the game is conditional. Fakes take the labels of the real pictures beside them.
+
+        Class numbers [N]; weights of classes [N, classes] as long as classes fade in, all alike before that.
+        """
+        if not self.classes or batch.labels is None:
+            return None
+        strength = class_strength(self.config.class_fade, batch.clock)
+        if strength == 1:
+            return batch.labels
+        return (1 - strength) / self.classes + strength * one_hot(batch.labels, self.classes).float()
 
     def generate(self, batch: Batch) -> Tensor:
         """New fakes for a batch, [N, C, H, W]."""
@@ -169,7 +183,9 @@ class Generation(Game):
         if self.judges_across_batch:
             return self.judge(real, labels), self.judge(fake, labels)
         with chance.stacked(2):
-            both = self.judge(torch.cat([real, fake.to(real.dtype)]), None if labels is None else labels.repeat(2))
+            both = self.judge(
+                torch.cat([real, fake.to(real.dtype)]), None if labels is None else torch.cat([labels, labels])
+            )
         real_logits, fake_logits = both.chunk(2)
         return real_logits, fake_logits
 
@@ -212,7 +228,7 @@ class Generation(Game):
         return Grid(self.sample(self.seeded_latents(rows * columns, seed), labels), columns)
 
     def metrics_images(self, real: Batch, seed: int) -> Tensor:
-        return self.sample(self.seeded_latents(len(real), seed), self.labels_of(real))
+        return self.sample(self.seeded_latents(len(real), seed), real.labels if self.classes else None)
 
     def calibrate(self, batch: int, seed: int) -> None:
         """Batch norm remembers the statistics of other weights than the averaged ones: measure them anew."""
@@ -246,6 +262,11 @@ def judgement_logs(real_logits: Tensor, fake_logits: Tensor, *, relative: bool =
     zero = distributed.mean((mean_real + mean_fake) / 2) if relative else torch.zeros_like(mean_real)
     signs = {"sign_real": (real - zero).sign().mean(), "sign_fake": (fake - zero).sign().mean()}
     return {"real": mean_real, "fake": mean_fake, **signs}
+
+
+def class_strength(fade: float, clock: Clock) -> float:
+    """How much classes count, 0 to 1, where they fade in over the second half of a share ``fade`` of the run."""
+    return min(max(2 * clock.progress / fade - 1, 0.0), 1.0) if fade else 1.0
 
 
 def make_augment(config: GenerationConfig) -> nn.Module | None:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from gansmith.game import ImageSpec
 from gansmith.generation import AdversarialConfig, Generation
+from gansmith.nn.classes import ClassEmbedding
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Generator(nn.Module):
     def __init__(self, latent_dim: int, width: int, spec: ImageSpec, classes: int) -> None:
         super().__init__()
         self.shape = spec.shape
-        self.embed = nn.Embedding(classes, latent_dim) if classes else None
+        self.embed = ClassEmbedding(classes, latent_dim) if classes else None
         inputs = latent_dim * (2 if classes else 1)
         channels, height, w = spec.shape
         layers: list[nn.Module] = []
@@ -60,7 +61,7 @@ class Discriminator(nn.Module):
             nn.LeakyReLU(0.2),
         )
         self.logit = nn.Linear(width, 1)
-        self.embed = nn.Embedding(classes, width) if classes else None
+        self.embed = ClassEmbedding(classes, width) if classes else None
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         features = self.features(images)

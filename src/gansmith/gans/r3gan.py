@@ -24,6 +24,7 @@ from gansmith import chance
 from gansmith.errors import GansmithError
 from gansmith.game import Batch, Clock, ImageSpec, Logs, Optimizer, Turn
 from gansmith.generation import Generation, GenerationConfig, judgement_logs
+from gansmith.nn.classes import ClassEmbedding
 from gansmith.nn.losses import ADVERSARIAL
 from gansmith.nn.penalties import squared_gradient_norm
 from gansmith.nn.resample import downsample, upsample
@@ -144,7 +145,7 @@ class Generator(nn.Module):
         super().__init__()
         self.spec = spec
         widths = _widths(config, spec)
-        self.embed = nn.Embedding(classes, config.latent_dim) if classes else None
+        self.embed = ClassEmbedding(classes, config.latent_dim) if classes else None
         self.basis = nn.Parameter(torch.randn(widths[0], *base_for(spec, stages_for(spec))))
         self.weigh = nn.Linear(config.latent_dim * (2 if classes else 1), widths[0], bias=False)
         _init(self.weigh, 1.0)
@@ -184,7 +185,7 @@ class Discriminator(nn.Module):
             widths[-1], widths[-1], (spec.height >> stages, spec.width >> stages), groups=widths[-1], bias=False
         )
         _init(self.basis, 1.0)
-        self.embed = nn.Embedding(classes, config.latent_dim) if classes else None
+        self.embed = ClassEmbedding(classes, config.latent_dim) if classes else None
         self.logit = nn.Linear(widths[-1], config.latent_dim if classes else 1, bias=False)
         _init(self.logit, 1.0)
 
@@ -227,7 +228,7 @@ class R3GAN(Generation):
             fake = self.generate(batch)
         pictures = torch.cat([batch.images, fake.to(batch.images.dtype)]).detach().requires_grad_(penalised)
         with chance.stacked(2):
-            logits = self.judge(pictures, None if labels is None else labels.repeat(2))
+            logits = self.judge(pictures, None if labels is None else torch.cat([labels, labels]))
         real_logits, fake_logits = logits.chunk(2)
         loss = ADVERSARIAL["relativistic"].discriminator(real_logits, fake_logits)
         logs = judgement_logs(real_logits, fake_logits, relative=True)

@@ -118,7 +118,7 @@ class WGANGP(Generation):
     def generator_loss(self, batch: Batch) -> tuple[Tensor, Logs]:
         """L_G = -E D(G(z))."""
         labels, times = self.labels_of(batch), self.arch.generator_batch
-        labels = None if labels is None else labels.repeat(times)
+        labels = None if labels is None else torch.cat([labels] * times)
         with chance.stacked(times):
             fake = self.generator(self.latents(times * len(batch)), labels)
             return -self.judge(fake, labels).mean(), {}

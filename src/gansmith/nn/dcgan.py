@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from gansmith.game import ImageSpec
+from gansmith.nn.classes import ClassEmbedding
 from gansmith.nn.norms import init_normal
 from gansmith.nn.stages import base_for, crop_to, stages_for
 
@@ -29,7 +30,7 @@ class Generator(nn.Module):
         self.spec = spec
         stages = stages_for(spec)
         channels = stage_channels(width, stages)[::-1]
-        self.embed = nn.Embedding(classes, latent_dim) if classes else None
+        self.embed = ClassEmbedding(classes, latent_dim) if classes else None
         inputs = latent_dim * (2 if classes else 1)
         layers: list[nn.Module] = [
             nn.ConvTranspose2d(inputs, channels[0], base_for(spec, stages), bias=False),
@@ -62,7 +63,7 @@ class Discriminator(nn.Module):
             layers.append(nn.LeakyReLU(0.2))
         self.features = nn.Sequential(*layers)
         self.logit = nn.Conv2d(channels[-1], 1, (spec.height >> stages, spec.width >> stages), bias=False)
-        self.embed = nn.Embedding(classes, channels[-1]) if classes else None
+        self.embed = ClassEmbedding(classes, channels[-1]) if classes else None
         self.apply(init_normal)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, relu
 
 from gansmith.game import ImageSpec
+from gansmith.nn.classes import ClassEmbedding
 from gansmith.nn.stages import base_for, crop_to, stages_for
 
 Shape = Literal["level", "pyramid"]
@@ -98,7 +99,7 @@ class Generator(nn.Module):
         stages = stages_for(spec)
         self.base = base_for(spec, stages)
         widths = _widths(shape, width, stages)[::-1]
-        self.embed = nn.Embedding(classes, latent_dim) if classes else None
+        self.embed = ClassEmbedding(classes, latent_dim) if classes else None
         self.project = nn.Linear(latent_dim * (2 if classes else 1), widths[0] * math.prod(self.base))
         pairs = itertools.pairwise(widths)
         self.blocks = nn.Sequential(*[Block(a, b, "up", "batch", bias=shape == "level") for a, b in pairs])
@@ -132,7 +133,7 @@ class Critic(nn.Module):
             self.blocks = nn.Sequential(_he(nn.Conv2d(channels, width, 3, padding=1), gain=1.0), *downs)
             inputs = widths[-1] * (spec.height >> stages) * (spec.width >> stages)
         self.score = nn.Linear(inputs, 1)
-        self.embed = nn.Embedding(classes, inputs) if classes else None
+        self.embed = ClassEmbedding(classes, inputs) if classes else None
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         h = self.blocks(images)
