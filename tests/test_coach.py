@@ -83,6 +83,14 @@ def test_alike_samples_are_normal_at_the_very_beginning():
     assert diagnose([]) == []
 
 
+def test_few_vital_signs_are_enough():
+    records = [
+        {"images": 1000 * i, "progress": i / 100} | ({"diversity": 0.1, "spread": 0.1} if i % 8 == 0 else {})
+        for i in range(1, 61)
+    ]
+    assert [finding.kind for finding in diagnose(records)] == ["collapse"]
+
+
 def test_vital_signs_of_copies_and_of_the_real_pictures():
     images = to_float(torch.from_numpy(pictures(40, 16)).permute(0, 3, 1, 2))
     vitals = Vitals(Batch(images), None)

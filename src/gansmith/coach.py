@@ -50,12 +50,17 @@ def diagnose(records: Sequence[Record]) -> list[Finding]:
 
 
 def _lasting(records: Sequence[Record], key: str, least: int = 3) -> list[Record]:
-    """The latest records that have ``key`` and span the time a sign must last; empty while that is not yet reached."""
+    """The latest records that have ``key`` and span the time a sign must last; empty while that is not yet reached.
+
+    Vital signs of slow networks are few: then they are the last ``least``, which span more.
+    """
     having = [record for record in records if key in record]
     if not having:
         return []
     newest = having[-1]["progress"]
     recent = [record for record in having if record["progress"] > newest - LAST]
+    if len(recent) < least <= len(having) and newest - having[-least]["progress"] > 1.5 * LAST:
+        recent = having[-least:]
     early = newest < 2 * LAST  # the first moments of every run look ill
     return [] if early or len(recent) < least else recent
 
@@ -96,7 +101,8 @@ def _collapse(records: Sequence[Record]) -> Finding | None:
         f"mode collapse: {sign}",
         "The generator makes nearly the same picture from every latent. More training will not bring it back: go back to an "
         "earlier checkpoint or start again with both learning rates alike and lower (--lr 1e-4), with a gradient penalty "
-        "(--r1 where the family has it), with --pack 2, or with a family made against it: r3gan or wgan-gp.",
+        "(--r1 where the family has it), with --pack 2, or with a family made against it: r3gan or wgan-gp. With --conditional and few "
+        "pictures of each class, let classes fade in: --class-fade 0.6.",
     )
 
 
