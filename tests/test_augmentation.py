@@ -21,7 +21,7 @@ from gansmith.augmentation.dataset import as_pictures
 from gansmith.augmentation.filters import Filters, Judgement, nearest
 from gansmith.augmentation.folder import ImageNames, usual_suffix
 from gansmith.augmentation.making import AugmentSettings, study_folder, wanted_counts
-from gansmith.augmentation.modelling import repeated, work_folder
+from gansmith.augmentation.modelling import family_config, repeated, work_folder
 from gansmith.augmentation.split import Split, digests
 from gansmith.data import open_pictures
 from gansmith.errors import DataError, GansmithError
@@ -567,3 +567,9 @@ def test_workers_load_it_beside_a_real_dataset():
     batches = list(loader)
     assert sum(len(labels) for _, labels in batches) == 60
     assert all(images.dtype == torch.float32 and images.shape[1:] == (1, 16, 16) for images, _ in batches)
+
+
+def test_what_few_pictures_need_is_on():
+    settings = family_config("r3gan", {})
+    assert (settings.conditional, settings.augment, settings.class_fade) == (True, "diffaugment", 0.6)
+    assert family_config("r3gan", {"class_fade": 0.0, "augment": "ada"}).class_fade == 0

@@ -33,7 +33,7 @@ def work_folder(out: Path) -> Path:
 
 
 def family_config(family: str, given: dict[str, Any]) -> Any:
-    """A family's settings for augmentation: conditional, and what its discriminator sees augmented.
+    """A family's settings for augmentation: conditional, with classes that fade in, and what its discriminator sees augmented.
 
     Raises:
         GansmithError: the family has no conditional form, or a setting is unknown.
@@ -45,7 +45,8 @@ def family_config(family: str, given: dict[str, Any]) -> Any:
     if "conditional" not in known:
         able = [n for n in registry.families() if "conditional" in registry.family(n).Config.__dataclass_fields__]
         raise GansmithError(f"'{family}' cannot make pictures of a given class. Families that can: {', '.join(able)}.")
-    usual = {"conditional": True} | ({"augment": "diffaugment"} if "augment" in known else {})
+    usual = {"conditional": True, "augment": "diffaugment", "class_fade": 0.6}
+    usual = {setting: value for setting, value in usual.items() if setting in known}
     return config.make(kind.Config, {**usual, **given}, family)
 
 
