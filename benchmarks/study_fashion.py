@@ -140,10 +140,28 @@ def record(name: str, found: Study, facts: dict[str, Any], args: argparse.Namesp
     write_study_report(found, report)
     RESULTS.mkdir(exist_ok=True)
     plain = {**found.as_dict(), "synthetic_pictures": facts, **more}
+    plain["rows"] = table_rows(plain)
     plain |= {"gansmith": __version__, "torch": str(torch.__version__), "device": str(resolve(args.device))}
     path = args.result or RESULTS / f"{name}.json"
     path.write_text(json.dumps(plain, indent=1) + "\n")
     print(f"{found.verdict} {path}; the report: {report / 'report.md'}")
+
+
+def table_rows(study: dict[str, Any]) -> list[dict[str, str]]:
+    """The study as the table that the documentation shows: a row per way of training, in per cent."""
+
+    def percent(value: dict[str, float]) -> str:
+        return f"{100 * value['mean']:.1f} ({100 * value['low']:.1f} to {100 * value['high']:.1f})"
+
+    rows = []
+    for name, arm in study["arms"].items():
+        row = {"trained on": name, "accuracy %": percent(arm["accuracy"])}
+        if "digit" in study:
+            digit = str(study["digit"])
+            row[f"recall of {digit} %"] = percent(arm["recall"][digit])
+        seeds = " ".join(f"{100 * value:.1f}" for value in arm["by_seed"])
+        rows.append(row | {"calibration error %": percent(arm["calibration_error"]), "accuracy of each seed %": seeds})
+    return rows
 
 
 def main() -> None:
