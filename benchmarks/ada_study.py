@@ -87,8 +87,10 @@ def measure(run: Path, data: Path, n: int) -> dict[str, float]:
     """Scores of the last model against pictures that it never saw."""
     options = ["--data", str(data), "--n", str(n), "--features", "fashion-cnn", "--metrics", "fid,kid,prdc,swd"]
     found = json.loads(gansmith("evaluate", str(run), *options, "--json"))["scores"]
-    return {f"{score['name']}": score["value"] for score in found} | {
-        f"{score['name']}, real": score["floor"] for score in found
+    return {score["name"].replace("[fashion-cnn]", ""): score["value"] for score in found} | {
+        f"{score['name']} of real pictures".replace("[fashion-cnn]", ""): score["floor"]
+        for score in found
+        if score["name"] in ("FD[fashion-cnn]", "SWD")
     }
 
 
