@@ -11,7 +11,6 @@ import argparse
 import json
 import re
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -97,9 +96,12 @@ def main() -> None:
             for name, play in (("alone", alone), ("watched in the studio", watched)):
                 speeds[name].append(play(Path(folder), f"{name[:5]}-{i}", options.family, options.minutes))
                 print(f"round {i + 1}, {name}: {speeds[name][-1]:,.0f} images/s", flush=True)
-    medians = {name: statistics.median(values) for name, values in speeds.items()}
-    rows = [{"": name, "images/s": round(medians[name]), "rounds": options.rounds} for name in medians]
-    slower = 1 - medians["watched in the studio"] / medians["alone"]
+    best = {name: max(values) for name, values in speeds.items()}  # what else goes on only makes a round slower
+    rows = [
+        {"": name, "images/s": round(best[name]), "of each round": " ".join(f"{value:.0f}" for value in values)}
+        for name, values in speeds.items()
+    ]
+    slower = 1 - best["watched in the studio"] / best["alone"]
     print(f"watched, {options.family} trains {100 * slower:.1f} % slower")
     RESULTS.write_text(json.dumps({"rows": rows, "slower": round(slower, 4)}, indent=2) + "\n")
 
