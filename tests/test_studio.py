@@ -639,13 +639,18 @@ def png_bytes(array: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
+def painted() -> tuple[np.ndarray, str]:
+    """What is painted over a picture of 48x40, uint8 [H, W, 4], and how the page sends it."""
+    paint = np.zeros((40, 48, 4), np.uint8)
+    paint[10:20, 12:30] = 255
+    return paint, "data:image/png;base64," + base64.b64encode(png_bytes(paint)).decode()
+
+
 def test_only_the_painted_part_changes(client):
     picture = np.random.default_rng(0).integers(0, 255, (40, 48, 3), np.uint8)
     kept = body(client.post("/api/upload/picture", params={"name": "a.png"}, content=png_bytes(picture)))
     assert (kept["width"], kept["height"]) == (48, 40)
-    paint = np.zeros((40, 48, 4), np.uint8)
-    paint[10:20, 12:30] = 255
-    mask = "data:image/png;base64," + base64.b64encode(png_bytes(paint)).decode()
+    paint, mask = painted()
     asked = {"model": "runs/holes", "picture": kept["id"], "mask": mask}
     made = body(client.post("/api/repair/apply", json=asked))
     result = np.asarray(Image.open(io.BytesIO(client.get("/api/repair/picture", params={"id": made["id"]}).content)))
@@ -671,9 +676,7 @@ def test_a_grey_model_that_repairs_keeps_colours_and_alpha(client, place):
     make_run(place / "runs" / "grey holes", "inpaint", ImageSpec(32, 32, 1), width=8)
     picture = np.random.default_rng(0).integers(0, 255, (40, 48, 4), np.uint8)
     kept = body(client.post("/api/upload/picture", params={"name": "a.png"}, content=png_bytes(picture)))
-    paint = np.zeros((40, 48, 4), np.uint8)
-    paint[10:20, 12:30] = 255
-    mask = "data:image/png;base64," + base64.b64encode(png_bytes(paint)).decode()
+    paint, mask = painted()
     asked = {"model": "runs/grey holes", "picture": kept["id"], "mask": mask}
     made = body(client.post("/api/repair/apply", json=asked))
     result = np.asarray(Image.open(io.BytesIO(client.get("/api/repair/picture", params={"id": made["id"]}).content)))

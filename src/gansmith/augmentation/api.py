@@ -13,7 +13,7 @@ from gansmith import config
 from gansmith.augmentation.comparison import StudySettings
 from gansmith.augmentation.dataset import Kind, SyntheticDataset, as_pictures
 from gansmith.augmentation.making import AugmentSettings, Made, Say, check_free, make, resolve, study_folder
-from gansmith.augmentation.modelling import family_config
+from gansmith.augmentation.modelling import family_config, work_folder
 from gansmith.augmentation.report import write_study_report
 from gansmith.augmentation.study import check_study, study
 from gansmith.data import Pictures
@@ -89,10 +89,11 @@ def augment(
         return _as_asked(made.dataset, kind, transform)
     # removed once all is well: an error may speak of the model in it, and how to go on from there
     folder = Path(tempfile.mkdtemp(prefix="gansmith-"))
+    place = folder / "pictures"
     try:
-        made = run(pictures, folder / "pictures", ours, family, theirs, asked=asked, say=say, quiet=quiet)
+        made = run(pictures, place, ours, family, theirs, asked=asked, say=say, quiet=quiet)
     except BaseException:
-        if not (folder / "pictures-work" / "run" / "model").is_dir():
+        if not (work_folder(place) / "run" / "model").is_dir():
             shutil.rmtree(folder, ignore_errors=True)
         raise
     shutil.rmtree(folder, ignore_errors=True)

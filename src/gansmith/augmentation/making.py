@@ -27,6 +27,7 @@ from gansmith.places import obstacle
 Say = Callable[[str], None]
 
 MOST_SEED = 10**11
+"""The seeds of the pictures that follow from it must stay within what ``sample --seeds`` takes."""
 SEEDS_PER_RUN = 1_000_000
 """Run 0 draws from seed 0 on, run 1 from a million on."""
 _ROUND = 256
