@@ -15,7 +15,7 @@ from torch.utils.data import ConcatDataset, DataLoader, TensorDataset
 
 import gansmith
 from gansmith import MixedSampler, SyntheticDataset, cli
-from gansmith.augmentation import making
+from gansmith.augmentation import drawing
 from gansmith.augmentation.classifier import Recipe
 from gansmith.augmentation.dataset import as_pictures
 from gansmith.augmentation.filters import Filters, Judgement, nearest
@@ -270,9 +270,9 @@ class Counting:
 
 
 def draw_from(both: Counting, wanted: list[int], tries: int, monkeypatch):
-    monkeypatch.setattr(making, "_ROUND", 8)
+    monkeypatch.setattr(drawing, "_ROUND", 8)
     lines: list[str] = []
-    return making.draw(both, both, wanted, ("a", "b"), AugmentSettings(tries=tries), lines.append), lines  # type: ignore[arg-type]
+    return drawing.draw(both, both, wanted, ("a", "b"), AugmentSettings(tries=tries), lines.append), lines  # type: ignore[arg-type]
 
 
 def test_draws_until_enough_are_kept_and_counts_what_was_dropped(monkeypatch):
@@ -305,7 +305,7 @@ def test_the_models_own_class_numbers_are_used(monkeypatch):
 
 
 def test_the_command_filters_by_itself(made, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(making, "usual_steps", lambda pictures: 20)
+    monkeypatch.setattr(drawing, "usual_steps", lambda pictures: 20)
     data, model = made.with_name("data.npz"), made.with_name("made-work") / "run"
     words = [
         "augment",

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from gansmith.augmentation.classifier import Recipe, usual_steps
 from gansmith.augmentation.dataset import Row, SyntheticDataset
-from gansmith.augmentation.filters import NAMES, Filters, Tally, describe_counts
+from gansmith.augmentation.drawing import Say, draw, fit_filters, resolve
+from gansmith.augmentation.filters import NAMES, Filters, Tally
 from gansmith.augmentation.folder import ImageNames, usual_suffix, write
 from gansmith.augmentation.modelling import beside, load_model, model_name, train_model, work_folder
 from gansmith.augmentation.sides import new_split, separate_test, stored_split
@@ -21,17 +20,11 @@ from gansmith.augmentation.split import Split, digests, labelled
 from gansmith.bundle import Model
 from gansmith.config import check_numbers
 from gansmith.data import Pictures
-from gansmith.errors import DataError, GansmithError, ModelError, RunError
+from gansmith.errors import DataError, GansmithError, RunError
 from gansmith.places import obstacle
-
-Say = Callable[[str], None]
 
 MOST_SEED = 10**11
 """The seeds of the pictures that follow from it must stay within what ``sample --seeds`` takes."""
-SEEDS_PER_RUN = 1_000_000
-"""Run 0 draws from seed 0 on, run 1 from a million on."""
-_ROUND = 256
-"""Pictures drawn and judged at once."""
 
 
 @dataclass(frozen=True)
@@ -160,39 +153,24 @@ def make(
     x, y = labelled(pictures)
     model = None if settings.model is None else load_model(settings.model, pictures)
     split = choose_split(pictures, x, y, settings, model)
-    if must_test and not split.test:
-        raise GansmithError(
-            "A study needs pictures that the model has not learned from, and nothing is held out. Give a --holdout above 0, or "
-            "other labelled pictures with --test"
-            + (": what a finished model has seen is not known." if settings.model else ".")
-        )
+    if must_test:
+        check_can_test(split, settings)
     rows, _ = split.rows(digests(x))
     names = pictures.spec.class_names
     train_x, train_y = x[rows], y[rows]
-    wanted = wanted_counts(torch.bincount(train_y, minlength=len(names)).tolist(), settings)
+    real = torch.bincount(train_y, minlength=len(names)).tolist()
+    wanted = wanted_counts(real, settings)
     if split.test:
         say(f"{len(rows):,} pictures to learn from, {len(split.test):,} kept to test on")
     if model is None:
         model = train_model(train_x, train_y, names, out, split, settings, family, family_settings, quiet)
     filters = fit_filters(train_x, train_y, pictures, settings, say)
-    device = resolve(settings.device)
-    model.to(device)
-    images, labels, seeds, scores, tallies = draw(model, filters, wanted, names, settings, say)
-    model.to("cpu")
-    if without := [name for name in names if not tallies[name].kept]:
-        say(f"no pictures of {', '.join(without)}: report.md says how to number the classes beside the real pictures")
-    made = ImageNames(names, usual_suffix(pictures.names))
-    rows_made = [
-        Row(made.next(int(label)), names[int(label)], seed, model_name(model), float(score))
-        for label, seed, score in zip(labels, seeds, scores, strict=True)
-    ]
-    dataset = SyntheticDataset(images, labels, names, rows=rows_made, folder=out)
-    counts = dict(zip(names, torch.bincount(train_y, minlength=len(names)).tolist(), strict=True))
+    dataset, tallies = _draw_dataset(model, filters, wanted, pictures, out, settings, say)
     result = Made(
         dataset,
         split,
         model_name(model),
-        counts,
+        dict(zip(names, real, strict=True)),
         dict(zip(names, wanted, strict=True)),
         tallies,
         filters.accuracy,
@@ -201,6 +179,40 @@ def make(
     )
     write(result, settings, out)
     return result
+
+
+def _draw_dataset(
+    model: Model,
+    filters: Filters,
+    wanted: Sequence[int],
+    pictures: Pictures,
+    out: Path,
+    settings: AugmentSettings,
+    say: Say,
+) -> tuple[SyntheticDataset, dict[str, Tally]]:
+    """What :func:`draw` draws, with a file name and a line of the table for each picture."""
+    names = pictures.spec.class_names
+    model.to(resolve(settings.device))
+    images, labels, seeds, scores, tallies = draw(model, filters, wanted, names, settings, say)
+    model.to("cpu")
+    if without := [name for name in names if not tallies[name].kept]:
+        say(f"no pictures of {', '.join(without)}: report.md says how to number the classes beside the real pictures")
+    files = ImageNames(names, usual_suffix(pictures.names))
+    rows = [
+        Row(files.next(int(label)), names[int(label)], seed, model_name(model), float(score))
+        for label, seed, score in zip(labels, seeds, scores, strict=True)
+    ]
+    return SyntheticDataset(images, labels, names, rows=rows, folder=out), tallies
+
+
+def check_can_test(split: Split, settings: AugmentSettings) -> None:
+    """Raise ``GansmithError`` if no pictures are kept to test on."""
+    if not split.test:
+        raise GansmithError(
+            "A study needs pictures that the model has not learned from, and nothing is held out. Give a --holdout above 0, or "
+            "other labelled pictures with --test"
+            + (": what a finished model has seen is not known." if settings.model else ".")
+        )
 
 
 def choose_split(pictures: Pictures, x: Tensor, y: Tensor, settings: AugmentSettings, model: Model | None) -> Split:
@@ -239,66 +251,3 @@ def wanted_counts(real: Sequence[int], settings: AugmentSettings) -> list[int]:
             raise DataError("All classes have equally many pictures: there is nothing to balance. Use --per-class N.")
         return wanted
     return [settings.per_class or most] * len(real)
-
-
-# ----------------------------------------------------------------------------------------------------------------------
-# drawing
-
-
-def fit_filters(x: Tensor, y: Tensor, pictures: Pictures, settings: AugmentSettings, say: Say) -> Filters:
-    """Filters fitted to the training pictures."""
-    recipe = Recipe(steps=usual_steps(len(y)), flip=settings.flip)
-    if settings.filters:
-        say("fitting the filters to the training pictures")
-    filters = Filters(
-        x, y, pictures.spec, active=settings.filters, recipe=recipe, seed=settings.seed, device=resolve(settings.device)
-    )
-    if not np.isnan(filters.accuracy):
-        say(f"the filters' classifier is right on {100 * filters.accuracy:.1f} % of real pictures kept from it")
-    return filters
-
-
-def draw(
-    model: Model, filters: Filters, wanted: Sequence[int], names: Sequence[str], settings: AugmentSettings, say: Say
-) -> tuple[Tensor, Tensor, list[int], np.ndarray, dict[str, Tally]]:
-    """Draw until every class has what it needs, or has been tried ten times over.
-
-    Returns:
-        Pictures uint8 [N, C, H, W] class after class, their labels, seeds and scores, and the tallies by class name.
-    """
-    theirs = list(model.spec.class_names) or [str(i) for i in range(model.classes)]
-    images, labels, seeds, scores, tallies = [], [], [], [], {}
-    next_seed = settings.seed * SEEDS_PER_RUN
-    for label, name in enumerate(names):
-        tally = tallies[name] = Tally()
-        while tally.kept < wanted[label] and tally.drawn < settings.tries * wanted[label]:
-            count = min(_ROUND, settings.tries * wanted[label] - tally.drawn)
-            numbers = list(range(next_seed, next_seed + count))
-            next_seed += count
-            latents = torch.cat([model.latents(1, number) for number in numbers])
-            made = model.decode(latents, torch.full((count,), theirs.index(name)), settings.truncation)
-            made = made.add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
-            judged = filters.judge(made, torch.full((count,), label))
-            keep = np.flatnonzero(judged.keep)[: wanted[label] - tally.kept]
-            looked_at = count if tally.kept + len(keep) < wanted[label] else int(keep[-1]) + 1
-            tally.drawn, tally.kept = tally.drawn + looked_at, tally.kept + len(keep)
-            for reason, failed in judged.failed.items():
-                tally.failed[reason] += int(failed[:looked_at].sum())
-            images.append(made[keep])
-            labels.append(torch.full((len(keep),), label))
-            seeds += [numbers[i] for i in keep]
-            scores.append(judged.scores[keep])
-    describe_counts(tallies, say)
-    if not seeds:
-        raise ModelError(
-            "The filters dropped every picture: the model is not good enough yet. Train it longer with --minutes, or see what "
-            "it makes with --no-agreement --no-outliers."
-        )
-    return torch.cat(images), torch.cat(labels), seeds, np.concatenate(scores), tallies
-
-
-def resolve(device: str) -> torch.device:
-    """The device by its name, or the best there is."""
-    from gansmith import devices
-
-    return devices.resolve(device, "fp32").torch_device
