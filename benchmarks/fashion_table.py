@@ -3,7 +3,8 @@
 Trains each family on the 60,000 training pictures (28 px) for --minutes, then measures it with ``gansmith evaluate`` on
 the embedded classifier's features: 10,000 samples against 10,000 training pictures. Rows that are in
 results/fashion.json beside this file are kept unless --again. The runs stay in --work; the last grid of each is copied
-to docs/images. ``--row NAME FAMILY OPTION...`` measures a row of your own, and keeps it out of the results.
+to docs/images. ``--row NAME FAMILY OPTION...`` measures a row of your own, and keeps it out of the results. ``--threads
+1`` and one process per row (--rows) share a machine out fairly.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "fashion.json"
 ROWS: dict[str, list[str]] = {"gan": ["gan"], "dcgan": ["dcgan"], "wgan-gp": ["wgan-gp"], "r3gan": ["r3gan"]}
 """Name of a row -> family and options."""
+SHOWN = ("KID", "precision", "recall", "density", "coverage")
+"""Scores of the table beside the Frechet distance."""
 
 
 def gansmith(*argv: str) -> str:
@@ -41,10 +44,22 @@ def one(name: str, options: list[str], minutes: float, data: str, work: Path, n:
     run = work / name.replace(" ", "-")
     if not (run / "model").exists():
         gansmith("train", options[0], "--data", data, "--minutes", str(minutes), "--out", str(run), *options[1:])
-    scores = json.loads(gansmith("evaluate", str(run), "--data", data, "--n", str(n), "--json"))
+    scores = json.loads(gansmith("evaluate", str(run), "--data", data, "--n", str(n), "--json"))["scores"]
+    values = {score["name"].removesuffix("[fashion-cnn]"): score["value"] for score in scores}
+    named = {"FD[fashion-cnn]": values["FD"], **{k: values[k] for k in SHOWN}}
     info = json.loads((run / "model" / "config.json").read_text())
-    command = f"gansmith train {' '.join(options)} --data {data} --minutes {minutes:g}"
-    return {"command": command, "images": info["images"], "threads": torch.get_num_threads(), "scores": scores}
+    seconds = json.loads((run / "log.jsonl").read_text().splitlines()[-1])["seconds"]
+    return {
+        "family": name,
+        "pictures seen": f"{info['images']:,}",
+        **named,
+        "details": {
+            "command": f"gansmith train {' '.join(options)} --data {data} --minutes {minutes:g}",
+            "seconds": seconds,
+            "threads": torch.get_num_threads(),
+            "scores": scores,
+        },
+    }
 
 
 def main() -> None:
@@ -55,21 +70,30 @@ def main() -> None:
     parser.add_argument("--data", default="fashion-mnist")
     parser.add_argument("--n", type=int, default=10_000)
     parser.add_argument("--work", type=Path, default=Path("runs/fashion"))
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves torch's own choice")
     parser.add_argument("--again", action="store_true", help="measure rows that are in the results already")
     args = parser.parse_args()
+    if args.threads:
+        torch.set_num_threads(args.threads)
     if args.row:
         print(json.dumps(one(args.row[0], args.row[1:], args.minutes, args.data, args.work, args.n), indent=2))
         return
-    results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     for name in args.rows:
-        if name in results and not args.again:
+        rows = {row["family"]: row for row in read_rows()}
+        if name in rows and not args.again:
             continue
-        results[name] = one(name, ROWS[name], args.minutes, args.data, args.work, args.n)
+        row = one(name, ROWS[name], args.minutes, args.data, args.work, args.n)
+        rows = {row["family"]: row for row in read_rows()} | {name: row}  # another process may have added one
         RESULTS.parent.mkdir(exist_ok=True)
-        RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+        RESULTS.write_text(json.dumps({"rows": [rows[name] for name in ROWS if name in rows]}, indent=2) + "\n")
         grids = sorted((args.work / name / "samples").glob("[0-9]*.png"))
         shutil.copy(grids[-1], HERE.parent / "docs" / "images" / f"{name}-fashion.png")
-    print(json.dumps(results, indent=2))
+    print(json.dumps(read_rows(), indent=2))
+
+
+def read_rows() -> list[dict[str, Any]]:
+    """The rows measured so far."""
+    return json.loads(RESULTS.read_text())["rows"] if RESULTS.exists() else []
 
 
 if __name__ == "__main__":

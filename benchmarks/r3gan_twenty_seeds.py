@@ -1,7 +1,8 @@
 """Does r3gan collapse? Twenty seeds on the embedded digits: ``python benchmarks/r3gan_twenty_seeds.py``.
 
 Draws 5,000 samples from each model and counts classes with mnist-cnn. A run counts as collapsed if any digit makes up
-less than 4 % of its samples. Writes results/r3gan_twenty_seeds.json beside this file after every seed.
+less than 4 % of its samples. Adds to results/r3gan_twenty_seeds.json beside this file after every seed; ``--first 10
+--seeds 10 --threads 1`` does the second half of them, on another core perhaps.
 """
 
 from __future__ import annotations
@@ -38,9 +39,15 @@ def one(seed: int, minutes: float, width: int) -> dict[str, Any]:
     }
 
 
+def read_runs() -> list[dict[str, Any]]:
+    """The runs so far."""
+    return json.loads(RESULTS.read_text())["runs"] if RESULTS.exists() else []
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument("--width", type=int, default=64)
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves torch's own choice")
@@ -48,16 +55,17 @@ def main() -> None:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     runs: list[dict[str, Any]] = []
-    for seed in range(arguments.seeds):
-        runs.append(one(seed, arguments.minutes, arguments.width))
-        print(json.dumps(runs[-1]), flush=True)
+    for seed in range(arguments.first, arguments.first + arguments.seeds):
+        run = one(seed, arguments.minutes, arguments.width)
+        print(json.dumps(run), flush=True)
+        runs = [r for r in read_runs() if r["seed"] != seed] + [run]
         document = {
             "minutes": arguments.minutes,
             "width": arguments.width,
             "threads": torch.get_num_threads(),
             "samples": SAMPLES,
             "collapsed": sum(run["collapsed"] for run in runs),
-            "runs": runs,
+            "runs": sorted(runs, key=lambda run: run["seed"]),
         }
         RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text(json.dumps(document, indent=2) + "\n")

@@ -62,7 +62,7 @@ def preset(family: str, world: World) -> Preset:
     """
     if family == "r3gan":
         # gamma is about gradients, so it goes with the square of the world's size
-        gamma = {"gamma": 0.005 * world.scale**2, "gamma_end": 1e-5 * world.scale**2}
+        gamma = {"gamma": 0.05 * world.scale**2, "gamma_end": 1e-5 * world.scale**2}
         settings = {
             "latent_dim": networks.LATENT,
             "lr": 4e-3,
