@@ -138,6 +138,7 @@ def test_rewrites_compute_what_they_stand_in_for():
         torch.testing.assert_close(
             rewrites.smooth_fill(images, mask), inpainting.smooth_fill(images, mask), atol=1e-5, rtol=0
         )
+    torch.testing.assert_close(rewrites.laplacian(images), inpainting.laplacian(images), atol=1e-5, rtol=0)
     colours = torch.rand(2, 3, 8, 8) - 0.3
     torch.testing.assert_close(rewrites.oklab_to_srgb(colours), oklab.oklab_to_srgb(colours), atol=1e-5, rtol=1e-5)
     before = inpainting.smooth_fill

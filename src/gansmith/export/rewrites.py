@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, pad
+from torch.nn.functional import avg_pool2d, conv2d, pad
 
 from gansmith.nn import inpainting, oklab, resample, resnet_generator, rrdb, unet
 
@@ -51,6 +51,13 @@ def _half(x: Tensor) -> Tensor:
     return avg_pool2d(pad(x, edges), 2) / avg_pool2d(there, 2)
 
 
+def laplacian(x: Tensor) -> Tensor:
+    """:func:`gansmith.nn.inpainting.laplacian` as one convolution, since a graph of hundreds of them has to stay small."""
+    channels = int(x.shape[1])
+    kernel = torch.tensor([[[[0.0, -1.0, 0.0], [-1.0, 4.0, -1.0], [0.0, -1.0, 0.0]]]], dtype=x.dtype)
+    return conv2d(pad(x, (1, 1, 1, 1), mode="replicate"), torch.cat([kernel] * channels), groups=channels)
+
+
 def oklab_to_srgb(colours: Tensor) -> Tensor:
     """:func:`gansmith.nn.oklab.oklab_to_srgb` with matrices that are inverted beforehand."""
     lms, lab = (np.linalg.inv(np.array(matrix)).tolist() for matrix in (oklab._TO_LMS, oklab._TO_LAB))
@@ -75,6 +82,7 @@ def recording() -> Iterator[None]:
         (unet, "at_any_size", at_any_size),
         (rrdb, "pad_to_multiple", pad_to_multiple),
         (inpainting, "smooth_fill", smooth_fill),
+        (inpainting, "laplacian", laplacian),
         (oklab, "oklab_to_srgb", oklab_to_srgb),
         (resample, "_weights", filter_weights),
     ]
