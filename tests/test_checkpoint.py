@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import random
 import shutil
@@ -20,7 +21,9 @@ import gansmith
 from gansmith import checkpoint
 from gansmith.bundle import Model
 from gansmith.errors import Diverged, ModelError, RunError
+from gansmith.game import ImageSpec
 from gansmith.gans.gan import GAN
+from gansmith.gans.r3gan import R3GAN
 from gansmith.run import Run
 from gansmith.terms import settings_from
 from gansmith.training import train
@@ -179,6 +182,23 @@ def test_a_checkpoint_of_other_networks_is_refused_in_words(npz, tmp_path):
     settings = dataclasses.replace(settings, resume=True)
     with pytest.raises(RunError, match="not of this run's networks"):
         train(GAN, settings=settings, family_config=config, quiet=True)
+
+
+def test_a_resumed_run_keeps_the_batch_it_began_with(npz, tmp_path, monkeypatch):
+    monkeypatch.setattr(GAN, "default_batch", 16)
+    settings, config = settings_from(GAN, tmp_path / "run", data=str(npz), steps=2, width=8)
+    train(GAN, settings=settings, family_config=config, quiet=True)
+    monkeypatch.setattr(GAN, "default_batch", 32)  # another version of gansmith
+    settings = dataclasses.replace(settings, steps=0, images=64, resume=True)
+    train(GAN, settings=settings, family_config=config, quiet=True)
+    assert Run.open(tmp_path / "run").facts["batch"] == 16
+    lines = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
+    assert json.loads(lines[-1])["step"] == 4
+
+
+def test_r3gan_takes_many_small_steps_on_small_grey_pictures():
+    sizes = [R3GAN.usual_batch(ImageSpec(*shape)) for shape in ((28, 28, 1), (32, 32, 3), (64, 64, 1))]
+    assert sizes == [8, 64, 64]
 
 
 def test_a_folder_in_the_way_is_noticed_before_the_data_are_read(tmp_path):

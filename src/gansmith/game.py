@@ -161,7 +161,7 @@ class Game(nn.Module):
     data: ClassVar[DataKind] = "images"
     """What it trains on."""
     default_batch: ClassVar[int] = 64
-    """Pictures per step where nobody says otherwise."""
+    """Pictures per step where nobody says otherwise; see also :meth:`usual_batch`."""
     tiny: ClassVar[Mapping[str, Any]] = {}
     """Settings that make its networks small enough to try every function in seconds, on 32 px pictures."""
 
@@ -171,6 +171,11 @@ class Game(nn.Module):
         self.spec = spec
         for name, network in (self.networks() if networks is None else networks).items():
             self.add_module(name, network)
+
+    @classmethod
+    def usual_batch(cls, spec: ImageSpec) -> int:
+        """Pictures per step for pictures like these, where nobody says otherwise."""
+        return cls.default_batch
 
     def networks(self) -> Mapping[str, nn.Module]:
         """Build the networks, by name, from ``self.config`` and ``self.spec``."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gansmith.engine import Goal, State
+from gansmith.engine import State
 
 
 def clock_text(seconds: float) -> str:
@@ -26,10 +26,10 @@ class Display:
         quiet: show nothing but warnings.
     """
 
-    def __init__(self, goal: Goal, quiet: bool = False) -> None:
+    def __init__(self, quiet: bool = False) -> None:
         from rich.console import Console
 
-        self.goal, self.quiet = goal, quiet
+        self.quiet = quiet
         self.console = Console(stderr=True, highlight=False, soft_wrap=True)
         self.health = "healthy"
         self._live: Any = None

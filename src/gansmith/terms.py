@@ -10,7 +10,7 @@ from typing import Any
 from gansmith import config, engine, registry
 from gansmith.config import TrainSettings
 from gansmith.errors import GansmithError, RunError
-from gansmith.game import Game
+from gansmith.game import Game, ImageSpec
 from gansmith.run import Run
 
 DEFAULT_IMAGES = 640_000
@@ -67,6 +67,14 @@ def check_facts(found: Run) -> None:
             f"{found.root / 'config.yaml'} is damaged: its facts lack the data's name and hash, the spec or the precision. "
             "Restore it, or start a new run with another --out."
         )
+
+
+def batch_of(kind: type[Game], settings: TrainSettings, spec: ImageSpec) -> int:
+    """Pictures per step: as asked for, or as a resumed run had it, or the family's usual number for such pictures."""
+    if settings.batch:
+        return settings.batch
+    begun = Run.open(settings.out).facts.get("batch") if settings.resume and settings.out is not None else None
+    return begun if isinstance(begun, int) and begun > 0 else kind.usual_batch(spec)
 
 
 def check_divides(batch: int, accumulate: int, processes: int, pack: int = 1) -> None:

@@ -101,24 +101,28 @@ class Session:
         self.name, self.settings, self.device = name, settings, device
         rank, self.processes = chance.process()
         self.main = rank == 0
-        self.batch = settings.batch or kind.default_batch
-        terms.check_divides(self.batch, settings.accumulate, self.processes, getattr(family_config, "pack", 1))
-        self.goal = terms.goal_of(settings, self.batch)
-        self.display = Display(self.goal, quiet or not self.main)
+        parts = settings.accumulate, self.processes, getattr(family_config, "pack", 1)
+        if settings.batch:
+            terms.check_divides(settings.batch, *parts)  # before the data, which may take minutes
+        self.display = Display(quiet or not self.main)
         if settings.out is not None and not settings.resume and self.main:
-            run.check_free(settings.out)  # before the data, which may take minutes
+            run.check_free(settings.out)
         if (alone := distributed.lonely()) is not None:
             self.display.warn(alone)
         with distributed.first_goes_first():
             self.data: TrainingData = open_training_data(kind, settings, family_config, self._warn)
         distributed.require_same("The data", self.data.hash)
+        self.batch = terms.batch_of(kind, settings, self.data.spec)
+        terms.check_divides(self.batch, *parts)
+        self.goal = terms.goal_of(settings, self.batch)
         self.state = engine.State(settings.seed)
-        if settings.init and not settings.resume:
+        model = None if settings.resume else settings.init
+        if model:
             family_config = of_fine_tuning(family_config)
         torch.manual_seed(chance.derive(settings.seed, "init"))
         self.game = kind(family_config, self.data.spec).to(device.torch_device)
-        if settings.init and not settings.resume:
-            start_from(self.game, settings.init)
+        if model:
+            start_from(self.game, model)
         self.run = self._claim_folder(family_config)  # only now: settings that do not fit leave nothing behind
         convolutional = any(isinstance(m, (nn.Conv2d, nn.ConvTranspose2d)) for m in self.game.modules())
         if convolutional:

@@ -74,7 +74,7 @@ def examine(
 
     Memory is measured at two small batches and drawn out to the run's, so that what does not fit is told and not tried.
     """
-    batch = settings.batch or kind.default_batch
+    batch = settings.batch or kind.usual_batch(data.spec)
     free = available_memory(device.torch_device)
     game = kind(config, data.spec)
     parameters = {player: sum(p.numel() for p in game.player_parameters(player)) for player in game.players}

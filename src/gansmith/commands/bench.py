@@ -111,7 +111,7 @@ def prepare(name: str, options: Options, device: object) -> Subject:
         game, channels_last = ready_to_train(
             kind(config.make(kind.Config, kind.tiny if options.tiny else {}, name), spec), device
         )
-        pictures = RandomPictures(spec, options.batch or kind.default_batch, device.torch_device, channels_last)
+        pictures = RandomPictures(spec, options.batch or kind.usual_batch(spec), device.torch_device, channels_last)
         subject = Subject(name, game, pictures, device, options.size)
         subject.play()
     subject.row.memory = peak.bytes

@@ -165,7 +165,7 @@ def stacked(options: Options, config: Any) -> dict[str, Any]:
     from gansmith.toy import stacked as toy
 
     device = devices.resolve(options.device)
-    batch = options.batch or getattr(toy.playable(options.family), "default_batch", 64)
+    batch = options.batch or toy.playable(options.family).usual_batch(toy.SPEC)
     check_divides(batch, 1, 1, config.pack)
     runs = []
     for seed in range(options.seed, options.seed + (options.seeds or 1)):

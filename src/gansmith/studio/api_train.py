@@ -47,7 +47,6 @@ def family(studio: Studio, arguments: Arguments) -> Any:
         "name": name,
         "about": registry.families()[name],
         "data": kind.data,
-        "batch": getattr(kind, "default_batch", 64),
         "family": forms.fields(kind.Config),
         "run": forms.fields(TrainSettings, leave_out=_ASKED),
     }

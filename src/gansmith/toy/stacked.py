@@ -24,6 +24,7 @@ from gansmith.toy.points import playable
 PICTURES = 128_000
 EVALUATED = 25_600
 MODES = 1_000
+SPEC = ImageSpec(28, 28, 3)
 
 
 class StackedDigits(Pictures):
@@ -33,7 +34,7 @@ class StackedDigits(Pictures):
         digits = open_pictures("mnist10k")
         self.digits, self.classes = digits.fetch(np.arange(len(digits)))
         self.triples = torch.from_numpy(np.random.default_rng(0).integers(len(digits), size=(PICTURES, 3)))
-        self.spec = ImageSpec(28, 28, 3)
+        self.spec = SPEC
         self.name, self.hash, self.skipped = "stacked-mnist", digits.hash, []
         self.names = [f"stacked-mnist#{i}" for i in range(PICTURES)]
 
