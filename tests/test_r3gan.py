@@ -120,6 +120,8 @@ def test_schedules() -> None:
     assert game.ema_beta(Clock(images=1_000_000, progress=1.0), 64) == pytest.approx(
         0.5 ** (64 / game.config.ema_images)
     )
+    short = game.ema_beta(Clock(images=40_000, progress=1.0), 64)
+    assert short == pytest.approx(0.5 ** (64 / 2_000)), "a short run averages over its last twentieth"
 
 
 def test_burn_in_counts_images() -> None:
