@@ -64,7 +64,7 @@ def main() -> None:
             "width": arguments.width,
             "threads": torch.get_num_threads(),
             "samples": SAMPLES,
-            "collapsed": sum(run["collapsed"] for run in runs),
+            "collapsed": sum(other["collapsed"] for other in runs),
             "runs": sorted(runs, key=lambda run: run["seed"]),
         }
         RESULTS.parent.mkdir(exist_ok=True)
