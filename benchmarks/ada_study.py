@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from fashion_table import gansmith
+from tables import gansmith
 
 HERE = Path(__file__).parent
 IMAGES = HERE.parent / "docs" / "images"

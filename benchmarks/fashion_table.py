@@ -10,8 +10,6 @@ to docs/images. ``--row NAME FAMILY OPTION...`` measures a row of your own, and 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
 import json
 import shutil
 from pathlib import Path
@@ -19,24 +17,13 @@ from typing import Any
 
 import torch
 
-from gansmith import cli
+from tables import Table, gansmith
 
 HERE = Path(__file__).parent
-RESULTS = HERE / "results" / "fashion.json"
 ROWS: dict[str, list[str]] = {"gan": ["gan"], "dcgan": ["dcgan"], "wgan-gp": ["wgan-gp"], "r3gan": ["r3gan"]}
 """Name of a row -> family and options."""
 SHOWN = ("KID", "precision", "recall", "density", "coverage")
 """Scores of the table beside the Frechet distance."""
-
-
-def gansmith(*argv: str) -> str:
-    """What a command prints to stdout."""
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        code = cli.main(list(argv))
-    if code:
-        raise SystemExit(f"gansmith {' '.join(argv)} ended with code {code}.")
-    return printed.getvalue()
 
 
 def one(name: str, options: list[str], minutes: float, data: str, work: Path, n: int) -> dict[str, Any]:
@@ -78,22 +65,14 @@ def main() -> None:
     if args.row:
         print(json.dumps(one(args.row[0], args.row[1:], args.minutes, args.data, args.work, args.n), indent=2))
         return
+    table = Table("fashion", ["family"], [(name,) for name in ROWS])
     for name in args.rows:
-        rows = {row["family"]: row for row in read_rows()}
-        if name in rows and not args.again:
+        if (name,) in table.rows() and not args.again:
             continue
-        row = one(name, ROWS[name], args.minutes, args.data, args.work, args.n)
-        rows = {row["family"]: row for row in read_rows()} | {name: row}  # another process may have added one
-        RESULTS.parent.mkdir(exist_ok=True)
-        RESULTS.write_text(json.dumps({"rows": [rows[name] for name in ROWS if name in rows]}, indent=2) + "\n")
+        table.add(one(name, ROWS[name], args.minutes, args.data, args.work, args.n))
         grids = sorted((args.work / name / "samples").glob("[0-9]*.png"))
         shutil.copy(grids[-1], HERE.parent / "docs" / "images" / f"{name}-fashion.png")
-    print(json.dumps(read_rows(), indent=2))
-
-
-def read_rows() -> list[dict[str, Any]]:
-    """The rows measured so far."""
-    return json.loads(RESULTS.read_text())["rows"] if RESULTS.exists() else []
+    print(json.dumps(list(table.rows().values()), indent=2))
 
 
 if __name__ == "__main__":

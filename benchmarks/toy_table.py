@@ -8,15 +8,12 @@ much computing as r3gan's usual run.
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
 import json
 from pathlib import Path
 from typing import Any
 
-from gansmith import cli
+from tables import Table, gansmith
 
-RESULTS = Path(__file__).parent / "results" / "toy.json"
 ROWS: dict[str, tuple[str, list[str]]] = {
     "gan": ("gan", []),
     "gan, hinge": ("gan", ["--loss", "hinge"]),
@@ -51,12 +48,6 @@ def row(world: str, name: str, result: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def read_rows() -> dict[tuple[str, str], dict[str, Any]]:
-    """The rows measured so far."""
-    rows = json.loads(RESULTS.read_text())["rows"] if RESULTS.exists() else []
-    return {(row["world"], row["family"]): row for row in rows}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--worlds", nargs="+", default=["ring", "grid"])
@@ -67,32 +58,17 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="folder for pictures and films, one sub-folder per row")
     parser.add_argument("--again", action="store_true", help="play rows that are in the results already")
     arguments = parser.parse_args()
+    table = Table("toy", ["world", "family"], [(world, name) for world in ("ring", "grid") for name in ROWS])
     for world in arguments.worlds:
         for name in arguments.families:
-            if (world, name) in read_rows() and not arguments.again:
+            if (world, name) in table.rows() and not arguments.again:
                 continue
             family, options = ROWS[name]
-            argv = [
-                "toy",
-                world,
-                "--family",
-                family,
-                "--seeds",
-                str(arguments.seeds),
-                "--threads",
-                str(arguments.threads),
-            ]
+            argv = ["toy", world, "--family", family, *options]
+            argv += ["--seeds", str(arguments.seeds), "--threads", str(arguments.threads)]
             argv += [] if family == "r3gan" else ["--images", str(arguments.images)]
             argv += ["--out", str(arguments.out / f"{world}-{name}".replace(" ", "-"))] if arguments.out else []
-            printed = io.StringIO()
-            with contextlib.redirect_stdout(printed):
-                code = cli.main([*argv, *options, "--json"])
-            if code:
-                raise SystemExit(f"{world}, {name}: gansmith toy ended with code {code}")
-            rows = read_rows() | {(world, name): row(world, name, json.loads(printed.getvalue()))}
-            order = [(w, n) for w in ("ring", "grid") for n in ROWS]
-            RESULTS.parent.mkdir(exist_ok=True)
-            RESULTS.write_text(json.dumps({"rows": [rows[key] for key in order if key in rows]}, indent=2) + "\n")
+            table.add(row(world, name, json.loads(gansmith(*argv, "--json"))))
 
 
 if __name__ == "__main__":
