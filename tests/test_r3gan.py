@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from gansmith.api import build
 from gansmith.errors import GansmithError
 from gansmith.game import Batch, Clock, ImageSpec
-from gansmith.gans.r3gan import R3GAN, Block, Config
+from gansmith.gans.r3gan import R3GAN, Block, Config, Generator
+from gansmith.nn import dcgan
 
 
 def count(module: nn.Module) -> int:
@@ -30,13 +31,21 @@ def test_the_papers_cifar_model() -> None:
 
 
 @pytest.mark.parametrize("size", [16, 28, 30, 64, (40, 24)])
-@pytest.mark.parametrize("stem", [1, 2])
-def test_any_size(stem: int, size: int | tuple[int, int]) -> None:
-    game = build("r3gan", size=size, channels=1, classes=3, width=32, stem=stem)
+@pytest.mark.parametrize("options", [{"stem": 1}, {"stem": 2}, {"generator": "dcgan"}])
+def test_any_size(options: dict[str, int | str], size: int | tuple[int, int]) -> None:
+    game = build("r3gan", size=size, channels=1, classes=3, width=32, **({"generator": "residual"} | options))
     labels = torch.tensor([0, 1, 2])
     images = game.generator(torch.randn(3, 64), labels)
     assert images.shape[1:] == game.spec.shape
     assert game.discriminator(images, labels).shape == (3, 1)
+
+
+def test_small_grey_pictures_come_from_the_generator_that_makes_more_different_ones() -> None:
+    def chosen(size: int, channels: int, **options: str) -> type[nn.Module]:
+        return type(build("r3gan", size=size, channels=channels, width=32, **options).generator)
+
+    assert chosen(28, 1) is chosen(64, 3, generator="dcgan") is dcgan.Generator
+    assert chosen(28, 3) is chosen(64, 1) is chosen(28, 1, generator="residual") is Generator
 
 
 def test_blocks_start_as_the_identity() -> None:

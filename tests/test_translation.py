@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import conv2d, interpolate
 
 from gansmith import chance, registry
 from gansmith.damage import luma
@@ -18,7 +19,7 @@ from gansmith.nn.conv3x3 import Conv3x3
 from gansmith.nn.norms import InstanceNorm
 from gansmith.nn.patchgan import PatchDiscriminator
 from gansmith.nn.pool import ImagePool
-from gansmith.nn.resnet_generator import ResnetGenerator
+from gansmith.nn.resnet_generator import ResizeConv2d, ResnetGenerator
 from gansmith.nn.rrdb import RRDBNet
 from gansmith.nn.unet import UNet
 
@@ -95,6 +96,29 @@ def test_generators_take_any_size(height: int, width: int) -> None:
             for tail in ("nearest", "shuffle"):
                 network = RRDBNet(3, scale, 8, 1, 4, tail)
                 assert network(images).shape == (1, 3, height * scale, width * scale)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_resize_convolution_is_one_over_doubled_pixels(bias: bool) -> None:
+    torch.manual_seed(0)
+    conv, images = ResizeConv2d(3, 5, bias), torch.randn(2, 3, 7, 10)
+    doubled = interpolate(images, scale_factor=2.0, mode="nearest")
+    expected = conv2d(doubled, conv.weight.flip(2, 3).transpose(0, 1), conv.bias, padding=1)
+    assert torch.allclose(conv(images), expected, atol=1e-5)
+
+
+def test_a_generator_that_resizes_leaves_no_checkerboard() -> None:
+    """Transposed convolutions reach every second pixel of an even area differently."""
+    torch.manual_seed(0)
+    networks = {name: ResnetGenerator(3, 3, 8, 1, upsample=name) for name in ("transposed", "resize")}
+    assert count(networks["transposed"]) == count(networks["resize"])
+    for name, network in networks.items():
+        (doubling,) = [
+            layer for layer in network.model if getattr(layer, "in_channels", 0) == 32 and layer.stride == (2, 2)
+        ]
+        with torch.no_grad():
+            made = doubling(torch.ones(1, 32, 8, 8))[..., 2:-2, 2:-2]
+        assert bool(torch.allclose(made, made[..., :1, :1].expand_as(made), atol=1e-6)) is (name == "resize")
 
 
 def test_winograd_is_the_convolution_and_its_gradients() -> None:

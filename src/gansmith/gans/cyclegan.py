@@ -21,7 +21,7 @@ from gansmith.errors import GansmithError
 from gansmith.game import Batch, Grid, ImageSpec, Logs, Turn
 from gansmith.nn.patchgan import SMALLEST, PatchDiscriminator
 from gansmith.nn.pool import ImagePool
-from gansmith.nn.resnet_generator import ResnetGenerator
+from gansmith.nn.resnet_generator import ResnetGenerator, UpsampleName
 from gansmith.translation import Translation, TranslationConfig, rows_of
 
 
@@ -35,6 +35,9 @@ class Config(TranslationConfig):
     """Channels of a generator's first layer (ngf)."""
     width_discriminator: int = 64
     """Channels of a discriminator's first layer (ndf)."""
+    upsample: UpsampleName = "transposed"
+    """How generators double the size: the paper's transposed convolutions, which leave a checkerboard where a run is short, or
+    resize, which has none."""
     cycle: float = 10.0
     """Weight lambda of the cycle: there and back should be where it began."""
     identity: float = 0.5
@@ -96,8 +99,8 @@ class CycleGAN(Translation):
         blocks = config.blocks or (9 if smaller >= 256 else 6)
         a, b = spec.channels, self.other_channels
         return {
-            "generator_ab": ResnetGenerator(a, b, config.width, blocks),
-            "generator_ba": ResnetGenerator(b, a, config.width, blocks),
+            "generator_ab": ResnetGenerator(a, b, config.width, blocks, upsample=config.upsample),
+            "generator_ba": ResnetGenerator(b, a, config.width, blocks, upsample=config.upsample),
             "discriminator_a": PatchDiscriminator(a, config.width_discriminator),
             "discriminator_b": PatchDiscriminator(b, config.width_discriminator),
         }

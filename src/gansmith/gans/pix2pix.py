@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from gansmith.errors import GansmithError
 from gansmith.nn.patchgan import SMALLEST, PatchDiscriminator
-from gansmith.nn.resnet_generator import ResnetGenerator
+from gansmith.nn.resnet_generator import ResnetGenerator, UpsampleName
 from gansmith.nn.unet import UNet, unet_depth
 from gansmith.translation import Pair, Paired, PairedConfig
 
@@ -31,6 +31,8 @@ class Config(PairedConfig):
     """Halvings of the U-Net; 0 goes down to one pixel: 8 at 256 px, 6 at 64."""
     blocks: int = 9
     """Residual blocks of the residual network."""
+    upsample: UpsampleName = "transposed"
+    """How the residual network doubles the size: the paper's transposed convolutions, or resize, which leaves no checkerboard."""
     norm: Literal["batch", "instance"] = "batch"
     """Norm layers of both networks."""
     dropout: bool = True
@@ -56,7 +58,7 @@ class Pix2Pix(Paired):
             generator: nn.Module = UNet(spec.channels, outputs, depth, config.width, config.norm, config.dropout)
         else:
             generator = ResnetGenerator(
-                spec.channels, outputs, config.width, config.blocks, config.norm, config.dropout
+                spec.channels, outputs, config.width, config.blocks, config.norm, config.dropout, config.upsample
             )
         discriminator = PatchDiscriminator(spec.channels + outputs, config.width_discriminator, norm=config.norm)
         return {"generator": generator, "discriminator": discriminator}
