@@ -121,21 +121,6 @@ def test_a_generator_that_resizes_leaves_no_checkerboard() -> None:
         assert bool(torch.allclose(made, made[..., :1, :1].expand_as(made), atol=1e-6)) is (name == "resize")
 
 
-def test_a_residual_generator_starts_as_the_identity_and_reaches_every_colour() -> None:
-    torch.manual_seed(0)
-    images = torch.rand(1, 3, 30, 34) * 2 - 1
-    generator = ResnetGenerator(3, 3, 8, 1, residual=True)
-    with torch.no_grad():
-        assert torch.equal(generator(images), images)
-        for sign in (-1, 1):
-            generator.model[-2].bias.fill_(20.0 * sign)
-            assert torch.allclose(generator(images), torch.full_like(images, sign))
-    with pytest.raises(GansmithError, match="leave out --residual"):
-        registry.family("cyclegan")(
-            cyclegan.Config(width=8, blocks=1, identity=0, residual=True), ImageSpec(32, 32, 1, other_channels=3)
-        )
-
-
 def test_winograd_is_the_convolution_and_its_gradients() -> None:
     torch.manual_seed(0)
     conv = Conv3x3(128, 128)

@@ -38,9 +38,6 @@ class Config(TranslationConfig):
     upsample: UpsampleName = "transposed"
     """How generators double the size: the paper's transposed convolutions, which leave a checkerboard where a run is short, or
     resize, which has none."""
-    residual: bool = False
-    """Generators make what is to be added to a picture, not the picture: colours stay where nothing speaks against them, which
-    instance norm otherwise forgets on large flat areas."""
     cycle: float = 10.0
     """Weight lambda of the cycle: there and back should be where it began."""
     identity: float = 0.5
@@ -99,21 +96,11 @@ class CycleGAN(Translation):
             raise GansmithError(
                 "The two sides have different channels, so nothing can stay the same: set --identity 0."
             )
-        if config.residual and self.other_channels != spec.channels:
-            raise GansmithError(
-                "The two sides have different channels, so nothing can be added to one to make the other: leave out --residual."
-            )
         blocks = config.blocks or (9 if smaller >= 256 else 6)
         a, b = spec.channels, self.other_channels
-
-        def generator(inputs: int, outputs: int) -> ResnetGenerator:
-            return ResnetGenerator(
-                inputs, outputs, config.width, blocks, upsample=config.upsample, residual=config.residual
-            )
-
         return {
-            "generator_ab": generator(a, b),
-            "generator_ba": generator(b, a),
+            "generator_ab": ResnetGenerator(a, b, config.width, blocks, upsample=config.upsample),
+            "generator_ba": ResnetGenerator(b, a, config.width, blocks, upsample=config.upsample),
             "discriminator_a": PatchDiscriminator(a, config.width_discriminator),
             "discriminator_b": PatchDiscriminator(b, config.width_discriminator),
         }

@@ -58,8 +58,6 @@ class ResnetGenerator(nn.Module):
         norm: ``instance`` or ``batch``.
         dropout: drop half of each block's features while training.
         upsample: ``transposed`` or ``resize``.
-        residual: what the layers make, times two so that any colour can become any other, is added to the input instead of being
-            the output (Kupyn et al. 2018, arXiv:1711.07064). It is nothing at first: the output is the input.
     """
 
     def __init__(
@@ -71,12 +69,8 @@ class ResnetGenerator(nn.Module):
         norm: NormName = "instance",
         dropout: bool = False,
         upsample: UpsampleName = "transposed",
-        residual: bool = False,
     ) -> None:
         super().__init__()
-        if residual and inputs != outputs:
-            raise ValueError("What is added to the input has as many channels as the input.")
-        self.residual = residual
         bias = norm != "batch"
         layers: list[nn.Module] = [
             nn.ReflectionPad2d(3),
@@ -94,13 +88,9 @@ class ResnetGenerator(nn.Module):
             else:
                 layers.append(nn.ConvTranspose2d(channels, half, 3, 2, 1, output_padding=1, bias=bias))
             layers += [make_norm(norm, half), nn.ReLU()]
-        last = nn.Conv2d(width, outputs, 7)
-        layers += [nn.ReflectionPad2d(3), last, nn.Tanh()]
+        layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, outputs, 7), nn.Tanh()]
         self.model = nn.Sequential(*layers)
         self.apply(init_normal)
-        if residual:
-            nn.init.zeros_(last.weight)
 
     def forward(self, images: Tensor) -> Tensor:
-        made = at_any_size(self.model, images, 4)
-        return (images + 2 * made).clamp(-1, 1) if self.residual else made
+        return at_any_size(self.model, images, 4)
