@@ -43,8 +43,8 @@ def train(arm: str, data: Path, args: argparse.Namespace) -> Path:
     """One run of StyleGAN2; kept if it is there already."""
     run = args.work / arm.replace(" ", "-")
     if not (run / "model").exists():
-        options = ["--size", str(args.size), "--batch", str(args.batch), "--clamp", "0"]  # bf16 needs no clamp
-        options += ["--channel-base", str(args.channel_base), "--latent-dim", "256", "--style-dim", "256"]
+        options = ["--size", str(args.size), "--width", str(args.width), "--batch", str(args.batch)]
+        options += ["--channel-base", str(args.channel_base)]
         options += ["--r1", str(args.r1), "--path-weight", "0", "--style-mixing", "0"]
         options += ["--augment", ARMS[arm], "--augment-images", str(args.augment_images), "--hold-out", "0.1"]
         options += ["--eval-every", str(args.eval_every), "--minutes", str(args.minutes)]
@@ -100,12 +100,15 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--size", type=int, default=64)
-    parser.add_argument("--channel-base", type=int, default=1024, help="channels times resolution, up to 512 channels")
+    parser.add_argument("--width", type=float, default=0.0625)
+    parser.add_argument(
+        "--channel-base", type=int, default=-1, help="with --width 1, 1024 makes D wide where maps are small"
+    )
     parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--r1", type=float, default=1.0)
-    parser.add_argument("--minutes", type=float, default=30)
-    parser.add_argument("--augment-images", type=int, default=25_000)
-    parser.add_argument("--eval-every", type=int, default=6_000)
+    parser.add_argument("--r1", type=float, default=5.0)
+    parser.add_argument("--minutes", type=float, default=20)
+    parser.add_argument("--augment-images", type=int, default=40_000)
+    parser.add_argument("--eval-every", type=int, default=4_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--arm", choices=list(ARMS), help="train this one only, and measure nothing yet")
     parser.add_argument("--work", type=Path, required=True)
