@@ -121,6 +121,24 @@ def test_a_generator_that_resizes_leaves_no_checkerboard() -> None:
         assert bool(torch.allclose(made, made[..., :1, :1].expand_as(made), atol=1e-6)) is (name == "resize")
 
 
+def test_with_a_skip_the_colour_of_a_flat_picture_is_not_lost() -> None:
+    """Instance norm makes all flat pictures the same one, up to rounding."""
+    torch.manual_seed(0)
+    generator = ResnetGenerator(3, 3, 8, 1, skip=True)
+    colours = ([0.8, -1, -1], [-1, 0.5, -1])
+    red, green = (torch.tensor(colour)[None, :, None, None].expand(1, 3, 32, 36) for colour in colours)
+    with torch.no_grad():
+        difference = (generator(red) - generator(green))[0].mean((1, 2))
+    assert difference[0] > 0.5
+    assert difference[1] < -0.5
+    assert count(generator) - count(ResnetGenerator(3, 3, 8, 1)) == 9
+
+
+def test_a_skip_between_grey_and_colour_starts_with_the_same_grey() -> None:
+    assert torch.equal(ResnetGenerator(1, 3, 8, 1, skip=True).skip.weight.flatten(), torch.ones(3))
+    assert torch.allclose(ResnetGenerator(3, 1, 8, 1, skip=True).skip.weight.flatten(), torch.full((3,), 1 / 3))
+
+
 def test_winograd_is_the_convolution_and_its_gradients() -> None:
     torch.manual_seed(0)
     conv = Conv3x3(128, 128)

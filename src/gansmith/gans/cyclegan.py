@@ -38,6 +38,9 @@ class Config(TranslationConfig):
     upsample: UpsampleName = "transposed"
     """How generators double the size: the paper's transposed convolutions, which leave a checkerboard where a run is short, or
     resize, which has none."""
+    skip: bool = False
+    """Add a picture's own colours before a generator's last tanh, by a 1x1 convolution that starts as the identity: large flat
+    areas keep their colour, which instance norm otherwise forgets."""
     cycle: float = 10.0
     """Weight lambda of the cycle: there and back should be where it began."""
     identity: float = 0.5
@@ -98,9 +101,13 @@ class CycleGAN(Translation):
             )
         blocks = config.blocks or (9 if smaller >= 256 else 6)
         a, b = spec.channels, self.other_channels
+
+        def generator(inputs: int, outputs: int) -> ResnetGenerator:
+            return ResnetGenerator(inputs, outputs, config.width, blocks, upsample=config.upsample, skip=config.skip)
+
         return {
-            "generator_ab": ResnetGenerator(a, b, config.width, blocks, upsample=config.upsample),
-            "generator_ba": ResnetGenerator(b, a, config.width, blocks, upsample=config.upsample),
+            "generator_ab": generator(a, b),
+            "generator_ba": generator(b, a),
             "discriminator_a": PatchDiscriminator(a, config.width_discriminator),
             "discriminator_b": PatchDiscriminator(b, config.width_discriminator),
         }
