@@ -49,6 +49,11 @@ class ImageSpec:
         """[C, H, W]"""
         return self.channels, self.height, self.width
 
+    @property
+    def small_and_grey(self) -> bool:
+        """Grey and at most 32 px a side, where some families have usual settings of their own."""
+        return self.channels == 1 and max(self.height, self.width) <= 32
+
 
 @dataclass
 class Clock:

@@ -33,7 +33,7 @@ class DCGAN(Generation):
     def networks(self) -> dict[str, nn.Module]:
         config, spec = self.config, self.spec
         check_size(spec, "dcgan")
-        width = config.width or (32 if spec.channels == 1 and max(spec.height, spec.width) <= 32 else 64)
+        width = config.width or (32 if spec.small_and_grey else 64)
         # penalties and spectral norm act on one picture at a time, so they and batch norm exclude each other
         batch_norm = not (config.spectral_norm or config.r1)
         return {

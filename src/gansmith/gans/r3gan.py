@@ -84,10 +84,6 @@ def cosine(start: float, end: float, progress: float) -> float:
     return end + (start - end) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
 
 
-def _small_and_grey(spec: ImageSpec) -> bool:
-    return spec.channels == 1 and max(spec.height, spec.width) <= 32
-
-
 def _init(layer: nn.Conv2d | nn.Linear, gain: float) -> None:
     """Weights N(0, gain^2 / fan_in), no bias at first."""
     nn.init.normal_(layer.weight, 0.0, gain / math.sqrt(layer.weight[0].numel()))
@@ -215,14 +211,14 @@ class R3GAN(Generation):
     @classmethod
     def usual_batch(cls, spec: ImageSpec) -> int:
         """Small grey pictures, whose networks are small, learn most from many steps."""
-        return 8 if _small_and_grey(spec) else cls.default_batch
+        return 8 if spec.small_and_grey else cls.default_batch
 
     def networks(self) -> dict[str, nn.Module]:
         config, spec = self.config, self.spec
         check_size(spec, "r3gan")
         if config.width % config.group_width:
             raise GansmithError(f"--width {config.width} must be a multiple of --group-width, {config.group_width}.")
-        if config.generator == "dcgan" or (config.generator == "auto" and _small_and_grey(spec)):
+        if config.generator == "dcgan" or (config.generator == "auto" and spec.small_and_grey):
             generator: nn.Module = dcgan.Generator(config.latent_dim, config.width // 2, spec, self.classes)
         else:
             generator = Generator(config, spec, self.classes)
@@ -273,7 +269,7 @@ class R3GAN(Generation):
 
     def optimizer(self, player: str, clock: Clock) -> Optimizer:
         config, progress = self.config, self.burnt(clock)
-        usual = min(0.25 / config.width, 4e-3) if _small_and_grey(self.spec) else min(0.15 / config.width, 2e-3)
+        usual = min(0.25 / config.width, 4e-3) if self.spec.small_and_grey else min(0.15 / config.width, 2e-3)
         start = config.lr if config.lr >= 0 else usual
         end = config.lr_end if config.lr_end >= 0 else start / 20
         ratio = config.lr_discriminator / start if player == "discriminator" and config.lr_discriminator else 1.0
