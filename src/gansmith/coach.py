@@ -6,6 +6,7 @@ must last before it is called: one odd moment is no illness.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ LAST = 0.06
 """A sign must have lasted for this share of the run (and for three checks) before it is named."""
 
 WARM_UP = 15_000
-"""Images before which samples that are all alike may just be a beginning."""
+"""Images before which samples that are all alike, or all new at each check, may just be a beginning."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +75,14 @@ def _best(records: Sequence[Record], key: str) -> float:
 
 
 def _rising(records: Sequence[Record], key: str) -> bool:
-    """Has a sign grown by a third since the clock stood at half of what it shows now?"""
+    """Has a sign grown by a third since the clock stood at half of what it shows now, or at each of the latest checks?
+
+    The second is how a critic's generator begins, which moves at every fifth step only: long flat, then steadily up.
+    """
     having = [record for record in records if key in record]
     then = min(having, key=lambda record: abs(record["images"] - having[-1]["images"] / 2))
-    return having[-1][key] > 1.33 * then[key]
+    latest = [record[key] for record in having[-4:]]
+    return having[-1][key] > 1.33 * then[key] or all(a < b for a, b in itertools.pairwise(latest))
 
 
 def _collapse(records: Sequence[Record]) -> Finding | None:
@@ -147,7 +152,8 @@ def _missing_classes(records: Sequence[Record]) -> Finding | None:
 def _oscillation(records: Sequence[Record]) -> Finding | None:
     """The same latents give unrelated pictures from one check to the next, long after the start."""
     recent = _lasting(records, "churn", least=5)
-    if not recent or recent[-1]["progress"] < 0.15 or not _all(recent, "churn", lambda value: value > 0.9):
+    young = not recent or recent[-1]["progress"] < 0.15 or recent[-1]["images"] < WARM_UP
+    if young or not _all(recent, "churn", lambda value: value > 0.9):
         return None
     return Finding(
         "oscillation",
