@@ -70,10 +70,16 @@ def notes_on(name: str, kind: type, source: str) -> str:
         return ""
     notes = file.read_text(encoding="utf-8").strip()
     hidden = [line for line in re.findall(r"^- `([^`]+)`:", notes, re.M) if line not in source]
-    modules = dict.fromkeys(base.__module__ for base in kind.__mro__ if base.__module__.startswith("gansmith."))
-    homes = [m for m in modules if any(line in inspect.getsource(sys.modules[m]) for line in hidden)]
+    homes = [m for m in modules_of(kind) if any(line in inspect.getsource(sys.modules[m]) for line in hidden)]
     elsewhere = f"; what is not above is in {' and '.join(f'`{home}`' for home in homes)}" if homes else ""
     return f"Line by line{elsewhere}:\n\n{notes}"
+
+
+def modules_of(kind: type) -> list[str]:
+    """The modules a family is written in: its own, its bases', and those whose layers it takes."""
+    parts = [*kind.__mro__, *vars(sys.modules[kind.__module__]).values()]
+    names = (getattr(part, "__module__", None) or "" for part in parts)
+    return list(dict.fromkeys(name for name in names if name.startswith("gansmith.")))
 
 
 def settings_table(config: type) -> str:

@@ -203,8 +203,7 @@ def test_a_page_for_every_family(name, builder):
 
 @pytest.mark.parametrize("name", list(registry.families()))
 def test_notes_on_lines_quote_the_code(name, builder):
-    modules = {base.__module__ for base in registry.family(name).__mro__ if base.__module__.startswith("gansmith.")}
-    code = [inspect.getsource(sys.modules[module]) for module in modules]
+    code = [inspect.getsource(sys.modules[module]) for module in builder.modules_of(registry.family(name))]
     notes = (ROOT / "docs" / "lines" / f"{name}.md").read_text(encoding="utf-8").strip()
     before, *items = re.split(r"^- ", notes, flags=re.M)
     assert before == ""

@@ -18,10 +18,9 @@ from gansmith.gans.stylegan2 import (
     Generator,
     StyleGAN2,
     levels,
-    minibatch_stddev,
-    modulated_conv,
     path_lengths,
 )
+from gansmith.nn.styled import minibatch_stddev, modulated_conv
 
 TINY = {"latent_dim": 8, "style_dim": 8, "width": 1 / 64}
 

@@ -157,7 +157,7 @@ def settings(theirs: Mapping[str, Tensor], source: str) -> tuple[Config, ImageSp
 @torch.no_grad()
 def average_style(tensors: Mapping[str, Tensor], config: Config) -> Tensor:
     """The mean of the mapping's output, for files that do not have it."""
-    from gansmith.gans.stylegan2 import Mapping as MappingNetwork
+    from gansmith.nn.styled import Mapping as MappingNetwork
 
     network = MappingNetwork(config.latent_dim, 0, config.style_dim, config.mapping_layers)
     prefix = "generator.mapping."
