@@ -272,10 +272,10 @@ def test_large_pictures_are_taken_where_they_fit_into_memory(tmp_path: Path, mon
 def test_the_output_is_checked_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     check_out(tmp_path / "not" / "there" / "yet")
     (tmp_path / "file").write_text("x")
-    with pytest.raises(GansmithError, match="into a folder"):
+    with pytest.raises(GansmithError, match="not a folder"):
         check_out(tmp_path / "file" / "below")
     monkeypatch.setattr("os.access", lambda path, mode: False)
-    with pytest.raises(GansmithError, match="Nothing may be written"):
+    with pytest.raises(GansmithError, match="nothing may be written"):
         check_out(tmp_path)
 
 

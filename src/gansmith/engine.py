@@ -220,19 +220,14 @@ def play(game: Game, optimizer: torch.optim.Optimizer, turn: Turn, parts: Sequen
     _set(optimizer, game.optimizer(turn.player, parts[0].clock))
     for parameter in parameters:
         parameter.grad = None
-    losses: list[Tensor] = []
+    name = f"loss/{turn.player}" if turn.every == 1 else f"loss/{turn.player}/{turn.loss.__name__}"
     part_logs: list[Logs] = []
     for part in parts:
         with plan.device.autocast():
             loss, logged = turn.loss(part)
         (loss / len(parts) if len(parts) > 1 else loss).backward(inputs=parameters)
-        losses.append(loss.detach())
-        part_logs.append(logged)
-    logs = _mean_logs(part_logs)
-    logs[f"loss/{turn.player}" if turn.every == 1 else f"loss/{turn.player}/{turn.loss.__name__}"] = torch.stack(
-        losses
-    ).mean()
-    logs = average_over_processes(parameters, logs)
+        part_logs.append(logged | {name: loss.detach()})
+    logs = average_over_processes(parameters, _mean_logs(part_logs))
     if plan.clip_grad:
         nn.utils.clip_grad_norm_(parameters, plan.clip_grad)
     optimizer.step()

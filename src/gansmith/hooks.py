@@ -31,23 +31,18 @@ class Average:
 
     def __init__(self, game: Game, batch: int) -> None:
         self.game, self.batch = averaged_copy(game), batch
-        self._pairs = [
-            (mine, theirs)
-            for name in game.exports
-            for mine, theirs in zip(
-                self.game.get_submodule(name).parameters(), game.get_submodule(name).parameters(), strict=True
-            )
-        ]
+        # listed once: to walk all modules at every step takes longer than to average small networks
+        pairs = [(self.game.get_submodule(name), game.get_submodule(name)) for name in game.exports]
+        self._mine: list[Tensor] = [p.detach() for mine, _ in pairs for p in mine.parameters()]
+        self._theirs: list[Tensor] = [p.detach() for _, theirs in pairs for p in theirs.parameters()]
+        self._copies = [b for mine, _ in pairs for b in mine.buffers()]
+        self._buffers = [b for _, theirs in pairs for b in theirs.buffers()]
 
     @torch.no_grad()
     def __call__(self, game: Game, state: State, logs: Logs) -> None:
-        mine: list[Tensor] = [p[0] for p in self._pairs]
-        theirs: list[Tensor] = [p[1].detach() for p in self._pairs]
-        get_ema_multi_avg_fn(game.ema_beta(state.clock, self.batch))(mine, theirs, 0)
-        for name in game.exports:
-            copies = zip(self.game.get_submodule(name).buffers(), game.get_submodule(name).buffers(), strict=True)
-            for copy, buffer in copies:
-                copy.copy_(buffer)
+        get_ema_multi_avg_fn(game.ema_beta(state.clock, self.batch))(self._mine, self._theirs, 0)
+        for copy, buffer in zip(self._copies, self._buffers, strict=True):
+            copy.copy_(buffer)
 
     def ready(self, batch: int, seed: int) -> Game:
         """The averaged game, its statistics fresh."""

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from gansmith.errors import GansmithError, first_line
 
 
 def named(path: Path) -> Path:
@@ -17,3 +21,33 @@ def obstacle(path: Path) -> tuple[Path, str] | None:
     if not above.is_dir():
         return above, "it is a file, not a folder"
     return None if os.access(above, os.W_OK | os.X_OK) else (above, "nothing may be written into it")
+
+
+def check_writable(out: Path) -> None:
+    """Before any work: could ``out`` be made, with the folders it lies in?
+
+    Raises:
+        GansmithError: what it lies in is a file, or nothing may be written there.
+    """
+    with writing(out):
+        found = obstacle(out / "it" if out.is_dir() else out)
+    if found:
+        raise GansmithError(f"--out {out} cannot be written below {found[0]}: {found[1]}. Choose another --out.")
+
+
+def nearest_folder(out: Path) -> Path:
+    """``out`` itself where it is a folder, else the nearest thing above it that exists."""
+    with writing(out):
+        folder = out.absolute() if out.is_dir() else out.absolute().parent
+        while not folder.exists():
+            folder = folder.parent
+    return folder
+
+
+@contextmanager
+def writing(out: Path) -> Iterator[None]:
+    """What the system says against writing ``out``, as a sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise GansmithError(f"{out} could not be written: {error.strerror or first_line(error)}.") from None

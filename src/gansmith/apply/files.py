@@ -19,6 +19,7 @@ from gansmith.apply.tiles import Progress, translate_picture
 from gansmith.data.decode import EXTENSIONS, Broken, Header, open_file, read_header, read_picture
 from gansmith.data.planning import default_memory_limit
 from gansmith.errors import GansmithError
+from gansmith.places import check_writable
 from gansmith.translation import Translation
 
 __all__ = ["Item", "Options", "Report", "apply_to_pictures", "check_out", "comparison", "find_pictures"]
@@ -63,13 +64,9 @@ class Options:
 
 def check_out(out: Path) -> None:
     """Raise a GansmithError unless results can be written below this folder, which need not exist."""
-    there = out.absolute()
-    while not os.path.lexists(there):
-        there = there.parent
-    if not there.is_dir():
-        raise GansmithError(f"Results go into a folder, and '{there}' is none. Choose another --out.")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise GansmithError(f"Nothing may be written to '{there}'. Choose another --out, or change its permissions.")
+    if os.path.lexists(out) and not out.is_dir():
+        raise GansmithError(f"Results go into a folder, and '{out}' is none. Choose another --out.")
+    check_writable(out)
 
 
 def apply_to_pictures(

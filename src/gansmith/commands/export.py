@@ -12,7 +12,7 @@ from tyro.conf import Positional
 
 from gansmith.commands._parse import parse, show_table
 from gansmith.errors import GansmithError
-from gansmith.places import obstacle
+from gansmith.places import check_writable
 
 if TYPE_CHECKING:
     from gansmith.export.onnx import Check
@@ -76,8 +76,7 @@ def check_place(out: Path, overwrite: bool) -> None:
         raise GansmithError(f"--out {out} is a folder. Give the file to write.")
     if out.exists() and not overwrite:
         raise GansmithError(f"{out} exists. Choose another --out, or add --overwrite.")
-    if found := obstacle(out):
-        raise GansmithError(f"--out {out} cannot be written below {found[0]}: {found[1]}. Choose another --out.")
+    check_writable(out)
 
 
 def exported(options: Options) -> tuple[bytes, list[Check]]:

@@ -9,8 +9,8 @@ from pathlib import Path
 import tyro
 
 from gansmith.commands._parse import parse
-from gansmith.commands.sample import check_writable
 from gansmith.errors import GansmithError
+from gansmith.places import check_writable
 
 OF_A_MODEL = {"config.json", "model.safetensors", "discriminator.safetensors", "README.md"}
 

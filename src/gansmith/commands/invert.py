@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Literal
 import tyro
 
 from gansmith.commands._parse import parse
-from gansmith.commands.sample import check_writable, filling
+from gansmith.commands.sample import filling
 from gansmith.errors import GansmithError, first_line
+from gansmith.places import check_writable
 
 if TYPE_CHECKING:
     import torch

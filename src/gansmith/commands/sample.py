@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from gansmith.commands._parse import parse
-from gansmith.errors import GansmithError, first_line
+from gansmith.errors import GansmithError
+from gansmith.places import check_writable, nearest_folder, writing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -138,33 +139,6 @@ def check_file(out: Path, suffixes: Sequence[str], what: str) -> None:
     if out.is_dir():
         raise GansmithError(f"--out {out} is a folder. Give the name of a file.")
     check_writable(out)
-
-
-def check_writable(out: Path) -> None:
-    """Before any work: could ``out`` be made, with the folders it lies in?"""
-    folder = nearest_folder(out)
-    if not folder.is_dir():
-        raise GansmithError(f"--out {out}: {folder} is a file, not a folder. Choose another --out.")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise GansmithError(f"--out {out}: there is no permission to write in {folder}. Choose another --out.")
-
-
-def nearest_folder(out: Path) -> Path:
-    """``out`` itself where it is a folder, else the nearest thing above it that exists."""
-    with writing(out):
-        folder = out.absolute() if out.is_dir() else out.absolute().parent
-        while not folder.exists():
-            folder = folder.parent
-    return folder
-
-
-@contextmanager
-def writing(out: Path) -> Iterator[None]:
-    """What the system says against writing ``out``, as a sentence."""
-    try:
-        yield
-    except OSError as error:
-        raise GansmithError(f"{out} could not be written: {error.strerror or first_line(error)}.") from None
 
 
 def save_grid(out: Path, array: np.ndarray) -> None:

@@ -11,8 +11,9 @@ from typing import Annotated, Literal
 import tyro
 
 from gansmith.commands._parse import parse
-from gansmith.commands.sample import check_file, check_numbers, writing
+from gansmith.commands.sample import check_file, check_numbers
 from gansmith.errors import GansmithError
+from gansmith.places import writing
 
 MOST_FRAMES = 20_000
 

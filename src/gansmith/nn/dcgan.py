@@ -15,6 +15,7 @@ from gansmith.game import ImageSpec
 from gansmith.nn.classes import ClassEmbedding
 from gansmith.nn.norms import init_normal
 from gansmith.nn.stages import base_for, crop_to, stages_for
+from gansmith.nn.thin import NoiseToMap, ThinConv2d, ThinConvTranspose2d
 
 
 def stage_channels(width: int, stages: int) -> list[int]:
@@ -33,13 +34,13 @@ class Generator(nn.Module):
         self.embed = ClassEmbedding(classes, latent_dim) if classes else None
         inputs = latent_dim * (2 if classes else 1)
         layers: list[nn.Module] = [
-            nn.ConvTranspose2d(inputs, channels[0], base_for(spec, stages), bias=False),
+            NoiseToMap(inputs, channels[0], base_for(spec, stages)),
             nn.BatchNorm2d(channels[0]),
             nn.ReLU(),
         ]
         for before, after in itertools.pairwise(channels):
             layers += [nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
-        layers += [nn.ConvTranspose2d(channels[-1], spec.channels, 4, 2, 1, bias=False), nn.Tanh()]
+        layers += [ThinConvTranspose2d(channels[-1], spec.channels, 4, 2, 1), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
         self.apply(init_normal)
 
@@ -56,7 +57,7 @@ class Discriminator(nn.Module):
         super().__init__()
         stages = stages_for(spec)
         channels = stage_channels(width, stages)
-        layers: list[nn.Module] = [nn.Conv2d(spec.channels * pack, width, 4, 2, 1, bias=False), nn.LeakyReLU(0.2)]
+        layers: list[nn.Module] = [ThinConv2d(spec.channels * pack, width, 4, 2, 1), nn.LeakyReLU(0.2)]
         for before, after in itertools.pairwise(channels):
             layers.append(nn.Conv2d(before, after, 4, 2, 1, bias=False))
             layers += [nn.BatchNorm2d(after)] if batch_norm else []
