@@ -71,7 +71,7 @@ class RandomPictures:
         rows = torch.arange(drawn, drawn + self.world_size) % len(self.images)
 
         def taken(pixels: Tensor) -> Tensor:
-            return to_float(pixels[rows], self.device).contiguous(memory_format=self.layout)
+            return to_float(pixels.index_select(0, rows).contiguous(memory_format=self.layout), self.device)
 
         other = None if self.other is None else taken(self.other)
         labels = None if self.labels is None else self.labels[rows].to(self.device)

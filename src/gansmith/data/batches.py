@@ -134,8 +134,9 @@ class Batches:
         if self.flip:
             mirrored = torch.from_numpy(choice[:, 2] < 0.5)[:, None, None, None]
             pixels = torch.where(mirrored, pixels.flip(3), pixels)
-        images = to_float(pixels, self.device)
-        return images.contiguous(memory_format=torch.channels_last) if self.channels_last else images
+        if self.channels_last:  # of bytes, which are a quarter of what they become
+            pixels = pixels.contiguous(memory_format=torch.channels_last)
+        return to_float(pixels, self.device)
 
 
 class CropBatches(Batches):
