@@ -38,12 +38,12 @@ def one(name: str, options: list[str], minutes: float, data: str, work: Path, n:
     seconds = json.loads((run / "log.jsonl").read_text().splitlines()[-1])["seconds"]
     return {
         "family": name,
+        "threads": torch.get_num_threads(),
         "pictures seen": f"{info['images']:,}",
         **named,
         "details": {
             "command": f"gansmith train {' '.join(options)} --data {data} --minutes {minutes:g}",
             "seconds": seconds,
-            "threads": torch.get_num_threads(),
             "scores": scores,
         },
     }

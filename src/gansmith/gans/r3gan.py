@@ -212,7 +212,7 @@ class R3GAN(Generation):
     @classmethod
     def usual_batch(cls, spec: ImageSpec) -> int:
         """Small grey pictures, whose networks are small, learn most from many steps."""
-        return 8 if spec.small_and_grey else cls.default_batch
+        return 32 if spec.small_and_grey else cls.default_batch
 
     def networks(self) -> dict[str, nn.Module]:
         config, spec = self.config, self.spec
