@@ -274,6 +274,9 @@ def test_the_output_is_checked_first(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (tmp_path / "file").write_text("x")
     with pytest.raises(GansmithError, match="not a folder"):
         check_out(tmp_path / "file" / "below")
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    with pytest.raises(GansmithError, match="not a folder"):
+        check_out(tmp_path / "link" / "below")
     monkeypatch.setattr("os.access", lambda path, mode: False)
     with pytest.raises(GansmithError, match="nothing may be written"):
         check_out(tmp_path)

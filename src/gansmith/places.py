@@ -17,7 +17,7 @@ def named(path: Path) -> Path:
 
 def obstacle(path: Path) -> tuple[Path, str] | None:
     """Why nothing can be made at ``path``: the nearest thing above that exists, and what is wrong with it."""
-    above = next(place for place in path.absolute().parents if place.exists())
+    above = next(place for place in path.absolute().parents if place.exists() or place.is_symlink())
     if not above.is_dir():
         return above, "it is a file, not a folder"
     return None if os.access(above, os.W_OK | os.X_OK) else (above, "nothing may be written into it")
