@@ -18,16 +18,22 @@ from gansmith.bundle import Model, averaged_copy
 from gansmith.bundle import save as save_model
 from gansmith.engine import State
 from gansmith.errors import Diverged
-from gansmith.game import Batch, Game, Logs
+from gansmith.game import Batch, Clock, Game, Logs
 from gansmith.run import Run
 
 
 class Average:
     """Keeps the exponential moving average of the exported networks' weights; buffers are copied.
 
+    A slow average is moved at every k-th step only, k times as far: as rarely as it still moves by at most
+    :data:`Average.LEAP` of the way to the weights. Steps in between would change nothing that can be seen, and on small
+    networks averaging takes as long as a matrix product.
+
     Attributes:
         game: a twin of the game with the averaged networks, in eval mode.
     """
+
+    LEAP = 0.02
 
     def __init__(self, game: Game, batch: int) -> None:
         self.game, self.batch = averaged_copy(game), batch
@@ -38,9 +44,18 @@ class Average:
         self._copies = [b for mine, _ in pairs for b in mine.buffers()]
         self._buffers = [b for _, theirs in pairs for b in theirs.buffers()]
 
+    def interval(self, game: Game, clock: Clock) -> int:
+        """At every how many steps the average moves at this moment; a function of the clock, so that resuming is exact."""
+        way = 1 - game.ema_beta(clock, self.batch)
+        return max(1, int(self.LEAP / way)) if way > 0 else 1
+
     @torch.no_grad()
     def __call__(self, game: Game, state: State, logs: Logs) -> None:
-        get_ema_multi_avg_fn(game.ema_beta(state.clock, self.batch))(self._mine, self._theirs, 0)
+        every = self.interval(game, state.clock)
+        if state.clock.step % every:
+            return
+        beta = game.ema_beta(state.clock, self.batch) ** every
+        get_ema_multi_avg_fn(beta)(self._mine, self._theirs, 0)
         for copy, buffer in zip(self._copies, self._buffers, strict=True):
             copy.copy_(buffer)
 
