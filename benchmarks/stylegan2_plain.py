@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import copy
 import math
 import statistics
 import subprocess
@@ -209,29 +208,31 @@ def plain_step(size: int, batch: int, channels: int = 3, width: float = 1.0, str
 
 
 def our_step(size: int, batch: int, channels: int = 3, width: float = 1.0) -> Parts:
-    """gansmith's step on random pictures, turn by turn as its engine plays them."""
+    """gansmith's step on random pictures, turn by turn, in the precision that training takes."""
 
-    from gansmith import devices, engine
-    from gansmith.game import Batch, Clock, ImageSpec
+    from gansmith import devices, engine, hooks
+    from gansmith.bench.measure import RandomPictures, ready_to_train
+    from gansmith.game import Clock, ImageSpec
     from gansmith.gans.stylegan2 import Config, StyleGAN2
 
-    game = StyleGAN2(Config(width=width), ImageSpec(size, size, channels)).train()
-    average = copy.deepcopy(game.generator).requires_grad_(False)
-    optimizers = engine.make_optimizers(game, torch.device("cpu"))
-    plan = engine.Plan(devices.Device(torch.device("cpu")))
+    device, spec = devices.resolve("cpu"), ImageSpec(size, size, channels)
+    game, channels_last = ready_to_train(StyleGAN2(Config(width=width), spec).train(), device)
+    average = hooks.Average(game, batch)
+    optimizers = engine.make_optimizers(game, device.torch_device)
+    plan = engine.Plan(device)
     turns = {turn.loss.__name__: turn for turn in game.turns()}
-    real = torch.rand(batch, channels, size, size) * 2 - 1
+    pictures = RandomPictures(spec, batch, device.torch_device, channels_last)
+    state = engine.State(0, Clock(1_000_000))
 
     def play(*names: str) -> None:
-        parts = [Batch(real, clock=Clock(batch, 1))]
+        parts = engine.split(pictures.at(0), 1, state.clock)
         for name in names:
             engine.play(game, optimizers[turns[name].player], turns[name], parts, plan)
 
     def main() -> None:
         play("discriminator_loss", "generator_loss")
-        with torch.no_grad():
-            for ours, theirs in zip(average.parameters(), game.generator.parameters(), strict=True):
-                ours.lerp_(theirs, 0.002)
+        state.clock.step += 1
+        average(game, state, {})
 
     return {"main": main, "r1": lambda: play("r1_penalty"), "path": lambda: play("path_penalty")}
 

@@ -214,5 +214,10 @@ class Game(nn.Module):
         return [p for name in self.players[player] for p in self.get_submodule(name).parameters()]
 
     @property
+    def convolutional(self) -> bool:
+        """Whether any network has a convolution's weights; then they and the pictures are laid out channels-last."""
+        return any(p.dim() == 4 for p in self.parameters())
+
+    @property
     def device(self) -> torch.device:
         return next(self.parameters()).device

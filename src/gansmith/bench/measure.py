@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from gansmith import chance, engine
 from gansmith.data.batches import to_float
@@ -183,14 +183,13 @@ class _NoModules:
 
 def ready_to_train(game: Game, device: Device) -> tuple[Game, bool]:
     """A game as training holds it, and whether its pictures are channels-last."""
-    convolutional = any(isinstance(m, (nn.Conv2d, nn.ConvTranspose2d)) for m in game.modules())
     game = game.to(device.torch_device)
-    return (game.to(memory_format=torch.channels_last) if convolutional else game), convolutional  # type: ignore[call-overload]
+    return (game.to(memory_format=torch.channels_last) if game.convolutional else game), game.convolutional  # type: ignore[call-overload]
 
 
 def gemm_peak(device: torch.device, precision: str, seconds: float = 0.3) -> float:
     """The fastest matrix product of this moment, in GFLOP/s."""
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    dtype = torch.bfloat16 if precision.startswith("bf16") else torch.float32
 
     def rate(n: int, seconds: float) -> float:
         a, b = (torch.randn(n, n, device=device).to(dtype) for _ in range(2))

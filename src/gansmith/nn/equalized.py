@@ -18,9 +18,13 @@ from gansmith.nn.winograd import conv3x3
 ROOT2 = math.sqrt(2.0)
 
 
-def activate(x: Tensor, bias: Tensor, gain: float = ROOT2, clamp: float = 0.0) -> Tensor:
-    """Bias, leaky ReLU .2, a gain that keeps the variance, and a clamp (0: none): [N, C, H, W] or [N, C]."""
-    x = F.leaky_relu(x + bias.view(-1, *[1] * (x.dim() - 2)), 0.2) * gain
+def activate(x: Tensor, clamp: float = 0.0) -> Tensor:
+    """Leaky ReLU .2 and a clamp (0: none), of any shape.
+
+    A leaky ReLU of k x is k times that of x for positive k. So the gain that keeps the variance, :data:`ROOT2`, is on the
+    few weights and biases before it instead of on the many activations behind.
+    """
+    x = F.leaky_relu(x, 0.2)
     return F.hardtanh(x, -clamp, clamp) if clamp else x  # its backward pass is one kernel, that of clamp is four
 
 
@@ -45,9 +49,9 @@ class Dense(nn.Module):
         self.gain, self.lr, self.active = lr / math.sqrt(inputs), lr, active
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.active:
-            return activate(F.linear(x, self.weight * self.gain), self.bias * self.lr)
-        return F.linear(x, self.weight * self.gain, self.bias * self.lr)
+        if not self.active:
+            return F.linear(x, self.weight * self.gain, self.bias * self.lr)
+        return activate(F.linear(x, self.weight * (ROOT2 * self.gain), self.bias * (ROOT2 * self.lr)))
 
 
 class Conv(nn.Module):
@@ -78,12 +82,13 @@ class Conv(nn.Module):
         self.scale = 1 / math.sqrt(inputs * kernel**2)
 
     def forward(self, x: Tensor) -> Tensor:
-        weight = self.weight * (self.scale if self.bias is not None else self.scale * self.gain)
+        gain = self.gain if self.bias is None else ROOT2 * self.gain
+        weight, bias = self.weight * (self.scale * gain), None if self.bias is None else self.bias * gain
         if not self.down:
-            x = conv3x3(x, weight) if self.pad == 1 else F.conv2d(x, weight, padding=self.pad)
+            x = conv3x3(x, weight, bias) if self.pad == 1 else F.conv2d(x, weight, bias, padding=self.pad)
         elif self.pad == 0:  # filtering at the lower resolution comes to the same
-            x = F.conv2d(downsample(x), weight)
+            x = F.conv2d(downsample(x), weight, bias)
         else:
             p = self.pad + 1
-            x = F.conv2d(upfirdn(x, padding=(p, p, p, p)), weight, stride=2)
-        return x if self.bias is None else activate(x, self.bias, ROOT2 * self.gain, self.clamp)
+            x = F.conv2d(upfirdn(x, padding=(p, p, p, p)), weight, bias, stride=2)
+        return x if bias is None else activate(x, self.clamp)

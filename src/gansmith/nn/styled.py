@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from gansmith import chance, distributed
 from gansmith.errors import GansmithError
-from gansmith.nn.equalized import Dense, activate, normalize
+from gansmith.nn.equalized import ROOT2, Dense, activate, normalize
 from gansmith.nn.resample import upfirdn
 from gansmith.nn.winograd import conv3x3
 
@@ -20,7 +20,9 @@ NoiseMode = Literal["random", "const", "none"]
 """Per-pixel noise of the synthesis: new every time, the trained model's own, or none."""
 
 
-def modulated_conv(x: Tensor, weight: Tensor, style: Tensor, *, up: bool = False, demodulate: bool = True) -> Tensor:
+def modulated_conv(
+    x: Tensor, weight: Tensor, style: Tensor, *, up: bool = False, demodulate: bool = True, gain: float = 1.0
+) -> Tensor:
     """Convolution whose weights each picture scales by its own style (section 2.2 of the paper, Eq. 1 to 3).
 
     Scaling the activations before and after is the same as scaling the weights, and one convolution serves the batch.
@@ -30,6 +32,7 @@ def modulated_conv(x: Tensor, weight: Tensor, style: Tensor, *, up: bool = False
         weight: [O, I, k, k], scaled here by 1 / sqrt(fan-in).
         style: [N, I].
         up: double the size, filtered (a transposed convolution, then the filter).
+        demodulate: to unit variance (Eq. 3), times ``gain``.
 
     Returns:
         [N, O, H, W], twice the size where ``up``.
@@ -43,7 +46,7 @@ def modulated_conv(x: Tensor, weight: Tensor, style: Tensor, *, up: bool = False
         x = conv3x3(x, weight) if weight.shape[-1] == 3 else F.conv2d(x, weight)
     if demodulate:
         energy = style.square() @ weight.float().square().sum((2, 3)).t()
-        x = x * (energy + 1e-8 * scale**2).rsqrt()[:, :, None, None].to(x.dtype)
+        x = x * ((energy + 1e-8 * scale**2).rsqrt() * gain)[:, :, None, None].to(x.dtype)
     return x
 
 
@@ -64,12 +67,13 @@ class StyledConv(nn.Module):
         self.size, self.up, self.clamp = size, up, clamp
 
     def forward(self, x: Tensor, w: Tensor, noise: NoiseMode = "random") -> Tensor:
-        x = modulated_conv(x, self.weight, self.affine(w), up=self.up)
+        x = modulated_conv(x, self.weight, self.affine(w), up=self.up, gain=ROOT2)
+        strength = self.noise_strength * ROOT2
         if noise == "random":
-            x = x + (chance.normal(len(x), 1, *self.size, device=x.device) * self.noise_strength).to(x.dtype)
+            x = x + (chance.normal(len(x), 1, *self.size, device=x.device) * strength).to(x.dtype)
         elif noise == "const":
-            x = x + (self.noise_const * self.noise_strength).to(x.dtype)
-        return activate(x, self.bias, clamp=self.clamp)
+            x = x + (self.noise_const * strength).to(x.dtype)
+        return activate(x + (self.bias * ROOT2).to(x.dtype)[:, None, None], self.clamp)
 
 
 class ToImage(nn.Module):

@@ -68,6 +68,9 @@ def winograd(x: Tensor, weight: Tensor) -> Tensor:
     return out.permute(2, 3, 0, 4, 1, 5).reshape(n, height, width, -1).permute(0, 3, 1, 2)
 
 
-def conv3x3(x: Tensor, weight: Tensor) -> Tensor:
-    """``conv2d(x, weight, padding=1)`` for 3x3 weights, by the faster way."""
-    return winograd(x, weight) if pays(x, weight) else F.conv2d(x, weight, padding=1)
+def conv3x3(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """``conv2d(x, weight, bias, padding=1)`` for 3x3 weights, by the faster way."""
+    if not pays(x, weight):
+        return F.conv2d(x, weight, bias, padding=1)
+    x = winograd(x, weight)
+    return x if bias is None else x + bias[:, None, None]

@@ -82,18 +82,15 @@ def play(
     Returns:
         The figures, and the averaged networks.
     """
-    from torch import nn
-
     source = StackedDigits()
     chance.seed_step(seed, 0, "init")
     game = playable(family)(config, source.spec).to(device.torch_device)
-    convolutional = any(isinstance(m, nn.Conv2d) for m in game.modules())
-    if convolutional:
+    if game.convolutional:
         game.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = Average(game, batch)
     state = engine.State(seed)
     batches = Batches(
-        source, batch, chance.derive(seed, "data"), device=device.torch_device, channels_last=convolutional
+        source, batch, chance.derive(seed, "data"), device=device.torch_device, channels_last=game.convolutional
     )
     optimizers = engine.make_optimizers(game, device.torch_device)
     hooks: list[engine.Hook] = [average, *([watch] if watch else [])]
