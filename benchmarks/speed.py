@@ -70,10 +70,11 @@ class Ours:
         from gansmith.game import Clock, ImageSpec
 
         device = devices.resolve("cpu")
-        self.precision = device.precision
         kind = registry.family(family)
         spec = ImageSpec(size, size, channels, other_channels=channels if kind.data == "unpaired" else 0)
         game, channels_last = ready_to_train(kind(config.make(kind.Config, settings, family), spec), device)
+        device = devices.suited(device, game)
+        self.precision = device.precision
         game.train()
         pictures = RandomPictures(spec, batch, device.torch_device, channels_last)
         optimizers = engine.make_optimizers(game, device.torch_device)

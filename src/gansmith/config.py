@@ -57,8 +57,8 @@ class TrainSettings:
     """Mirror pictures left to right at random."""
     device: str = "auto"
     """cuda, cuda:1, mps, cpu, or auto."""
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """bf16 computes losses in bfloat16 where it is safe; auto takes it where it is faster."""
+    precision: Literal["auto", "fp32", "bf16", "bf16-products"] = "auto"
+    """bf16 computes losses in bfloat16 where it is safe, bf16-products only matrix products; auto takes what is fastest."""
     compile: Literal["off", "auto"] = "off"
     """auto tries torch.compile for a few steps before the run and keeps it where it is faster; worth its minutes on long runs."""
     accumulate: int = 1

@@ -8,21 +8,30 @@ import functools
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 
 from gansmith import distributed
 from gansmith.errors import GansmithError
 
-PRECISIONS = ("auto", "fp32", "bf16")
+if TYPE_CHECKING:
+    from gansmith.game import Game
+
+PRECISIONS = ("auto", "fp32", "bf16", "bf16-products")
 
 
 @dataclass(frozen=True)
 class Device:
-    """A device and the precision losses are computed in."""
+    """A device and the precision losses are computed in.
+
+    Attributes:
+        precision: "fp32"; "bf16", where convolutions, matrix products and what lies between them are bfloat16; or
+            "bf16-products", where matrix products round their factors to bfloat16 and everything is held in float32.
+    """
 
     torch_device: torch.device
     precision: str = "fp32"
@@ -32,6 +41,19 @@ class Device:
         if self.precision == "bf16":
             return torch.autocast(self.torch_device.type, dtype=torch.bfloat16)
         return contextlib.nullcontext()
+
+    @contextlib.contextmanager
+    def products(self) -> Iterator[None]:
+        """For a loss and its backward pass: how exact the factors of float32 matrix products are."""
+        if self.precision != "bf16-products":
+            yield
+            return
+        before = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision("medium")
+        try:
+            yield
+        finally:
+            torch.set_float32_matmul_precision(before)
 
     def __str__(self) -> str:
         name = (
@@ -54,7 +76,7 @@ def resolve(device: str = "auto", precision: str = "auto") -> Device:
     distributed.join(chosen)
     if precision == "auto":
         precision = distributed.from_first(lambda: "bf16" if _bf16_is_faster(chosen.type) else "fp32")
-    elif precision == "bf16" and chosen.type == "cuda" and not torch.cuda.is_bf16_supported():
+    elif precision.startswith("bf16") and chosen.type == "cuda" and not torch.cuda.is_bf16_supported():
         raise GansmithError("This GPU does not compute in bf16. Use --precision fp32.")
     if chosen.type == "cuda":
         torch.backends.cuda.matmul.allow_tf32 = True
@@ -87,6 +109,31 @@ def _device(name: str) -> torch.device:
     return device
 
 
+def suited(device: Device, game: Game) -> Device:
+    """The device in the precision that suits a game's networks best, where nobody says which.
+
+    Networks that are all matrix products spend much of their bf16 time on casting weights and gradients. CPUs with
+    bfloat16 tiles (AMX) multiply float32 matrices as fast without.
+    """
+    if device.precision != "bf16" or device.torch_device.type != "cpu" or game.convolutional:
+        return device
+    return Device(device.torch_device, distributed.from_first(_fastest_products))
+
+
+@functools.cache
+def _fastest_products() -> str:
+    """``bf16`` or ``bf16-products``: which makes a layer's product sooner, with the cast of its weights."""
+    inputs, weights = torch.ones(64, 512), torch.ones(1024, 512)
+    cpu = torch.device("cpu")
+
+    def in_products() -> torch.Tensor:
+        with Device(cpu, "bf16-products").products():
+            return inputs @ weights.t()
+
+    with_casts, without = _thread_seconds(lambda: inputs.bfloat16() @ weights.bfloat16().t(), in_products)
+    return "bf16-products" if without < 0.9 * with_casts else "bf16"
+
+
 @functools.cache
 def _bf16_is_faster(kind: str) -> bool:
     """On a GPU: is it supported in hardware. On a CPU: measured, since emulated bf16 can be a hundred times slower."""
@@ -94,19 +141,25 @@ def _bf16_is_faster(kind: str) -> bool:
         return torch.cuda.get_device_capability() >= (8, 0)
     if kind != "cpu":
         return False
-    times = dict.fromkeys((torch.bfloat16, torch.float32), float("inf"))
+    low, full = (torch.ones(256, 256, dtype=dtype) for dtype in (torch.bfloat16, torch.float32))
+    bf16, fp32 = _thread_seconds(lambda: low @ low, lambda: full @ full)
+    return bf16 < 0.7 * fp32
+
+
+def _thread_seconds(*products: Callable[[], object]) -> list[float]:
+    """The shortest time of each, played in turns by one thread: its own processor time is the same on a busy machine."""
+    shortest = [float("inf")] * len(products)
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # one thread's own processor time is the same on a busy machine
+    torch.set_num_threads(1)
     try:
         for _ in range(4):
-            for dtype in times:
-                a = torch.ones(256, 256, dtype=dtype)
+            for i, product in enumerate(products):
                 start = time.thread_time()
-                torch.mm(a, a)
-                times[dtype] = min(times[dtype], time.thread_time() - start)
+                product()
+                shortest[i] = min(shortest[i], time.thread_time() - start)
     finally:
         torch.set_num_threads(threads)
-    return times[torch.bfloat16] < 0.7 * times[torch.float32]
+    return shortest
 
 
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4

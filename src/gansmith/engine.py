@@ -223,9 +223,10 @@ def play(game: Game, optimizer: torch.optim.Optimizer, turn: Turn, parts: Sequen
     name = f"loss/{turn.player}" if turn.every == 1 else f"loss/{turn.player}/{turn.loss.__name__}"
     part_logs: list[Logs] = []
     for part in parts:
-        with plan.device.autocast():
-            loss, logged = turn.loss(part)
-        (loss / len(parts) if len(parts) > 1 else loss).backward(inputs=parameters)
+        with plan.device.products():
+            with plan.device.autocast():
+                loss, logged = turn.loss(part)
+            (loss / len(parts) if len(parts) > 1 else loss).backward(inputs=parameters)
         part_logs.append(logged | {name: loss.detach()})
     logs = average_over_processes(parameters, _mean_logs(part_logs))
     if plan.clip_grad:

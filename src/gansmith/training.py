@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import nn
 
 from gansmith import (
     chance,
@@ -123,15 +122,16 @@ class Session:
         self.game = kind(family_config, self.data.spec).to(device.torch_device)
         if model:
             start_from(self.game, model)
+        if settings.precision == "auto":
+            self.device = devices.suited(device, self.game)
         self.run = self._claim_folder(family_config)  # only now: settings that do not fit leave nothing behind
-        convolutional = any(isinstance(m, (nn.Conv2d, nn.ConvTranspose2d)) for m in self.game.modules())
-        if convolutional:
+        if self.game.convolutional:
             self.game.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizers = engine.make_optimizers(self.game, device.torch_device)
         self.average = hooks.Average(self.game, self.batch)
         distributed.synchronise(self.game)  # not the average: the first process uses it alone
         self.batches = self.data.batches(
-            self.batch, chance.derive(settings.seed, "data"), device.torch_device, convolutional
+            self.batch, chance.derive(settings.seed, "data"), device.torch_device, self.game.convolutional
         )
         self._restore()
         self._compile()
