@@ -160,6 +160,32 @@ def test_optimizer_state_is_restored_in_the_weights_memory_layout():
     assert optimizer.state[conv.weight]["exp_avg"].stride() == conv.weight.stride()
 
 
+class Watching(Recorder):
+    """Notes whose weights need a gradient while a loss is computed."""
+
+    def loss(self, name, network, batch):
+        needed = tuple(next(net.parameters()).requires_grad for net in (self.critic, self.generator))
+        self.heard.append((name, batch.clock.step, needed))
+        return super().loss(name, network, batch)
+
+
+def test_who_has_played_for_the_last_time_in_a_step_needs_no_gradient():
+    game = Watching()
+    optimizers = engine.make_optimizers(game, CPU.torch_device)
+    for step in (1, 2, 3):
+        state = engine.State(0, Clock(2 * step, step))
+        engine.step(game, optimizers, Counting(), state, game.turns(), engine.Plan(CPU))
+    seen = [(name, step, needed) for name, step, needed in game.heard if isinstance(needed, tuple)]
+    assert seen == [
+        ("critic", 1, (True, False)),
+        ("critic", 2, (True, False)),
+        ("critic", 3, (True, True)),
+        ("generator", 3, (False, True)),
+        ("fresh", 3, (False, True)),
+    ]
+    assert all(p.requires_grad for p in game.parameters())
+
+
 def test_unknown_device_and_precision_are_said():
     with pytest.raises(gansmith.GansmithError, match="cannot be used here"):
         devices.resolve("cuda:7" if not torch.cuda.is_available() else "nonsense")

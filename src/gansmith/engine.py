@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -188,13 +189,34 @@ def step(
 
     logs: Logs = {}
     shared: list[Batch] = []
-    for turn in turns:
-        if state.clock.step % turn.every == 0 and state.clock.progress >= turn.begins:
-            if not (turn.fresh or shared):
-                shared = draw()
-            parts = draw() if turn.fresh else shared
+    due = [turn for turn in turns if state.clock.step % turn.every == 0 and state.clock.progress >= turn.begins]
+    for i, turn in enumerate(due):
+        if not (turn.fresh or shared):
+            shared = draw()
+        parts = draw() if turn.fresh else shared
+        with resting(optimizers, {later.player for later in due[i:]}):
             logs |= play(game, optimizers[turn.player], turn, parts, plan)
     return logs
+
+
+@contextlib.contextmanager
+def resting(optimizers: dict[str, torch.optim.Optimizer], playing: set[str]) -> Iterator[None]:
+    """Inside, weights that belong to none of the ``playing`` players need no gradient, so that losses keep less for them.
+
+    A player who has a turn yet to come in this step is playing: what its networks make now may be kept for that turn.
+    """
+    weights = {player: optimizer.param_groups[0]["params"] for player, optimizer in optimizers.items()}
+    needed = {id(p) for player in playing for p in weights[player]}
+    idle = [
+        p for player in weights.keys() - playing for p in weights[player] if p.requires_grad and id(p) not in needed
+    ]
+    try:
+        for parameter in idle:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for parameter in idle:
+            parameter.requires_grad_(True)
 
 
 def split(batch: Batch, count: int, clock: Clock) -> list[Batch]:

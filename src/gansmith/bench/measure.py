@@ -100,11 +100,13 @@ class Subject:
         chance.seed_step(0, self.clock.step)
         drawn = self.clock.images
         shared = engine.split(self.batches.at(drawn), 1, self.clock)
-        for turn in self.turns:
+        for i, turn in enumerate(self.turns):
+            playing = {later.player for later in self.turns[i:]}
 
-            def play(turn: Turn = turn) -> Logs:
+            def play(turn: Turn = turn, playing: set[str] = playing) -> Logs:
                 parts = engine.split(self.batches.at(drawn + 1), 1, self.clock) if turn.fresh else shared
-                return engine.play(self.game, self.optimizers[turn.player], turn, parts, self.plan)
+                with engine.resting(self.optimizers, playing):
+                    return engine.play(self.game, self.optimizers[turn.player], turn, parts, self.plan)
 
             yield turn.loss.__name__, play
 

@@ -15,7 +15,8 @@ from gansmith.game import ImageSpec
 from gansmith.nn.classes import ClassEmbedding
 from gansmith.nn.norms import init_normal
 from gansmith.nn.stages import base_for, crop_to, stages_for
-from gansmith.nn.thin import NoiseToMap, ThinConv2d, ThinConvTranspose2d
+from gansmith.nn.strided import StridedConv2d, StridedConvTranspose2d
+from gansmith.nn.thin import MapToPixel, NoiseToMap, ThinConv2d, ThinConvTranspose2d
 
 
 def stage_channels(width: int, stages: int) -> list[int]:
@@ -39,7 +40,7 @@ class Generator(nn.Module):
             nn.ReLU(),
         ]
         for before, after in itertools.pairwise(channels):
-            layers += [nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
+            layers += [StridedConvTranspose2d(before, after, 4, 2, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
         layers += [ThinConvTranspose2d(channels[-1], spec.channels, 4, 2, 1), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
         self.apply(init_normal)
@@ -59,11 +60,11 @@ class Discriminator(nn.Module):
         channels = stage_channels(width, stages)
         layers: list[nn.Module] = [ThinConv2d(spec.channels * pack, width, 4, 2, 1), nn.LeakyReLU(0.2)]
         for before, after in itertools.pairwise(channels):
-            layers.append(nn.Conv2d(before, after, 4, 2, 1, bias=False))
+            layers.append(StridedConv2d(before, after, 4, 2, 1, bias=False))
             layers += [nn.BatchNorm2d(after)] if batch_norm else []
             layers.append(nn.LeakyReLU(0.2))
         self.features = nn.Sequential(*layers)
-        self.logit = nn.Conv2d(channels[-1], 1, (spec.height >> stages, spec.width >> stages), bias=False)
+        self.logit = MapToPixel(channels[-1], 1, (spec.height >> stages, spec.width >> stages))
         self.embed = ClassEmbedding(classes, channels[-1]) if classes else None
         self.apply(init_normal)
 

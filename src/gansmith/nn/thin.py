@@ -1,7 +1,7 @@
 """Convolutions with one channel, or one pixel, on one side: the same arithmetic as one matrix product.
 
 Vendors' convolution kernels are made for many channels. On a CPU those of grey pictures, and those that spread a noise
-vector over a first small map, take two to five times what a matrix product and the sum of its overlaps take. Weights and
+vector over a first small map or sum up a last one, take two to five times what a matrix product and the sum of its overlaps take. Weights and
 results are those of the layers of torch that these stand for.
 """
 
@@ -22,6 +22,20 @@ class NoiseToMap(nn.ConvTranspose2d):
         weight = self.weight.permute(0, 2, 3, 1)  # [I, h, w, O]: its layout in memory where channels are last
         maps = input.flatten(1) @ weight.flatten(1)
         return maps.unflatten(1, weight.shape[1:]).permute(0, 3, 1, 2)
+
+
+class MapToPixel(nn.Conv2d):
+    """A convolution of a whole map, without bias: [N, I, h, w], the kernel's size, -> [N, O, 1, 1]."""
+
+    def __init__(self, inputs: int, outputs: int, size: tuple[int, int]) -> None:
+        super().__init__(inputs, outputs, size, bias=False)
+
+    def forward(self, input: Tensor) -> Tensor:
+        if not self.training or input.device.type != "cpu" or input.shape[2:] != self.weight.shape[2:]:
+            return super().forward(input)
+        # channels last, as they lie in memory
+        made = input.permute(0, 2, 3, 1).flatten(1) @ self.weight.permute(0, 2, 3, 1).flatten(1).t()
+        return made[:, :, None, None]
 
 
 class ThinConvTranspose2d(nn.ConvTranspose2d):
