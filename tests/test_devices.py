@@ -22,7 +22,7 @@ CPU = torch.device("cpu")
 def tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     """A CPU whose matrix products take float32 as fast as bfloat16."""
     monkeypatch.setattr(devices, "_bf16_is_faster", lambda kind: True)
-    monkeypatch.setattr(devices, "_fastest_products", lambda: "bf16-products")
+    monkeypatch.setattr(devices, "_products_round_fast", lambda: True)
 
 
 @pytest.mark.usefixtures("tiles")
@@ -35,10 +35,21 @@ def test_only_networks_of_matrix_products_alone_are_played_in_products() -> None
 
 
 def test_the_faster_way_is_measured() -> None:
-    found = devices._fastest_products()
-    assert found == devices._fastest_products()
-    assert found in {"bf16", "bf16-products"}
+    assert devices._products_round_fast() in {True, False}
     assert torch.get_float32_matmul_precision() == "highest"
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [((1.0, 3.0), "bf16-products"), ((1.0, 1.0), "bf16")])
+def test_products_are_taken_where_they_gain(
+    seconds: tuple[float, float], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    devices._products_round_fast.cache_clear()
+    monkeypatch.setattr(devices, "_thread_seconds", lambda *products: list(seconds))
+    try:
+        dense = gansmith.build("gan", size=28, channels=1)
+        assert devices.suited(Device(CPU, "bf16"), dense).precision == expected
+    finally:
+        devices._products_round_fast.cache_clear()
 
 
 def test_products_hold_for_a_turn_with_its_backward_pass_and_no_longer() -> None:
