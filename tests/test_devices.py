@@ -22,7 +22,7 @@ CPU = torch.device("cpu")
 def tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     """A CPU whose matrix products take float32 as fast as bfloat16."""
     monkeypatch.setattr(devices, "_bf16_is_faster", lambda kind: True)
-    monkeypatch.setattr(devices, "_products_round_fast", lambda: True)
+    monkeypatch.setattr(devices, "_has_tiles", lambda: True)
 
 
 @pytest.mark.usefixtures("tiles")
@@ -34,22 +34,23 @@ def test_only_networks_of_matrix_products_alone_are_played_in_products() -> None
     assert devices.suited(Device(torch.device("cuda"), "bf16"), dense).precision == "bf16"
 
 
-def test_the_faster_way_is_measured() -> None:
-    assert devices._products_round_fast() in {True, False}
+def test_tiles_are_found_by_what_they_round() -> None:
+    tiles = devices._has_tiles()
     assert torch.get_float32_matmul_precision() == "highest"
+    torch.manual_seed(0)
+    a, b = torch.randn(256, 256), torch.randn(256, 256)
+    with Device(CPU, "bf16-products").products():
+        made = a @ b
+    exact, rounded = a @ b, (a.bfloat16().float() @ b.bfloat16().float())
+    assert (made - (rounded if tiles else exact)).abs().max() < 1e-3
+    assert (made - (exact if tiles else rounded)).abs().max() > 1e-2
 
 
-@pytest.mark.parametrize(("seconds", "expected"), [((1.0, 3.0), "bf16-products"), ((1.0, 1.0), "bf16")])
-def test_products_are_taken_where_they_gain(
-    seconds: tuple[float, float], expected: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    devices._products_round_fast.cache_clear()
-    monkeypatch.setattr(devices, "_thread_seconds", lambda *products: list(seconds))
-    try:
-        dense = gansmith.build("gan", size=28, channels=1)
-        assert devices.suited(Device(CPU, "bf16"), dense).precision == expected
-    finally:
-        devices._products_round_fast.cache_clear()
+@pytest.mark.parametrize("tiles", [True, False])
+def test_products_are_taken_where_there_are_tiles(tiles: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "_has_tiles", lambda: tiles)
+    dense = gansmith.build("gan", size=28, channels=1)
+    assert devices.suited(Device(CPU, "bf16"), dense).precision == ("bf16-products" if tiles else "bf16")
 
 
 def test_products_hold_for_a_turn_with_its_backward_pass_and_no_longer() -> None:

@@ -8,7 +8,7 @@ import functools
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -117,20 +117,19 @@ def suited(device: Device, game: Game) -> Device:
     """
     if device.precision != "bf16" or device.torch_device.type != "cpu" or game.convolutional:
         return device
-    return Device(device.torch_device, "bf16-products") if distributed.from_first(_products_round_fast) else device
+    return Device(device.torch_device, "bf16-products") if distributed.from_first(_has_tiles) else device
 
 
 @functools.cache
-def _products_round_fast() -> bool:
-    """Whether float32 products with rounded factors are faster than exact ones: with tiles two to three times, else not."""
-    a = torch.ones(512, 512)
+def _has_tiles() -> bool:
+    """Whether this CPU multiplies bfloat16 tiles (AMX) and the library uses them.
 
-    def rounded() -> torch.Tensor:
-        with Device(torch.device("cpu"), "bf16-products").products():
-            return a @ a
-
-    in_bf16, exact = _thread_seconds(rounded, lambda: a @ a)
-    return in_bf16 < 0.7 * exact
+    It does so for float32 matrices too where it may round their factors, and rounds them only then: 1 + 2^-12 becomes 1.
+    Times would tell as well, but not twice the same on a shared machine.
+    """
+    finer = torch.full((256, 256), 1 + 2**-12)
+    with Device(torch.device("cpu"), "bf16-products").products():
+        return (finer @ torch.eye(256))[0, 0].item() == 1.0
 
 
 @functools.cache
@@ -140,25 +139,21 @@ def _bf16_is_faster(kind: str) -> bool:
         return torch.cuda.get_device_capability() >= (8, 0)
     if kind != "cpu":
         return False
-    low, full = (torch.ones(256, 256, dtype=dtype) for dtype in (torch.bfloat16, torch.float32))
-    bf16, fp32 = _thread_seconds(lambda: low @ low, lambda: full @ full)
-    return bf16 < 0.7 * fp32
-
-
-def _thread_seconds(*products: Callable[[], object]) -> list[float]:
-    """The shortest time of each, played in turns by one thread: its own processor time is the same on a busy machine."""
-    shortest = [float("inf")] * len(products)
+    if _has_tiles():
+        return True
+    times = dict.fromkeys((torch.bfloat16, torch.float32), float("inf"))
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(1)  # one thread's own processor time is the same on a busy machine
     try:
         for _ in range(4):
-            for i, product in enumerate(products):
+            for dtype in times:
+                a = torch.ones(256, 256, dtype=dtype)
                 start = time.thread_time()
-                product()
-                shortest[i] = min(shortest[i], time.thread_time() - start)
+                torch.mm(a, a)
+                times[dtype] = min(times[dtype], time.thread_time() - start)
     finally:
         torch.set_num_threads(threads)
-    return shortest
+    return times[torch.bfloat16] < 0.7 * times[torch.float32]
 
 
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
