@@ -194,17 +194,18 @@ def step(
         if not (turn.fresh or shared):
             shared = draw()
         parts = draw() if turn.fresh else shared
-        with resting(optimizers, {later.player for later in due[i:]}):
+        with resting(optimizers, due[i:]):
             logs |= play(game, optimizers[turn.player], turn, parts, plan)
     return logs
 
 
 @contextlib.contextmanager
-def resting(optimizers: dict[str, torch.optim.Optimizer], playing: set[str]) -> Iterator[None]:
-    """Inside, weights that belong to none of the ``playing`` players need no gradient, so that losses keep less for them.
+def resting(optimizers: dict[str, torch.optim.Optimizer], turns: Sequence[Turn]) -> Iterator[None]:
+    """Inside, weights of players with none of these ``turns``, this one and those to come, need no gradient: losses keep less.
 
     A player who has a turn yet to come in this step is playing: what its networks make now may be kept for that turn.
     """
+    playing = {turn.player for turn in turns}
     weights = {player: optimizer.param_groups[0]["params"] for player, optimizer in optimizers.items()}
     needed = {id(p) for player in playing for p in weights[player]}
     idle = [

@@ -14,7 +14,7 @@ import torch
 from gansmith.bench.measure import Subject, human_bytes, peak_memory, ready_to_train
 from gansmith.config import TrainSettings
 from gansmith.data.training import TrainingData
-from gansmith.devices import Device
+from gansmith.devices import Device, suited
 from gansmith.game import Game
 
 RESERVE = 0.9
@@ -77,6 +77,8 @@ def examine(
     batch = settings.batch or kind.usual_batch(data.spec)
     free = available_memory(device.torch_device)
     game = kind(config, data.spec)
+    if settings.precision == "auto":
+        device = suited(device, game)
     parameters = {player: sum(p.numel() for p in game.player_parameters(player)) for player in game.players}
     memory, subject = _estimate_memory(game, name, data, batch // settings.accumulate, device, free)
     fits = None if memory is None or free is None else memory < RESERVE * free
@@ -182,7 +184,7 @@ def advise(
         )
     if found.batch > count:
         advice.append(f"The batch of {found.batch} is larger than the {count} pictures there are.")
-    if device.precision == "bf16" and device.torch_device.type == "cpu":
+    if device.precision.startswith("bf16") and device.torch_device.type == "cpu":
         advice.append("bf16 is faster than fp32 on this CPU, and is used.")
     return advice
 

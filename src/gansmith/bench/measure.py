@@ -101,11 +101,10 @@ class Subject:
         drawn = self.clock.images
         shared = engine.split(self.batches.at(drawn), 1, self.clock)
         for i, turn in enumerate(self.turns):
-            playing = {later.player for later in self.turns[i:]}
 
-            def play(turn: Turn = turn, playing: set[str] = playing) -> Logs:
+            def play(turn: Turn = turn, to_come: Sequence[Turn] = self.turns[i:]) -> Logs:
                 parts = engine.split(self.batches.at(drawn + 1), 1, self.clock) if turn.fresh else shared
-                with engine.resting(self.optimizers, playing):
+                with engine.resting(self.optimizers, to_come):
                     return engine.play(self.game, self.optimizers[turn.player], turn, parts, self.plan)
 
             yield turn.loss.__name__, play

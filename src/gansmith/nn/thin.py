@@ -1,8 +1,8 @@
 """Convolutions with one channel, or one pixel, on one side: the same arithmetic as one matrix product.
 
 Vendors' convolution kernels are made for many channels. On a CPU those of grey pictures, and those that spread a noise
-vector over a first small map or sum up a last one, take two to five times what a matrix product and the sum of its overlaps take. Weights and
-results are those of the layers of torch that these stand for.
+vector over a first small map or sum up a last one, take two to five times what a matrix product and the sum of its
+overlaps take. Weights and results are those of the layers of torch that these stand for.
 """
 
 from __future__ import annotations
