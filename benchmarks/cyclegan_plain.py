@@ -113,16 +113,17 @@ class Plain:
         return loss_g.item(), total
 
 
-def ours(size: int, blocks: int, plain: Plain) -> Callable[[Tensor, Tensor], tuple[float, float]]:
-    """A step of the family ``cyclegan`` through the engine, from the plain loop's weights."""
+def ours(size: int, blocks: int, plain: Plain | None = None) -> Callable[[Tensor, Tensor], tuple[float, float]]:
+    """A step of the family ``cyclegan`` through the engine, from the plain loop's weights where it is given."""
     from gansmith import devices, engine
     from gansmith.game import Batch, Clock, ImageSpec
     from gansmith.gans.cyclegan import Config, CycleGAN
 
     game = CycleGAN(Config(blocks=blocks), ImageSpec(size, size, 3, other_channels=3))
-    pairs = ((game.generator_ab, plain.ab), (game.generator_ba, plain.ba))
-    for mine, theirs in (*pairs, (game.discriminator_a, plain.da), (game.discriminator_b, plain.db)):
-        mine.load_state_dict(theirs.state_dict())
+    if plain is not None:
+        pairs = ((game.generator_ab, plain.ab), (game.generator_ba, plain.ba))
+        for mine, theirs in (*pairs, (game.discriminator_a, plain.da), (game.discriminator_b, plain.db)):
+            mine.load_state_dict(theirs.state_dict())
     game.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     plan = engine.Plan(devices.resolve("cpu"))
     optimizers = engine.make_optimizers(game, torch.device("cpu"))

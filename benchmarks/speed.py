@@ -205,7 +205,7 @@ def cyclegan_sides() -> Sides:
     pair = [torch.rand(1, 3, 128, 128) * 2 - 1 for _ in range(2)]
 
     def ours() -> Step:
-        step = cyclegan_plain.ours(128, 9, cyclegan_plain.Plain(9))
+        step = cyclegan_plain.ours(128, 9)
         return lambda: step(*pair)
 
     def theirs() -> Step:

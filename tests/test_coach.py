@@ -2,7 +2,8 @@
 
 The logs are those of runs of ``dcgan`` on mnist10k, thinned out: ``--width 16 --images 100000`` with one learning rate
 fifty times too high, a plain run of five minutes, and the 10,000 steps of ``gan``, a slow starter; and two minutes of
-``wgan-gp`` on Fashion-MNIST, whose generator moves at every fifth step.
+``wgan-gp`` on Fashion-MNIST, whose generator moves at every fifth step. And ``stylegan2 --width 0.0625 --minutes 18`` on
+mnist10k with what were its defaults then: one digit at a time for all latents, and another one soon.
 """
 
 from __future__ import annotations
@@ -43,6 +44,21 @@ def test_a_provoked_collapse_is_named_early_and_keeps_being_named():
     finding = diagnose(records)[0]
     assert finding.kind == "collapse"
     assert "--lr" in finding.advice
+
+
+def test_a_collapse_that_moves_from_digit_to_digit_is_named():
+    records = read("collapse-stylegan2")
+    first = min(told for kind in ("oscillation", "collapse") if (told := first_told(records, kind)) is not None)
+    assert first < 0.2
+    assert first_told(records, "collapse") is not None
+    finding = diagnose(records)[0]
+    assert finding.kind == "collapse"
+    assert "all change together" in finding.headline
+
+
+def test_oscillation_is_told_with_as_few_signs_as_a_run_has():
+    records = [record for record in made_up(churn=1.2, spread=0.5) if record["images"] % 10_000 == 0]
+    assert first_told(records, "oscillation") is not None
 
 
 @pytest.mark.parametrize("name", ["healthy-dcgan", "healthy-dcgan-fast-generator", "healthy-gan", "healthy-wgan-gp"])

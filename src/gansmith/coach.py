@@ -53,14 +53,14 @@ def diagnose(records: Sequence[Record]) -> list[Finding]:
 def _lasting(records: Sequence[Record], key: str, least: int = 3) -> list[Record]:
     """The latest records that have ``key`` and span the time a sign must last; empty while that is not yet reached.
 
-    Vital signs of slow networks are few: then they are the last ``least``, which span more.
+    Where signs are fewer, as those of slow networks are, they are the last ``least``, which span more.
     """
     having = [record for record in records if key in record]
     if not having:
         return []
     newest = having[-1]["progress"]
     recent = [record for record in having if record["progress"] > newest - LAST]
-    if len(recent) < least <= len(having) and newest - having[-least]["progress"] > 1.5 * LAST:
+    if len(recent) < least:
         recent = having[-least:]
     early = newest < 2 * LAST  # the first moments of every run look ill
     return [] if early or len(recent) < least else recent
@@ -98,6 +98,8 @@ def _collapse(records: Sequence[Record]) -> Finding | None:
         _best(records, "spread") >= 0.4 or (copies[-1]["images"] >= 10 * WARM_UP and not _rising(records, "spread"))
     ):
         recent, sign = copies, "many samples are copies of each other"
+    elif _chased(recent, records):
+        sign = "samples are alike, and all change together"
     else:
         return None
     return Finding(
@@ -108,6 +110,20 @@ def _collapse(records: Sequence[Record]) -> Finding | None:
         "earlier checkpoint or start again with both learning rates alike and lower (--lr 1e-4), with a gradient penalty "
         "(--r1 where the family has it), with --pack 2, or with a family made against it: r3gan or wgan-gp. With --conditional and few "
         "pictures of each class, let classes fade in: --class-fade 0.6.",
+    )
+
+
+def _chased(recent: Sequence[Record], records: Sequence[Record]) -> bool:
+    """Is there one kind of picture at a time, and another one soon, as D learns to reject it?
+
+    Pictures of one kind differ by half of what pictures of all kinds do, so each sign by itself would prove little.
+    """
+    return (
+        _all(recent, "diversity", lambda value: value < 0.6)
+        and _all(_lasting(records, "spread"), "spread", lambda value: value < 0.5)
+        and _all(_lasting(records, "churn"), "churn", lambda value: value > 0.7)
+        and recent[-1]["images"] >= 2 * WARM_UP
+        and not (_rising(records, "diversity") and _rising(records, "spread"))
     )
 
 
@@ -155,6 +171,8 @@ def _oscillation(records: Sequence[Record]) -> Finding | None:
     young = not recent or recent[-1]["progress"] < 0.15 or recent[-1]["images"] < WARM_UP
     if young or not _all(recent, "churn", lambda value: value > 0.9):
         return None
+    if any("spread" in record for record in records) and _rising(records, "spread"):
+        return None  # getting somewhere
     return Finding(
         "oscillation",
         recent[0]["images"],

@@ -37,7 +37,7 @@ class Generator(nn.Module):
         channels, height, w = spec.shape
         layers: list[nn.Module] = []
         for outputs in (width, 2 * width, 4 * width):
-            layers += [nn.Linear(inputs, outputs), nn.LeakyReLU(0.2)]
+            layers += [nn.Linear(inputs, outputs), nn.LeakyReLU(0.2, inplace=True)]
             inputs = outputs
         self.layers = nn.Sequential(*layers, nn.Linear(inputs, channels * height * w), nn.Tanh())
 
@@ -56,9 +56,9 @@ class Discriminator(nn.Module):
         self.features = nn.Sequential(
             nn.Flatten(),
             nn.Linear(channels * height * w * pack, 2 * width),
-            nn.LeakyReLU(0.2),
+            nn.LeakyReLU(0.2, inplace=True),
             nn.Linear(2 * width, width),
-            nn.LeakyReLU(0.2),
+            nn.LeakyReLU(0.2, inplace=True),
         )
         self.logit = nn.Linear(width, 1)
         self.embed = ClassEmbedding(classes, width) if classes else None

@@ -37,10 +37,11 @@ class Generator(nn.Module):
         layers: list[nn.Module] = [
             NoiseToMap(inputs, channels[0], base_for(spec, stages)),
             nn.BatchNorm2d(channels[0]),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
         ]
         for before, after in itertools.pairwise(channels):
-            layers += [StridedConvTranspose2d(before, after, 4, 2, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
+            layers += [StridedConvTranspose2d(before, after, 4, 2, 1, bias=False), nn.BatchNorm2d(after)]
+            layers.append(nn.ReLU(inplace=True))
         layers += [ThinConvTranspose2d(channels[-1], spec.channels, 4, 2, 1), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
         self.apply(init_normal)
@@ -58,11 +59,13 @@ class Discriminator(nn.Module):
         super().__init__()
         stages = stages_for(spec)
         channels = stage_channels(width, stages)
-        layers: list[nn.Module] = [ThinConv2d(spec.channels * pack, width, 4, 2, 1), nn.LeakyReLU(0.2)]
+        inputs = spec.channels * pack
+        first = nn.LeakyReLU(0.2, inplace=inputs > 1)  # the thin layer's maps are a view, where it takes longer
+        layers: list[nn.Module] = [ThinConv2d(inputs, width, 4, 2, 1), first]
         for before, after in itertools.pairwise(channels):
             layers.append(StridedConv2d(before, after, 4, 2, 1, bias=False))
             layers += [nn.BatchNorm2d(after)] if batch_norm else []
-            layers.append(nn.LeakyReLU(0.2))
+            layers.append(nn.LeakyReLU(0.2, inplace=True))
         self.features = nn.Sequential(*layers)
         self.logit = MapToPixel(channels[-1], 1, (spec.height >> stages, spec.width >> stages))
         self.embed = ClassEmbedding(classes, channels[-1]) if classes else None

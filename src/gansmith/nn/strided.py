@@ -93,7 +93,7 @@ class _Convolution(torch.autograd.Function):
         ctx.save_for_backward(images, weight)
         ctx.stride, ctx.padding = stride, padding
         size = [(side + 2 * padding - weight.shape[-1]) // stride + 1 for side in images.shape[2:]]
-        return convolve(images, weight, size, stride, padding)
+        return convolve(images, weight, size, stride, padding).detach()  # no view: activations may work in place
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:  # type: ignore[override]
@@ -114,7 +114,7 @@ class _Transposed(torch.autograd.Function):
         ctx.save_for_backward(images, weight)
         ctx.stride, ctx.padding = stride, padding
         size = [(side - 1) * stride - 2 * padding + weight.shape[-1] for side in images.shape[2:]]
-        return spread(images, weight, size, stride, padding)
+        return spread(images, weight, size, stride, padding).detach()
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:  # type: ignore[override]

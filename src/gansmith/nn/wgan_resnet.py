@@ -12,7 +12,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, interpolate, relu
+from torch.nn.functional import avg_pool2d, interpolate, relu, relu_
 
 from gansmith.game import ImageSpec
 from gansmith.nn.classes import ClassEmbedding
@@ -56,7 +56,7 @@ class Block(nn.Module):
         super().__init__()
         hidden = hidden or outputs
         make_norm = {"batch": nn.BatchNorm2d, "layer": LayerNorm, "none": lambda channels: nn.Identity()}[norm]
-        self.resample, self.first = resample, first
+        self.resample, self.first, self.normed = resample, first, norm != "none"
         self.norm1 = make_norm(inputs)
         self.conv1 = _he(nn.Conv2d(inputs, hidden, 3, padding=1, bias=bias))
         self.norm2 = make_norm(hidden)
@@ -66,10 +66,10 @@ class Block(nn.Module):
             self.shortcut = _he(nn.Conv2d(inputs, outputs, 1), gain=1.0)
 
     def forward(self, x: Tensor) -> Tensor:
-        h = x if self.first else relu(self.norm1(x))
+        h = x if self.first else relu(self.norm1(x), inplace=self.normed)
         if self.resample == "up":
             h = interpolate(h, scale_factor=2.0, mode="nearest")
-        h = self.conv2(relu(self.norm2(self.conv1(h))))
+        h = self.conv2(relu_(self.norm2(self.conv1(h))))
         if self.resample == "up":  # a 1x1 convolution gives the same before and after, for a quarter of the work
             return h + interpolate(self.shortcut(x), scale_factor=2.0, mode="nearest")
         if self.resample == "down":
@@ -110,7 +110,7 @@ class Generator(nn.Module):
         if self.embed is not None:
             z = torch.cat([z, self.embed(labels)], 1)
         h = self.project(z).unflatten(1, (-1, *self.base))  # [N, C0, h, w]
-        images = torch.tanh(self.to_image(relu(self.norm(self.blocks(h)))))
+        images = torch.tanh(self.to_image(relu_(self.norm(self.blocks(h)))))
         return crop_to(images, self.spec)
 
 
