@@ -289,6 +289,15 @@ def table_row(family: str, found: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def save(report: dict[str, Any], out: Path) -> None:
+    """Write what is measured so far, beside what an earlier run measured of other families."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    old = json.loads(out.read_text()) if out.is_file() else {}
+    families = old.get("families", {}) | report["families"]
+    rows = [table_row(family, families[family]) for family in BENCHES if family in families]
+    out.write_text(json.dumps(report | {"families": families, "rows": rows}, indent=2) + "\n")
+
+
 BENCHES = {
     "gan": bench_gan,
     "dcgan": functools.partial(bench_sides, "dcgan"),
@@ -341,15 +350,8 @@ def main() -> int:
         found["load"] = round(os.getloadavg()[0], 1)
         found["gemm_fp32_gflop_per_second"] = round(peak, 1)
         sides = f"{found['ours_ms']} ms against {found['theirs_ms']} ms; {found['against']}"
-        print(f"{family:10s} {found['ratio']:6.2f}x as fast   ({sides})")
-    if report["families"]:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        old = json.loads(args.out.read_text()) if args.out.is_file() else {}
-        report["families"] = old.get("families", {}) | report["families"]
-        report["rows"] = [
-            table_row(family, report["families"][family]) for family in BENCHES if family in report["families"]
-        ]
-        args.out.write_text(json.dumps(report, indent=2) + "\n")
+        print(f"{family:10s} {found['ratio']:6.2f}x as fast   ({sides})", flush=True)
+        save(report, args.out)
     return 0 if report["families"] else 1
 
 

@@ -131,3 +131,35 @@ def discriminator_gradient(family: str, precision: str, products: bool, monkeypa
             loss, _ = turn.loss(batch)
         loss.backward(inputs=parameters)
     return torch.cat([p.grad.flatten() for p in parameters])
+
+
+@pytest.mark.parametrize("few", [0, 256])
+@pytest.mark.parametrize("kind", [StridedConv2d, StridedConvTranspose2d])
+def test_an_activation_may_work_in_place(kind: type, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(strided, "_FEW_POSITIONS", few)
+    torch.manual_seed(0)
+    layer, images = kind(128, 128, 4, 2, 1), torch.randn(2, 128, 6, 6)
+    gradients = []
+    for inplace in (False, True):
+        layer.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16):
+            F.leaky_relu(layer(images), 0.2, inplace=inplace).square().sum().backward()
+        gradients.append(layer.weight.grad.clone())
+    assert torch.equal(*gradients)
+    assert gradients[0].abs().max() > 0
+
+
+def test_dcgan_keeps_two_maps_of_a_layer_and_one_where_nothing_is_normalised() -> None:
+    game = gansmith.build("dcgan", size=32, channels=3, width=8)
+    kept: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        if tensor.dim() == 4 and not isinstance(tensor, nn.Parameter):
+            kept[tensor.data_ptr()] = tensor.numel()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        logits = game.get_submodule("discriminator")(torch.rand(4, 3, 32, 32))
+    maps = [8 * 16 * 16, 2 * 16 * 8 * 8, 2 * 32 * 4 * 4]
+    assert sum(kept.values()) == 4 * (3 * 32 * 32 + sum(maps))
+    assert logits.shape == (4, 1)

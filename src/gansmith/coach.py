@@ -90,6 +90,12 @@ def _collapse(records: Sequence[Record]) -> Finding | None:
     # every generator starts with one grey picture for all latents, so a low value alone proves nothing: it must have
     # been higher before, or not be rising any more
     recent, copies = _lasting(records, "diversity"), _lasting(records, "spread")
+    advice = (
+        "The generator makes nearly the same picture from every latent. More training will not bring it back: go back to an "
+        "earlier checkpoint or start again with both learning rates alike and lower (--lr 1e-4), with a gradient penalty "
+        "(--r1 where the family has it), with --pack 2, or with a family made against it: r3gan or wgan-gp. With --conditional and few "
+        "pictures of each class, let classes fade in: --class-fade 0.6."
+    )
     if _all(recent, "diversity", lambda value: value < 0.35) and (
         _best(records, "diversity") >= 0.5 or (recent[-1]["images"] >= WARM_UP and not _rising(records, "diversity"))
     ):
@@ -100,17 +106,15 @@ def _collapse(records: Sequence[Record]) -> Finding | None:
         recent, sign = copies, "many samples are copies of each other"
     elif _chased(recent, records):
         sign = "samples are alike, and all change together"
+        advice = (
+            "The generator makes one kind of picture at a time, and goes on to another when the discriminator has learnt to "
+            "reject it. Many small steps get out of that: take smaller batches (--batch 8). So does a discriminator that learns "
+            "four times as fast as the generator (for stylegan2, --lr 6e-4 --lr-discriminator 2.5e-3). Or take --pack 2, or "
+            "r3gan, whose loss compares real pictures with fakes."
+        )
     else:
         return None
-    return Finding(
-        "collapse",
-        recent[0]["images"],
-        f"mode collapse: {sign}",
-        "The generator makes nearly the same picture from every latent. More training will not bring it back: go back to an "
-        "earlier checkpoint or start again with both learning rates alike and lower (--lr 1e-4), with a gradient penalty "
-        "(--r1 where the family has it), with --pack 2, or with a family made against it: r3gan or wgan-gp. With --conditional and few "
-        "pictures of each class, let classes fade in: --class-fade 0.6.",
-    )
+    return Finding("collapse", recent[0]["images"], f"mode collapse: {sign}", advice)
 
 
 def _chased(recent: Sequence[Record], records: Sequence[Record]) -> bool:
