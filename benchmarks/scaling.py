@@ -28,7 +28,7 @@ BASES: dict[str, Case] = {
     "dcgan": {"size": 32, "batch": 16, "width": 32},
     "wgan-gp": {"size": 32, "batch": 16, "width": 32},
     "r3gan": {"size": 32, "batch": 16, "width": 32},
-    "stylegan2": {"size": 32, "batch": 8, "width": 0.25},
+    "stylegan2": {"size": 32, "batch": 8, "width": 0.25, "path_weight": 2.0, "style_mixing": 0.9},
     "cyclegan": {"size": 64, "batch": 2, "width": 32},
 }
 FACTORS = {"size": (1, 2, 4), "batch": (0.5, 1, 2), "width": (0.5, 1, 2)}

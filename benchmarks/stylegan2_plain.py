@@ -216,7 +216,9 @@ def our_step(size: int, batch: int, channels: int = 3, width: float = 1.0) -> Pa
     from gansmith.gans.stylegan2 import Config, StyleGAN2
 
     device, spec = devices.resolve("cpu"), ImageSpec(size, size, channels)
-    game, channels_last = ready_to_train(StyleGAN2(Config(width=width), spec).train(), device)
+    game, channels_last = ready_to_train(
+        StyleGAN2(Config(width=width, path_weight=2.0, style_mixing=0.9), spec).train(), device
+    )
     average = hooks.Average(game, batch)
     optimizers = engine.make_optimizers(game, device.torch_device)
     plan = engine.Plan(device)

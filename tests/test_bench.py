@@ -34,7 +34,9 @@ def test_arithmetic_is_counted_as_by_hand():
 
 
 def test_lazy_turns_count_as_often_as_they_are_played():
-    (row,), _ = measure([subject("stylegan2", width=1 / 32, latent_dim=8, style_dim=8)], rounds=1, warm=0)
+    (row,), _ = measure(
+        [subject("stylegan2", width=1 / 32, latent_dim=8, style_dim=8, path_weight=2.0)], rounds=1, warm=0
+    )
     each = row.turns
     step = each["discriminator_loss"] + each["generator_loss"] + each["r1_penalty"] / 16 + each["path_penalty"] / 4
     assert row.images_per_second == pytest.approx(4000 / step, rel=1e-2)

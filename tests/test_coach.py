@@ -3,7 +3,7 @@
 The logs are those of runs of ``dcgan`` on mnist10k, thinned out: ``--width 16 --images 100000`` with one learning rate
 fifty times too high, a plain run of five minutes, and the 10,000 steps of ``gan``, a slow starter; and two minutes of
 ``wgan-gp`` on Fashion-MNIST, whose generator moves at every fifth step. And ``stylegan2 --width 0.0625 --minutes 18`` on
-mnist10k with what were its defaults then: one digit at a time for all latents, and another one soon.
+mnist10k with path lengths and style mixing: one digit at a time for all latents, and another one soon.
 """
 
 from __future__ import annotations

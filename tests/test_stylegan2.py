@@ -22,7 +22,7 @@ from gansmith.gans.stylegan2 import (
 )
 from gansmith.nn.styled import minibatch_stddev, modulated_conv
 
-TINY = {"latent_dim": 8, "style_dim": 8, "width": 1 / 64}
+TINY = {"latent_dim": 8, "style_dim": 8, "width": 1 / 64, "path_weight": 2.0, "style_mixing": 0.9}
 
 
 @pytest.fixture(autouse=True)
@@ -274,6 +274,16 @@ def test_turns_and_their_intervals() -> None:
         ("generator", "path_penalty", 4),
     ]
     assert [t.loss.__name__ for t in tiny(r1=0.0, path_weight=0.0).turns()] == ["discriminator_loss", "generator_loss"]
+
+
+@pytest.mark.parametrize(("width", "weight", "mixing"), [(0.5, 2.0, 0.9), (0.25, 0.0, 0.0)])
+def test_narrow_networks_do_without_path_lengths_and_mixing(width: float, weight: float, mixing: float) -> None:
+    with torch.device("meta"):
+        game = StyleGAN2(Config(width=width), ImageSpec(32, 32, 3))
+    assert (game.path_weight, game.style_mixing) == (weight, mixing)
+    assert ("path_penalty" in [turn.loss.__name__ for turn in game.turns()]) == (weight > 0)
+    asked = StyleGAN2(Config(**TINY), ImageSpec(16, 16, 3))
+    assert (asked.path_weight, asked.style_mixing) == (2.0, 0.9)
 
 
 def test_lazy_corrected_adam() -> None:

@@ -109,8 +109,8 @@ def _collapse(records: Sequence[Record]) -> Finding | None:
         advice = (
             "The generator makes one kind of picture at a time, and goes on to another when the discriminator has learnt to "
             "reject it. Many small steps get out of that: take smaller batches (--batch 8). So does a discriminator that learns "
-            "four times as fast as the generator (for stylegan2, --lr 6e-4 --lr-discriminator 2.5e-3). Or take --pack 2, or "
-            "r3gan, whose loss compares real pictures with fakes."
+            "four times as fast as the generator (for stylegan2, --lr 6e-4 --lr-discriminator 2.5e-3, and --path-weight 0 "
+            "--style-mixing 0). Or take --pack 2, or r3gan, whose loss compares real pictures with fakes."
         )
     else:
         return None

@@ -64,12 +64,14 @@ class Config(GenerationConfig):
     D otherwise wins at once; 0 switches it off."""
     r1_every: int = 16
     """Steps between R1 turns (lazy regularisation); the penalty is multiplied by it."""
-    path_weight: float = 2.0
-    """Weight of path length regularisation; 0 switches it off."""
+    path_weight: float = -1.0
+    """Weight of path length regularisation; -1 takes the paper's 2, and none for networks narrower than half, which do not get out
+    of an early collapse with it; 0 switches it off."""
     path_every: int = 4
     """Steps between path length turns; the penalty is multiplied by it."""
-    style_mixing: float = 0.9
-    """Probability of training pictures with two styles, one for the coarse layers and one for the fine ones."""
+    style_mixing: float = -1.0
+    """Probability of training pictures with two styles, one for the coarse layers and one for the fine ones; -1 takes the
+    paper's 0.9, and 0 for networks narrower than half."""
 
 
 def levels(height: int, width: int) -> list[tuple[int, int]]:
@@ -212,7 +214,7 @@ class StyleGAN2(Generation):
 
     Config = Config
     default_batch = 32
-    tiny = {"latent_dim": 8, "style_dim": 8, "width": 1 / 32}
+    tiny = {"latent_dim": 8, "style_dim": 8, "width": 1 / 32, "path_weight": 2.0, "style_mixing": 0.9}
     path_mean: Tensor
 
     def __init__(self, config: Config, spec: ImageSpec, networks: dict[str, nn.Module] | None = None) -> None:
@@ -239,8 +241,23 @@ class StyleGAN2(Generation):
         return tuple(turns)
 
     @property
+    def narrow(self) -> bool:
+        """Whether the networks are so much smaller than the paper's that its regularisers do not suit them."""
+        return self.config.width < 0.5
+
+    @property
+    def path_weight(self) -> float:
+        """Weight of path length regularisation."""
+        return self.config.path_weight if self.config.path_weight >= 0 else 0.0 if self.narrow else 2.0
+
+    @property
+    def style_mixing(self) -> float:
+        """Probability of two styles per picture."""
+        return self.config.style_mixing if self.config.style_mixing >= 0 else 0.0 if self.narrow else 0.9
+
+    @property
     def regularises_paths(self) -> bool:
-        return self.config.path_weight > 0 and isinstance(self.generator, Generator)
+        return self.path_weight > 0 and isinstance(self.generator, Generator)
 
     @property
     def styled(self) -> Generator:
@@ -259,7 +276,7 @@ class StyleGAN2(Generation):
         gamma = self.config.r1
         if gamma < 0:
             usual = 0.0002 * self.spec.height * self.spec.width / batch.world_size
-            gamma = usual if self.config.width >= 0.5 else max(usual, 4.0)
+            gamma = max(usual, 4.0) if self.narrow else usual
         return 0.5 * gamma * self.config.r1_every * r1, {"r1": r1.detach()}
 
     def generator_loss(self, batch: Batch) -> tuple[Tensor, Logs]:
@@ -274,7 +291,7 @@ class StyleGAN2(Generation):
         self.path_mean.copy_(average.detach())
         penalty = (lengths - average).square().mean()
         logs = {"path_length": lengths.detach().mean(), "path_penalty": penalty.detach()}
-        return self.config.path_weight * self.config.path_every * penalty, logs
+        return self.path_weight * self.config.path_every * penalty, logs
 
     def generate(self, batch: Batch) -> Tensor:
         if not isinstance(self.generator, Generator):  # a toy world's
@@ -288,9 +305,9 @@ class StyleGAN2(Generation):
         if track:
             mapping.track(w)
         styles = w[:, None].expand(-1, count, -1)
-        if self.config.style_mixing > 0:
+        if self.style_mixing > 0:
             other = mapping(self.latents(n), labels)
-            mixes = torch.rand((), device=w.device) < self.config.style_mixing
+            mixes = torch.rand((), device=w.device) < self.style_mixing
             crossover = torch.where(mixes, torch.randint(1, count, (), device=w.device), count)
             first = torch.arange(count, device=w.device) < crossover
             styles = torch.where(first[None, :, None], styles, other[:, None])
