@@ -80,22 +80,23 @@ def _rising(records: Sequence[Record], key: str) -> bool:
     The second is how a critic's generator begins, which moves at every fifth step only: long flat, then steadily up.
     """
     having = [record for record in records if key in record]
+    if not having:
+        return False
     then = min(having, key=lambda record: abs(record["images"] - having[-1]["images"] / 2))
     latest = [record[key] for record in having[-4:]]
     return having[-1][key] > 1.33 * then[key] or all(a < b for a, b in itertools.pairwise(latest))
 
 
 def _collapse(records: Sequence[Record]) -> Finding | None:
+    """The pictures of a fixed batch of latents are all alike: copies of each other, or all of one kind."""
+    return _copies(records) or _moving_collapse(records)
+
+
+def _copies(records: Sequence[Record]) -> Finding | None:
     """The pictures of a fixed batch of latents have become nearly the same."""
     # every generator starts with one grey picture for all latents, so a low value alone proves nothing: it must have
     # been higher before, or not be rising any more
     recent, copies = _lasting(records, "diversity"), _lasting(records, "spread")
-    advice = (
-        "The generator makes nearly the same picture from every latent. More training will not bring it back: go back to an "
-        "earlier checkpoint or start again with both learning rates alike and lower (--lr 1e-4), with a gradient penalty "
-        "(--r1 where the family has it), with --pack 2, or with a family made against it: r3gan or wgan-gp. With --conditional and few "
-        "pictures of each class, let classes fade in: --class-fade 0.6."
-    )
     if _all(recent, "diversity", lambda value: value < 0.35) and (
         _best(records, "diversity") >= 0.5 or (recent[-1]["images"] >= WARM_UP and not _rising(records, "diversity"))
     ):
@@ -104,30 +105,41 @@ def _collapse(records: Sequence[Record]) -> Finding | None:
         _best(records, "spread") >= 0.4 or (copies[-1]["images"] >= 10 * WARM_UP and not _rising(records, "spread"))
     ):
         recent, sign = copies, "many samples are copies of each other"
-    elif _chased(recent, records):
-        sign = "samples are alike, and all change together"
-        advice = (
-            "The generator makes one kind of picture at a time, and goes on to another when the discriminator has learnt to "
-            "reject it. Many small steps get out of that: take smaller batches (--batch 8). So does a discriminator that learns "
-            "four times as fast as the generator (for stylegan2, --lr 6e-4 --lr-discriminator 2.5e-3, and --path-weight 0 "
-            "--style-mixing 0). Or take --pack 2, or r3gan, whose loss compares real pictures with fakes."
-        )
     else:
         return None
-    return Finding("collapse", recent[0]["images"], f"mode collapse: {sign}", advice)
+    return Finding(
+        "collapse",
+        recent[0]["images"],
+        f"mode collapse: {sign}",
+        "The generator makes nearly the same picture from every latent. More training will not bring it back: go back to an "
+        "earlier checkpoint or start again with both learning rates alike and lower (--lr 1e-4), with a gradient penalty "
+        "(--r1 where the family has it), with --pack 2, or with a family made against it: r3gan or wgan-gp. With --conditional and few "
+        "pictures of each class, let classes fade in: --class-fade 0.6.",
+    )
 
 
-def _chased(recent: Sequence[Record], records: Sequence[Record]) -> bool:
-    """Is there one kind of picture at a time, and another one soon, as D learns to reject it?
+def _moving_collapse(records: Sequence[Record]) -> Finding | None:
+    """There is one kind of picture at a time, and another one soon, as D learns to reject it.
 
     Pictures of one kind differ by half of what pictures of all kinds do, so each sign by itself would prove little.
     """
-    return (
-        _all(recent, "diversity", lambda value: value < 0.6)
-        and _all(_lasting(records, "spread"), "spread", lambda value: value < 0.5)
-        and _all(_lasting(records, "churn"), "churn", lambda value: value > 0.7)
-        and recent[-1]["images"] >= 2 * WARM_UP
-        and not (_rising(records, "diversity") and _rising(records, "spread"))
+    recent = _lasting(records, "diversity")
+    if (
+        not _all(recent, "diversity", lambda value: value < 0.6)
+        or not _all(_lasting(records, "spread"), "spread", lambda value: value < 0.5)
+        or not _all(_lasting(records, "churn"), "churn", lambda value: value > 0.7)
+        or recent[-1]["images"] < 2 * WARM_UP
+        or (_rising(records, "diversity") and _rising(records, "spread"))
+    ):
+        return None
+    return Finding(
+        "collapse",
+        recent[0]["images"],
+        "mode collapse: samples are alike, and all change together",
+        "The generator makes one kind of picture at a time, and goes on to another when the discriminator has learnt to "
+        "reject it. Many small steps get out of that: take smaller batches (--batch 8). So does a discriminator that learns "
+        "four times as fast as the generator (for stylegan2, --lr 6e-4 --lr-discriminator 2.5e-3, and --path-weight 0 "
+        "--style-mixing 0). Or take --pack 2, or r3gan, whose loss compares real pictures with fakes.",
     )
 
 
@@ -173,10 +185,9 @@ def _oscillation(records: Sequence[Record]) -> Finding | None:
     """The same latents give unrelated pictures from one check to the next, long after the start."""
     recent = _lasting(records, "churn", least=5)
     young = not recent or recent[-1]["progress"] < 0.15 or recent[-1]["images"] < WARM_UP
-    if young or not _all(recent, "churn", lambda value: value > 0.9):
+    # what comes nearer to the real pictures' spread is getting somewhere
+    if young or not _all(recent, "churn", lambda value: value > 0.9) or _rising(records, "spread"):
         return None
-    if any("spread" in record for record in records) and _rising(records, "spread"):
-        return None  # getting somewhere
     return Finding(
         "oscillation",
         recent[0]["images"],

@@ -248,12 +248,18 @@ class StyleGAN2(Generation):
     @property
     def path_weight(self) -> float:
         """Weight of path length regularisation."""
-        return self.config.path_weight if self.config.path_weight >= 0 else 0.0 if self.narrow else 2.0
+        return self._asked(self.config.path_weight, 2.0)
 
     @property
     def style_mixing(self) -> float:
         """Probability of two styles per picture."""
-        return self.config.style_mixing if self.config.style_mixing >= 0 else 0.0 if self.narrow else 0.9
+        return self._asked(self.config.style_mixing, 0.9)
+
+    def _asked(self, value: float, paper: float) -> float:
+        """A setting as asked for, or where it is -1 the paper's, or none for narrow networks."""
+        if value >= 0:
+            return value
+        return 0.0 if self.narrow else paper
 
     @property
     def regularises_paths(self) -> bool:
