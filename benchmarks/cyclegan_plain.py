@@ -115,9 +115,10 @@ class Plain:
 
 def ours(size: int, blocks: int, plain: Plain | None = None) -> Callable[[Tensor, Tensor], tuple[float, float]]:
     """A step of the family ``cyclegan`` through the engine, from the plain loop's weights where it is given."""
-    from gansmith import devices, engine
+    from gansmith import devices
     from gansmith.game import Batch, Clock, ImageSpec
     from gansmith.gans.cyclegan import Config, CycleGAN
+    from gansmith.training import engine
 
     game = CycleGAN(Config(blocks=blocks), ImageSpec(size, size, 3, other_channels=3))
     if plain is not None:

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from gansmith.augmentation.comparison import BOTH, CLASSIC, RESAMPLED, StudySettings
-from gansmith.augmentation.making import resolve
-from gansmith.augmentation.study import study
+from gansmith.study.comparison import BOTH, CLASSIC, RESAMPLED, StudySettings
+from gansmith.study.study import study
+from gansmith.synthetic.making import resolve
 from study_fashion import add_options, by_class, everything, pictures_of, record, save_npz
 
 

@@ -65,9 +65,11 @@ class Ours:
     """A family's whole training step, through the engine and the hooks of a run."""
 
     def __init__(self, family: str, size: int, channels: int, batch: int, **settings: Any) -> None:
-        from gansmith import chance, config, devices, engine, hooks, registry
+        from gansmith import config, devices, registry
         from gansmith.bench.measure import RandomPictures, ready_to_train
         from gansmith.game import Clock, ImageSpec
+        from gansmith.parallel import seeds
+        from gansmith.training import engine, hooks
 
         device = devices.resolve("cpu")
         kind = registry.family(family)
@@ -85,7 +87,7 @@ class Ours:
 
         def step() -> None:
             state.clock = Clock(state.clock.images + batch, state.clock.step + 1, 0.1)
-            chance.seed_step(0, state.clock.step)
+            seeds.seed_step(0, state.clock.step)
             logs = engine.step(game, optimizers, pictures, state, turns, plan)
             average(game, state, logs)
             log(game, state, logs)
@@ -243,7 +245,7 @@ def play_side(family: str, side: str) -> float:
         from gansmith import registry
 
         registry.family(family)
-        for module in ("gansmith.hooks", "gansmith.bench.measure"):
+        for module in ("gansmith.training.hooks", "gansmith.bench.measure"):
             importlib.import_module(module)
     libraries = resident_mb("VmRSS")
     with kept_memory(torch.device("cpu")) if side == "ours" else contextlib.nullcontext():

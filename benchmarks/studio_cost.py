@@ -21,7 +21,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-from gansmith.run import Run
+from gansmith.files.run import Run
 
 RESULTS = Path(__file__).parent / "results" / "studio-cost.json"
 SETTLES = 15

@@ -21,14 +21,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from gansmith.augmentation.comparison import BOTH, CLASSIC, Study, StudySettings, compare
-from gansmith.augmentation.dataset import SyntheticDataset
-from gansmith.augmentation.filters import NAMES
-from gansmith.augmentation.making import AugmentSettings, make, resolve
-from gansmith.augmentation.modelling import family_config
-from gansmith.augmentation.report import write_study_report
-from gansmith.augmentation.study import run_arms, study
 from gansmith.data import MemoryPictures, open_pictures
+from gansmith.study.comparison import BOTH, CLASSIC, Study, StudySettings, compare
+from gansmith.study.report import write_study_report
+from gansmith.study.study import run_arms, study
+from gansmith.synthetic.dataset import SyntheticDataset
+from gansmith.synthetic.filters import NAMES
+from gansmith.synthetic.making import make, resolve
+from gansmith.synthetic.modelling import family_config
+from gansmith.synthetic.settings import AugmentSettings
 from gansmith.version import __version__
 
 RESULTS = Path(__file__).parent / "results"

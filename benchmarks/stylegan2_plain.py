@@ -210,10 +210,11 @@ def plain_step(size: int, batch: int, channels: int = 3, width: float = 1.0, str
 def our_step(size: int, batch: int, channels: int = 3, width: float = 1.0) -> Parts:
     """gansmith's step on random pictures, turn by turn, in the precision that training takes."""
 
-    from gansmith import devices, engine, hooks
+    from gansmith import devices
     from gansmith.bench.measure import RandomPictures, ready_to_train
     from gansmith.game import Clock, ImageSpec
     from gansmith.gans.stylegan2 import Config, StyleGAN2
+    from gansmith.training import engine, hooks
 
     device, spec = devices.resolve("cpu"), ImageSpec(size, size, channels)
     game, channels_last = ready_to_train(

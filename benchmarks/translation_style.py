@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 import gansmith
-from gansmith.augmentation.classifier import Pool, Recipe, predict, train
 from gansmith.data import open_pictures
-from gansmith.data.batches import to_float, to_uint8
 from gansmith.data.sources import MemoryPictures
+from gansmith.files.pictures import to_float, to_uint8
+from gansmith.synthetic.classifier import Pool, Recipe, predict, train
 from gansmith.translation import Translation
 from tables import Table
 

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import torch
 
-from gansmith import chance, config, devices, distributed, engine, registry
+from gansmith import config, devices, registry
 from gansmith.errors import Diverged, GansmithError
 from gansmith.game import Batch, Clock, Game, ImageSpec
+from gansmith.parallel import processes, seeds
+from gansmith.training import engine
 
 BATCH, SIZE = 8, 32
 SMALL = {"width": 8, "width_discriminator": 8, "blocks": 1, "growth": 8}
@@ -38,8 +40,8 @@ def gradients(name: str, settings: dict) -> dict[str, torch.Tensor]:
     game: Game = kind(config.make(kind.Config, {**small, **settings}, name), spec)
     if getattr(game, "augment", None) is not None and hasattr(game.augment, "set_p"):
         game.augment.set_p(0.5)
-    distributed.synchronise(game)
-    rank, world = chance.process()
+    processes.synchronise(game)
+    rank, world = seeds.process()
     mine = slice(rank * BATCH // world, (rank + 1) * BATCH // world)
     random = torch.Generator().manual_seed(1)
     images, other = (torch.rand(BATCH, 3, SIZE, SIZE, generator=random) * 2 - 1 for _ in range(2))
@@ -47,7 +49,7 @@ def gradients(name: str, settings: dict) -> dict[str, torch.Tensor]:
     plan = engine.Plan(devices.Device(torch.device("cpu")))
     found = {}
     for step, turn in enumerate(game.turns(), 1):
-        chance.seed_step(0, step)
+        seeds.seed_step(0, step)
         optimizer = engine.make_optimizers(game, torch.device("cpu"))[turn.player]
         clock = Clock(BATCH * step, step * turn.every, 0.7)
         batch = Batch(images[mine], labels[mine], other[mine] if two_sided else None, clock, BATCH)
@@ -75,7 +77,7 @@ def difference(one: torch.Tensor, two: torch.Tensor, scale: float) -> float:
 
 def agreements() -> list[str]:
     """What processes tell each other; gives what went wrong."""
-    rank, wrong = chance.process()[0], []
+    rank, wrong = seeds.process()[0], []
     state = engine.State(0, seconds=5.0 + rank, stop=rank == 1)
     if not engine.agree(state) or state.seconds != 5.0:
         wrong.append(f"the second process's wish to stop was not heard: {state}")
@@ -85,17 +87,17 @@ def agreements() -> list[str]:
     except GansmithError as error:
         if isinstance(error, Diverged) != (rank == 0):
             wrong.append(f"process {rank} raised {error!r}")
-    if distributed.from_first(lambda: f"of {rank}") != "of 0":
+    if processes.from_first(lambda: f"of {rank}") != "of 0":
         wrong.append("the first process was not heard")
     try:
-        distributed.require_same("The data", f"hash {rank}")
+        processes.require_same("The data", f"hash {rank}")
         wrong.append("different data was accepted")
     except GansmithError as error:
         if "differs between the processes" not in str(error):
             wrong.append(str(error))
     rows = torch.arange(3.0) + 10 * rank
-    if distributed.gather(rows).tolist() != [0, 1, 2, 10, 11, 12] or not torch.equal(
-        distributed.own(distributed.gather(rows)), rows
+    if processes.gather(rows).tolist() != [0, 1, 2, 10, 11, 12] or not torch.equal(
+        processes.own(processes.gather(rows)), rows
     ):
         wrong.append("rows were not gathered in order")
     return wrong
@@ -103,11 +105,11 @@ def agreements() -> list[str]:
 
 def main(out: Path, names: list[str]) -> None:
     torch.set_num_threads(1)
-    distributed.join(torch.device("cpu"))
+    processes.join(torch.device("cpu"))
     rows = []
     for name in names or list(registry.families()):
         for settings in VARIANTS.get(name, [{}]):
-            with chance.alone():
+            with seeds.alone():
                 whole = gradients(name, settings)
             halves = gradients(name, settings)
             turns = {key.split("/")[0] for key in whole}
@@ -121,9 +123,9 @@ def main(out: Path, names: list[str]) -> None:
                 {"family": name, "settings": settings, "difference": worst[0], "where": worst[1], "tensors": len(whole)}
             )
     wrong = agreements()
-    if chance.process()[0] == 0:
+    if seeds.process()[0] == 0:
         out.write_text(json.dumps({"gradients": rows, "wrong": wrong}))
-    distributed.leave()
+    processes.leave()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from gansmith import chance
 from gansmith.nn import augment as A
 from gansmith.nn.augment import (
     AdaptiveAugment,
@@ -20,6 +19,7 @@ from gansmith.nn.augment import (
     sample,
     warp,
 )
+from gansmith.parallel import seeds
 
 
 @pytest.fixture(autouse=True)
@@ -171,10 +171,10 @@ def test_two_processes_augment_as_one_would(kind: str) -> None:
     try:
         halves = []
         for rank in range(2):
-            chance.set_process(rank, 2)
+            seeds.set_process(rank, 2)
             halves.append(run(images[2 * rank : 2 * rank + 2]))
     finally:
-        chance.set_process(0, 1)
+        seeds.set_process(0, 1)
     torch.testing.assert_close(torch.cat(halves), whole, atol=1e-4, rtol=0)
 
 

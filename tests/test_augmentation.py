@@ -15,17 +15,18 @@ from torch.utils.data import ConcatDataset, DataLoader, TensorDataset
 
 import gansmith
 from gansmith import MixedSampler, SyntheticDataset, cli
-from gansmith.augmentation import drawing
-from gansmith.augmentation.classifier import Recipe
-from gansmith.augmentation.dataset import as_pictures
-from gansmith.augmentation.filters import Filters, Judgement, nearest
-from gansmith.augmentation.folder import ImageNames, usual_suffix
-from gansmith.augmentation.making import AugmentSettings, study_folder, wanted_counts
-from gansmith.augmentation.modelling import family_config, repeated, work_folder
-from gansmith.augmentation.split import Split, digests
 from gansmith.data import open_pictures
 from gansmith.errors import DataError, GansmithError
 from gansmith.game import ImageSpec
+from gansmith.synthetic import drawing
+from gansmith.synthetic.classifier import Recipe
+from gansmith.synthetic.dataset import as_pictures
+from gansmith.synthetic.filters import Filters, Judgement, nearest
+from gansmith.synthetic.folder import ImageNames, usual_suffix
+from gansmith.synthetic.making import study_folder, wanted_counts
+from gansmith.synthetic.modelling import family_config, repeated, work_folder
+from gansmith.synthetic.settings import AugmentSettings
+from gansmith.synthetic.split import Split, digests
 from test_study import NAMES, memory, shapes, write_npz
 
 TINY = ["--width", "32", "--steps", "2", "--batch", "4"]

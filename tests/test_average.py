@@ -6,9 +6,9 @@ import pytest
 import torch
 
 import gansmith
-from gansmith.engine import State
 from gansmith.game import Clock, Game
-from gansmith.hooks import Average
+from gansmith.training.engine import State
+from gansmith.training.hooks import Average
 
 BATCH = 64
 

@@ -18,15 +18,15 @@ import safetensors.torch
 import torch
 
 import gansmith
-from gansmith import checkpoint
-from gansmith.bundle import Model
 from gansmith.errors import Diverged, ModelError, RunError
+from gansmith.files.run import Run
 from gansmith.game import ImageSpec
 from gansmith.gans.gan import GAN
 from gansmith.gans.r3gan import R3GAN
-from gansmith.run import Run
-from gansmith.terms import settings_from
-from gansmith.training import train
+from gansmith.models.bundle import Model
+from gansmith.training import checkpoint
+from gansmith.training.session import train
+from gansmith.training.settings import settings_from
 
 TREE = {"a": {"b": torch.arange(6).reshape(2, 3), 3: [torch.ones(2), 1.5, None, "x"]}, "n": 7}
 

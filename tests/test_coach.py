@@ -16,11 +16,11 @@ import pytest
 import torch
 
 from conftest import pictures
-from gansmith.coach import diagnose
-from gansmith.data.batches import to_float
-from gansmith.engine import State
+from gansmith.files.pictures import to_float
 from gansmith.game import Batch, Clock
-from gansmith.vitals import Vitals, common_classes, distances
+from gansmith.health.coach import diagnose
+from gansmith.health.vitals import Vitals, common_classes, distances
+from gansmith.training.engine import State
 
 LOGS = Path(__file__).parent / "logs"
 
@@ -143,7 +143,7 @@ def test_distances_of_a_known_pair():
 @pytest.mark.parametrize(("takes", "expected"), [(0.1, 60), (2.0, 16)])
 def test_dear_vital_signs_are_taken_less_often(monkeypatch, takes, expected):
     now = [0.0]
-    monkeypatch.setattr("gansmith.vitals.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("gansmith.health.vitals.time.monotonic", lambda: now[0])
 
     class Slow(torch.nn.Module):
         checks = 0

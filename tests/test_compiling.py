@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import gansmith
-from gansmith import compiling
-from gansmith.run import Run
+from gansmith.files.run import Run
+from gansmith.training import compiling
 
 TINY = {"data": "mnist10k", "steps": 6, "batch": 8, "width": 8, "snapshots": 1, "quiet": True}
 

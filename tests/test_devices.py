@@ -8,12 +8,13 @@ import pytest
 import torch
 
 import gansmith
-from gansmith import devices, engine
+from gansmith import devices
 from gansmith.bench.measure import ready_to_train
 from gansmith.cli import main
 from gansmith.devices import Device
+from gansmith.files.run import Run
 from gansmith.game import Batch, Clock
-from gansmith.run import Run
+from gansmith.training import engine
 
 CPU = torch.device("cpu")
 

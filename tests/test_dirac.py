@@ -12,10 +12,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gansmith import engine, registry
+from gansmith import registry
 from gansmith.config import make
 from gansmith.devices import Device
 from gansmith.game import Batch, Clock, Game, ImageSpec, Optimizer, Turn
+from gansmith.training import engine
 
 H = 0.2
 

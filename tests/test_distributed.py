@@ -17,9 +17,10 @@ import pytest
 import safetensors.torch
 import torch
 
-from gansmith import chance, distributed, launch, registry
+from gansmith import registry
 from gansmith.errors import GansmithError
-from gansmith.run import Run
+from gansmith.files.run import Run
+from gansmith.parallel import launch, processes, seeds
 
 HERE = Path(__file__).parent
 ENVIRONMENT = {k: v for k, v in os.environ.items() if k not in ("RANK", "WORLD_SIZE", "LOCAL_RANK")} | {
@@ -207,39 +208,39 @@ def test_a_process_that_does_not_come_is_named(monkeypatch):
         monkeypatch.setenv("RANK", rank)
         monkeypatch.setenv("MASTER_PORT", str(free_port()))
         with pytest.raises(GansmithError, match=message):
-            distributed.join(torch.device("cpu"))
+            processes.join(torch.device("cpu"))
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         monkeypatch.setenv("RANK", "0")
         monkeypatch.setenv("MASTER_PORT", str(taken.getsockname()[1]))
         with pytest.raises(GansmithError, match="MASTER_PORT a port that is free"):
-            distributed.join(torch.device("cpu"))
+            processes.join(torch.device("cpu"))
     monkeypatch.delenv("MASTER_ADDR")
     with pytest.raises(GansmithError, match="do not say where they meet"):
-        distributed.join(torch.device("cpu"))
-    assert chance.process() == (0, 1)
+        processes.join(torch.device("cpu"))
+    assert seeds.process() == (0, 1)
 
 
 def test_one_process_instead_of_several_is_said(monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    assert distributed.lonely() is None
+    assert processes.lonely() is None
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")
     monkeypatch.setenv("MASTER_PORT", "29500")
-    assert "started one process only" in distributed.lonely()
+    assert "started one process only" in processes.lonely()
 
 
 def test_rows_of_stacked_batches_belong_to_their_own():
     def draw(rank: int, world: int) -> torch.Tensor:
-        chance.set_process(rank, world)
+        seeds.set_process(rank, world)
         torch.manual_seed(0)
-        with chance.stacked(2):  # real pictures, then fakes
-            return chance.normal(8 // world, 1)
+        with seeds.stacked(2):  # real pictures, then fakes
+            return seeds.normal(8 // world, 1)
 
     try:
         whole, halves = draw(0, 1), [draw(rank, 2) for rank in (0, 1)]
     finally:
-        chance.set_process(0, 1)
+        seeds.set_process(0, 1)
     real, fake = whole.chunk(2)
     assert torch.equal(halves[0], torch.cat([real[:2], fake[:2]]))
     assert torch.equal(halves[1], torch.cat([real[2:], fake[2:]]))

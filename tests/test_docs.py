@@ -236,7 +236,7 @@ def test_environment_variables_are_documented():
 
 def test_what_the_coach_can_say_is_explained():
     page = (ROOT / "docs" / "failures.md").read_text().lower()
-    kinds = re.findall(r'Finding\(\s*"([\w-]+)"', (ROOT / "src" / "gansmith" / "coach.py").read_text())
+    kinds = re.findall(r'Finding\(\s*"([\w-]+)"', (ROOT / "src" / "gansmith" / "health" / "coach.py").read_text())
     assert len(kinds) >= 6
     for kind in kinds:
         assert any(

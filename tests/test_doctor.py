@@ -15,7 +15,7 @@ from gansmith import devices, registry
 from gansmith.bench import doctor, measure
 from gansmith.cli import main
 from gansmith.data.training import open_training_data
-from gansmith.terms import settings_from
+from gansmith.training.settings import settings_from
 
 CPU = devices.Device(torch.device("cpu"))
 

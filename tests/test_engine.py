@@ -11,10 +11,13 @@ import pytest
 import torch
 
 import gansmith
-from gansmith import chance, devices, engine
-from gansmith.data.batches import Batches, Order, to_float, to_uint8
+from gansmith import devices
+from gansmith.data.batches import Batches, Order
 from gansmith.data.sources import MemoryPictures
+from gansmith.files.pictures import to_float, to_uint8
 from gansmith.game import Batch, Clock, Game, Optimizer, Turn
+from gansmith.parallel import seeds
+from gansmith.training import engine
 
 CPU = devices.Device(torch.device("cpu"))
 
@@ -128,15 +131,15 @@ def test_two_processes_see_what_one_sees():
         np.arange(20 * 64, dtype=np.int64).reshape(20, 8, 8).astype(np.uint8), np.arange(20)
     )
     whole = Batches(pictures, 8, 3, flip=True).at(8)
-    noise = torch.manual_seed(5) and chance.normal(8, 2)
+    noise = torch.manual_seed(5) and seeds.normal(8, 2)
     halves = []
     try:
         for rank in (0, 1):
-            chance.set_process(rank, 2)
+            seeds.set_process(rank, 2)
             torch.manual_seed(5)
-            halves.append((Batches(pictures, 8, 3, flip=False).at(8), chance.normal(4, 2)))
+            halves.append((Batches(pictures, 8, 3, flip=False).at(8), seeds.normal(4, 2)))
     finally:
-        chance.set_process(0, 1)
+        seeds.set_process(0, 1)
     assert torch.equal(torch.cat([h[0].labels for h in halves]), whole.labels)
     assert torch.equal(torch.cat([h[1] for h in halves]), noise)
 

@@ -8,13 +8,13 @@ import torch
 
 import gansmith
 from gansmith import registry
-from gansmith.bundle import Model
 from gansmith.commands.evaluate import main
 from gansmith.data import open_paired, open_pictures
-from gansmith.data.batches import to_float
 from gansmith.errors import DataError, GansmithError
+from gansmith.files.pictures import to_float
 from gansmith.game import ImageSpec
 from gansmith.metrics.repair import evaluate_translation
+from gansmith.models.bundle import Model
 
 
 @pytest.fixture(autouse=True)

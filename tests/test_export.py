@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from gansmith import bundle, cli, config, registry
+from gansmith import cli, config, registry
 from gansmith.errors import GansmithError
 from gansmith.export import rewrites, torch_programs
 from gansmith.export.onnx import TOLERANCE, check_onnx, compare, to_onnx
 from gansmith.export.program import program_of
 from gansmith.game import ImageSpec
+from gansmith.models import bundle
 from gansmith.nn import inpainting, oklab
 
 pytest.importorskip("onnx", reason="the extra 'export' is not installed")
@@ -191,13 +192,13 @@ def test_bad_words(words, said, tmp_path, capsys, monkeypatch):
 
 
 def test_a_file_that_cannot_be_written_is_said(tmp_path, capsys, monkeypatch):
-    from gansmith import trees
+    from gansmith.files import atomic
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
     folder = tiny_model("gan").save(tmp_path / "model")
-    monkeypatch.setattr(trees, "write_atomically", full)
+    monkeypatch.setattr(atomic, "write_atomically", full)
     assert cli.main(["export", str(folder), "--out", str(tmp_path / "m.onnx")]) == 2
     assert "No space left" in capsys.readouterr().err
 

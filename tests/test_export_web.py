@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from gansmith import cli
-from gansmith.pictures import to_arrays
+from gansmith.files.pictures import to_arrays
 from test_export import tiny_model
 
 pytest.importorskip("onnx", reason="the extra 'export' is not installed")

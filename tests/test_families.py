@@ -12,12 +12,14 @@ import torch
 import tyro
 
 import gansmith
-from gansmith import chance, config, devices, engine, registry
+from gansmith import config, devices, registry
+from gansmith.files.run import Run, spec_from_plain
 from gansmith.game import Batch, Clock, Game, ImageSpec
 from gansmith.nn.inpainting import GatedConv, InpaintUNet
-from gansmith.run import Run, spec_from_plain
-from gansmith.terms import settings_from
-from gansmith.training import train
+from gansmith.parallel import seeds
+from gansmith.training import engine
+from gansmith.training.session import train
+from gansmith.training.settings import settings_from
 
 ALL = list(registry.families())
 
@@ -100,7 +102,7 @@ def test_each_player_moves_in_its_own_turns_and_in_no_other(name, data_for, tmp_
     moved_at_all = dict.fromkeys(kind.players, False)
     for step in range(1, 3):
         for turn in game.turns():
-            chance.seed_step(0, step)
+            seeds.seed_step(0, step)
             before = {p: [w.detach().clone() for w in game.player_parameters(p)] for p in kind.players}
             shape = (4, *spec.shape)
             images = torch.rand(shape, generator=generator) * 2 - 1

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from gansmith import bundle
 from gansmith.errors import ModelError
 from gansmith.importers import import_file
 from gansmith.importers.translation import import_translation
+from gansmith.models import bundle
 from gansmith.nn.resnet_generator import ResnetGenerator
 from gansmith.nn.rrdb import RRDBNet
 from gansmith.nn.unet import UNet

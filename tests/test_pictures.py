@@ -6,8 +6,8 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from gansmith import pictures
 from gansmith.errors import GansmithError
+from gansmith.files import pictures
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".webm", ".gif"])

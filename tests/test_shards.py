@@ -17,7 +17,6 @@ import torch
 from PIL import Image
 
 from conftest import picture, write_folder
-from gansmith import chance
 from gansmith.commands.data import main
 from gansmith.data import open_pictures, sources, tars
 from gansmith.data.batches import Batches
@@ -26,8 +25,9 @@ from gansmith.data.shards import ShardOrder
 from gansmith.data.tars import Files
 from gansmith.errors import DataError
 from gansmith.gans.gan import GAN
-from gansmith.terms import settings_from
-from gansmith.training import train
+from gansmith.parallel import seeds
+from gansmith.training.session import train
+from gansmith.training.settings import settings_from
 
 
 @pytest.fixture(scope="module")
@@ -163,11 +163,11 @@ def test_the_order_draws_every_picture_once_per_epoch_from_few_tars_at_a_time():
 
 def test_batches_resume_to_the_sample_in_any_number_of_processes(packed):
     def batch(drawn: int, rank: int = 0, world: int = 1):
-        chance.set_process(rank, world)
+        seeds.set_process(rank, world)
         try:
             return Batches(open_pictures(str(packed), memory_limit=0), 8, 3, flip=True).at(drawn)
         finally:
-            chance.set_process(0, 1)
+            seeds.set_process(0, 1)
 
     batches = Batches(open_pictures(str(packed), memory_limit=0), 8, 3, flip=True)
     for drawn in range(0, 24, 8):

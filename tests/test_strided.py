@@ -8,13 +8,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import gansmith
-from gansmith import engine
 from gansmith.bench.measure import ready_to_train
 from gansmith.devices import Device
 from gansmith.game import Batch, Clock
 from gansmith.nn import strided
 from gansmith.nn.strided import StridedConv2d, StridedConvTranspose2d, weight_gradient
 from gansmith.nn.thin import MapToPixel
+from gansmith.training import engine
 
 SIZES = [(8, 8), (7, 10), (2, 2), (9, 5)]
 

@@ -17,10 +17,12 @@ import pytest
 import torch
 from PIL import Image
 
-from gansmith import bundle, config, registry, run
+from gansmith import config, registry
 from gansmith.commands import studio as command
 from gansmith.errors import GansmithError, MissingExtra
+from gansmith.files import run
 from gansmith.game import ImageSpec
+from gansmith.models import bundle
 
 pytest.importorskip("starlette", reason="the studio's extra is not installed")
 pytest.importorskip("httpx", reason="httpx is not installed")

@@ -19,10 +19,11 @@ import numpy as np
 import pytest
 import torch
 
-from gansmith import bundle, registry
+from gansmith import registry
 from gansmith.commands import studio as command
 from gansmith.errors import GansmithError
 from gansmith.game import ImageSpec
+from gansmith.models import bundle
 
 pytest.importorskip("starlette", reason="the studio's extra is not installed")
 pytest.importorskip("httpx", reason="httpx is not installed")

@@ -12,9 +12,11 @@ import torch
 from scipy import stats
 
 from gansmith import cli
-from gansmith.augmentation import classifier, statistics
-from gansmith.augmentation.classifier import Pool, Recipe
-from gansmith.augmentation.comparison import (
+from gansmith.data import MemoryPictures
+from gansmith.errors import DataError, GansmithError
+from gansmith.game import ImageSpec
+from gansmith.study import statistics
+from gansmith.study.comparison import (
     BOTH,
     CLASSIC,
     GAN,
@@ -26,14 +28,13 @@ from gansmith.augmentation.comparison import (
     in_words,
     summarise,
 )
-from gansmith.augmentation.dataset import SyntheticDataset
-from gansmith.augmentation.report import study_report, write_study_report
-from gansmith.augmentation.split import Split, digests, hold_out, labelled
-from gansmith.augmentation.statistics import Estimate
-from gansmith.augmentation.study import make_pools, mixed_weights, run_arms, sides, study
-from gansmith.data import MemoryPictures
-from gansmith.errors import DataError, GansmithError
-from gansmith.game import ImageSpec
+from gansmith.study.report import study_report, write_study_report
+from gansmith.study.statistics import Estimate
+from gansmith.study.study import make_pools, mixed_weights, run_arms, sides, study
+from gansmith.synthetic import classifier
+from gansmith.synthetic.classifier import Pool, Recipe
+from gansmith.synthetic.dataset import SyntheticDataset
+from gansmith.synthetic.split import Split, digests, hold_out, labelled
 
 NAMES = ("disc", "box", "kite")
 

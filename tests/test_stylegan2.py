@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import reference_stylegan2 as ref
-from gansmith import devices, engine
+from gansmith import devices
 from gansmith.errors import GansmithError
 from gansmith.game import Batch, Clock, ImageSpec
 from gansmith.gans.stylegan2 import (
@@ -21,6 +21,7 @@ from gansmith.gans.stylegan2 import (
     path_lengths,
 )
 from gansmith.nn.styled import minibatch_stddev, modulated_conv
+from gansmith.training import engine
 
 TINY = {"latent_dim": 8, "style_dim": 8, "width": 1 / 64, "path_weight": 2.0, "style_mixing": 0.9}
 

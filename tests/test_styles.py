@@ -12,9 +12,9 @@ from PIL import Image
 import gansmith
 from gansmith import cli
 from gansmith.apply.styles import Styles, chosen_layers, factorise, invert, mix, multiscale_distance
-from gansmith.bundle import Model, averaged_copy
 from gansmith.errors import GansmithError
-from gansmith.pictures import grid, save, to_arrays
+from gansmith.files.pictures import grid, save, to_arrays
+from gansmith.models.bundle import Model, averaged_copy
 
 
 @pytest.fixture(scope="module")
@@ -244,7 +244,7 @@ def test_what_cannot_be_written_is_told_and_leaves_nothing(folder, model, tmp_pa
              ["invert", str(picture), "--steps", "1", "--out", "inverted"],
              ["invert", str(picture), "--steps", "1", "--out", "kept", "--overwrite"]]  # fmt: skip
     monkeypatch.chdir(tmp_path)
-    for name in ("gansmith.pictures.write_atomically", "gansmith.trees.write_atomically"):
+    for name in ("gansmith.files.pictures.write_atomically", "gansmith.files.atomic.write_atomically"):
         monkeypatch.setattr(name, full)
     for command, *rest in words:
         assert cli.main([command, str(folder), *rest]) == 2
@@ -365,7 +365,7 @@ def test_models_without_styles_say_so(capsys, tmp_path):
 
 
 def test_training_starts_from_a_model(folder, npz, tmp_path):
-    from gansmith.run import Run
+    from gansmith.files.run import Run
 
     words = ["train", "stylegan2", "--data", str(npz), "--size", "16", "--init", str(folder), "--out", str(tmp_path / "run"), "--images", "4",
              "--batch", "4", "--latent-dim", "8", "--style-dim", "8", "--width", "0.03125", "--snapshots", "1", "--augment", "ada"]  # fmt: skip

@@ -11,13 +11,13 @@ import pytest
 import torch
 from PIL import Image, ImageCms, ImageOps
 
-from gansmith import bundle
 from gansmith.apply.files import Options, apply_to_pictures, comparison, find_pictures
 from gansmith.apply.tiles import spans, translate_picture
 from gansmith.commands.apply import main
 from gansmith.errors import DataError, GansmithError
 from gansmith.game import ImageSpec
 from gansmith.gans import colorize, cyclegan, inpaint, upscale
+from gansmith.models import bundle
 
 SPEC = ImageSpec(32, 32, 3, other_channels=3)
 

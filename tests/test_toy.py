@@ -10,10 +10,10 @@ import torch
 
 from gansmith import cli, registry
 from gansmith.config import make
-from gansmith.engine import Goal
 from gansmith.errors import GansmithError
 from gansmith.toy import networks, points, stacked
 from gansmith.toy.worlds import PointBatches, make_world, score
+from gansmith.training.engine import Goal
 
 
 @pytest.mark.parametrize(("name", "modes", "sigma", "width"), [("ring", 8, 0.01, 1.0), ("grid", 25, 0.05, 4.0)])

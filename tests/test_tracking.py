@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 import gansmith
-from gansmith import engine
+from gansmith.files.run import Run
 from gansmith.game import Clock
-from gansmith.run import Run
-from gansmith.tracking import Tracker
+from gansmith.training import engine
+from gansmith.training.trackers import Tracker
 
 TINY = {"data": "mnist10k", "steps": 4, "batch": 8, "width": 8, "snapshots": 2, "log_images": 8}
 

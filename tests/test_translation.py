@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, interpolate
 
-from gansmith import chance, registry
+from gansmith import registry
 from gansmith.damage import luma
 from gansmith.errors import GansmithError
 from gansmith.game import Batch, Clock, ImageSpec
@@ -22,6 +22,7 @@ from gansmith.nn.pool import ImagePool
 from gansmith.nn.resnet_generator import ResizeConv2d, ResnetGenerator
 from gansmith.nn.rrdb import RRDBNet
 from gansmith.nn.unet import UNet
+from gansmith.parallel import seeds
 
 SPEC = ImageSpec(32, 32, 3, other_channels=3)
 
@@ -194,7 +195,7 @@ def test_pool_survives_a_resume() -> None:
     fresh = torch.rand(8, 1, 2, 2)
     given = []
     for which in (pool, twin):
-        chance.seed_step(0, 7)
+        seeds.seed_step(0, 7)
         given.append(which.query(fresh))
     assert torch.equal(*given)
     assert "pool_a.pictures" in small_games()["cyclegan"].state_dict()  # type: ignore[attr-defined]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from gansmith import engine
 from gansmith.api import build
 from gansmith.devices import Device
 from gansmith.errors import GansmithError
 from gansmith.game import Batch, Clock, Game
 from gansmith.nn.penalties import gradient_penalty
+from gansmith.training import engine
 
 
 def count(module: torch.nn.Module) -> int:

@@ -11,15 +11,15 @@ from gansmith.version import __version__
 
 if TYPE_CHECKING:
     from gansmith.api import build, load, train
-    from gansmith.augmentation.api import augment
-    from gansmith.augmentation.dataset import MixedSampler, SyntheticDataset
     from gansmith.errors import GansmithError
     from gansmith.registry import families
+    from gansmith.synthetic.api import augment
+    from gansmith.synthetic.dataset import MixedSampler, SyntheticDataset
 
 _WHERE = {
-    "MixedSampler": "gansmith.augmentation.dataset",
-    "SyntheticDataset": "gansmith.augmentation.dataset",
-    "augment": "gansmith.augmentation.api",
+    "MixedSampler": "gansmith.synthetic.dataset",
+    "SyntheticDataset": "gansmith.synthetic.dataset",
+    "augment": "gansmith.synthetic.api",
     "build": "gansmith.api",
     "load": "gansmith.api",
     "train": "gansmith.api",

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from gansmith import config, registry
-from gansmith.bundle import Model
-from gansmith.bundle import load as load
 from gansmith.errors import GansmithError
 from gansmith.game import Game, ImageSpec
+from gansmith.models.bundle import Model
+from gansmith.models.bundle import load as load
 
 
 def build(family: str, *, size: int | tuple[int, int], channels: int, classes: int = 0, **settings: Any) -> Game:
@@ -65,8 +65,8 @@ def train(
     Raises:
         GansmithError: something the caller can put right.
     """
-    from gansmith.terms import settings_from
-    from gansmith.training import train as run_training
+    from gansmith.training.session import train as run_training
+    from gansmith.training.settings import settings_from
 
     kind = registry.family(family)
     specs = (data,) if isinstance(data, (str, Path)) else tuple(data)

@@ -26,7 +26,7 @@ _AT_LEAST_ONE = re.compile(
 """Whole numbers that count or divide something: 0 only where it is the default, and stands for a usual number."""
 
 Tracking = Literal["none", "wandb", "trackio"]
-"""Experiment trackers; see :mod:`gansmith.tracking`."""
+"""Experiment trackers; see :mod:`gansmith.training.trackers`."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Ways of damaging a picture that a network learns to undo.
 
-Pictures are [N, C, H, W] in [-1, 1]. What is random is drawn through :mod:`gansmith.chance`, for the whole global batch.
+Pictures are [N, C, H, W] in [-1, 1]. What is random is drawn through :mod:`gansmith.parallel.seeds`, for the whole global batch.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, interpolate, pad
 
-from gansmith import chance
 from gansmith.errors import GansmithError
+from gansmith.parallel import seeds
 
 EdgeName = Literal["canny", "sobel", "mixed"]
 
@@ -63,8 +63,8 @@ def degrade(images: Tensor, factor: int) -> Tensor:
     Every picture of the batch takes a course of its own. Ends at [N, C, H / factor, W / factor].
     """
     height, width = images.shape[2] // factor, images.shape[3] // factor
-    draws = chance.uniform(len(images), 16).tolist()
-    noises = chance.normal(len(images), 2, *images.shape[1:])
+    draws = seeds.uniform(len(images), 16).tolist()
+    noises = seeds.normal(len(images), 2, *images.shape[1:])
     done = []
     for image, draw, noise in zip(images.float().cpu(), draws, noises, strict=True):
         image = image[None]
@@ -129,7 +129,7 @@ def holes(n: int, height: int, width: int, share: tuple[float, float] = (0.1, 0.
     Args:
         share: the lost part of each picture is drawn from this range.
     """
-    draws = chance.integers(2**31 - 1, n).tolist()
+    draws = seeds.integers(2**31 - 1, n).tolist()
     masks = [_hole(np.random.Generator(np.random.Philox(draw)), height, width, share) for draw in draws]
     return torch.from_numpy(np.stack(masks)).float()[:, None]
 
@@ -173,7 +173,7 @@ def edges(images: Tensor, kind: EdgeName = "mixed") -> Tensor:
             two with a random amount of detail for every picture, so that hand drawings of many kinds are understood.
     """
     draws = (
-        chance.uniform(len(images), 2).tolist()
+        seeds.uniform(len(images), 2).tolist()
         if kind == "mixed"
         else [(0.0 if kind == "canny" else 1.0, 0.5)] * len(images)
     )

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from gansmith import distributed
 from gansmith.errors import GansmithError
+from gansmith.parallel import processes
 
 if TYPE_CHECKING:
     from gansmith.game import Game
@@ -73,9 +73,9 @@ def resolve(device: str = "auto", precision: str = "auto") -> Device:
     if precision not in PRECISIONS:
         raise GansmithError(f"--precision is one of {', '.join(PRECISIONS)}, not '{precision}'.")
     chosen = _device(device)
-    distributed.join(chosen)
+    processes.join(chosen)
     if precision == "auto":
-        precision = distributed.from_first(lambda: "bf16" if _bf16_is_faster(chosen.type) else "fp32")
+        precision = processes.from_first(lambda: "bf16" if _bf16_is_faster(chosen.type) else "fp32")
     elif precision.startswith("bf16") and chosen.type == "cuda" and not torch.cuda.is_bf16_supported():
         raise GansmithError("This GPU does not compute in bf16. Use --precision fp32.")
     if chosen.type == "cuda":
@@ -117,7 +117,7 @@ def suited(device: Device, game: Game) -> Device:
     """
     if device.precision != "bf16" or device.torch_device.type != "cpu" or game.convolutional:
         return device
-    return Device(device.torch_device, "bf16-products") if distributed.from_first(_has_tiles) else device
+    return Device(device.torch_device, "bf16-products") if processes.from_first(_has_tiles) else device
 
 
 @functools.cache

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from gansmith import chance, distributed
 from gansmith.errors import GansmithError
 from gansmith.game import Batch, Clock, Game, Grid, ImageSpec, Logs, Optimizer, Turn
 from gansmith.nn.losses import ADVERSARIAL, AdversarialName
 from gansmith.nn.penalties import squared_gradient_norm
+from gansmith.parallel import processes, seeds
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class Generation(Game):
 
     def latents(self, n: int) -> Tensor:
         """z ~ N(0, I), [n, latent_dim]."""
-        return chance.normal(n, self.config.latent_dim, device=self.device)
+        return seeds.normal(n, self.config.latent_dim, device=self.device)
 
     def labels_of(self, batch: Batch) -> Tensor | None:
         """The batch's labels where the game is conditional. Fakes take the labels of the real pictures beside them.
@@ -182,7 +182,7 @@ class Generation(Game):
         """Logits of real and of fake pictures: in one pass, unless the discriminator looks across its batch."""
         if self.judges_across_batch:
             return self.judge(real, labels), self.judge(fake, labels)
-        with chance.stacked(2):
+        with seeds.stacked(2):
             both = self.judge(
                 torch.cat([real, fake.to(real.dtype)]), None if labels is None else torch.cat([labels, labels])
             )
@@ -259,7 +259,7 @@ def judgement_logs(real_logits: Tensor, fake_logits: Tensor, *, relative: bool =
     """
     real, fake = real_logits.detach().float(), fake_logits.detach().float()
     mean_real, mean_fake = real.mean(), fake.mean()
-    zero = distributed.mean((mean_real + mean_fake) / 2) if relative else torch.zeros_like(mean_real)
+    zero = processes.mean((mean_real + mean_fake) / 2) if relative else torch.zeros_like(mean_real)
     signs = {"sign_real": (real - zero).sign().mean(), "sign_fake": (fake - zero).sign().mean()}
     return {"real": mean_real, "fake": mean_fake, **signs}
 

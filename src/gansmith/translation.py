@@ -18,11 +18,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, l1_loss
 
-from gansmith import chance
 from gansmith.errors import GansmithError
 from gansmith.game import Batch, Clock, Game, Grid, ImageSpec, Logs, Optimizer, Turn
 from gansmith.nn.losses import ADVERSARIAL, AdversarialName
 from gansmith.nn.perceptual import Perceptual, vgg_weights
+from gansmith.parallel import seeds
 
 _WARM_UP = 0.9
 """Share of the pre-training after which the discriminator begins to learn, so that it is ready when it is asked."""
@@ -205,7 +205,7 @@ class Paired(Translation):
         return Turn("generator", self.generator_loss), Turn("discriminator", self.discriminator_loss, begins=alone)
 
     def pair(self, images: Tensor, other: Tensor | None = None) -> Pair:
-        """Damage pictures [N, C, H, W]; randomness comes from :mod:`gansmith.chance`."""
+        """Damage pictures [N, C, H, W]; randomness comes from :mod:`gansmith.parallel.seeds`."""
         raise NotImplementedError
 
     def restore(self, pair: Pair) -> Tensor:
@@ -284,7 +284,7 @@ class Paired(Translation):
     def seeded_pair(self, real: Batch, seed: int) -> Pair:
         """The damage that belongs to a seed."""
         with torch.random.fork_rng(devices=[]):
-            chance.seed_step(seed, 0, "damage")
+            seeds.seed_step(seed, 0, "damage")
             return self.pair(real.images, real.other)
 
     def shown(self, pair: Pair) -> Tensor:

@@ -19,7 +19,7 @@ from gansmith.apply.tiles import Progress, translate_picture
 from gansmith.data.decode import EXTENSIONS, Broken, Header, open_file, read_header, read_picture
 from gansmith.data.planning import default_memory_limit
 from gansmith.errors import GansmithError
-from gansmith.places import check_writable
+from gansmith.files.paths import check_writable
 from gansmith.translation import Translation
 
 __all__ = ["Item", "Options", "Report", "apply_to_pictures", "check_out", "comparison", "find_pictures"]

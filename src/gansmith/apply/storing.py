@@ -16,7 +16,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from gansmith.data.decode import FORMATS, UPRIGHT
 from gansmith.errors import GansmithError, first_line
-from gansmith.pictures import LONGEST as _LONGEST
+from gansmith.files.pictures import LONGEST as _LONGEST
 
 _ORIENTATION, _DETAILS = 0x0112, 0x8769
 _SIZE_TAGS = 0xA002, 0xA003

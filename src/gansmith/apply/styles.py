@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, l1_loss
 
-from gansmith.bundle import Model
 from gansmith.errors import GansmithError
+from gansmith.models.bundle import Model
 
 
 class Styles:

@@ -18,8 +18,8 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from gansmith.apply.holes import around, depth, halved
-from gansmith.data.batches import to_float, to_uint8
 from gansmith.errors import GansmithError
+from gansmith.files.pictures import to_float, to_uint8
 from gansmith.nn.norms import forget_statistics, instance_norms, statistics_mode
 from gansmith.translation import Translation
 

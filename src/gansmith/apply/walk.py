@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from gansmith.apply.styles import Styles
-from gansmith.bundle import Model
-from gansmith.pictures import grid
+from gansmith.files.pictures import grid
+from gansmith.models.bundle import Model
 
 
 def loop(points: Tensor, frames: int) -> Tensor:

@@ -14,11 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gansmith import chance, engine
-from gansmith.data.batches import to_float
 from gansmith.devices import Device
-from gansmith.engine import BatchSource
+from gansmith.files.pictures import to_float
 from gansmith.game import Batch, Clock, Game, ImageSpec, Logs, Turn
+from gansmith.parallel import seeds
+from gansmith.training import engine
+from gansmith.training.engine import BatchSource
 
 
 @dataclass
@@ -97,7 +98,7 @@ class Subject:
     def _step(self) -> Iterator[tuple[str, Callable[[], Logs]]]:
         """Every turn once, as if all were due: its name, and what plays it."""
         self.clock = Clock(self.clock.images + self.batches.world_size, self.clock.step + 1, 0.6)
-        chance.seed_step(0, self.clock.step)
+        seeds.seed_step(0, self.clock.step)
         drawn = self.clock.images
         shared = engine.split(self.batches.at(drawn), 1, self.clock)
         for i, turn in enumerate(self.turns):

@@ -50,8 +50,9 @@ def main(argv: list[str]) -> int:
     if args.tile < 0:
         raise GansmithError(f"--tile cannot be negative: {args.tile}.")
     boxes = tuple(parse_box(text) for text in args.box)
-    from gansmith import bundle, devices
+    from gansmith import devices
     from gansmith.apply.files import Options, apply_to_pictures, check_out, find_pictures
+    from gansmith.models import bundle
     from gansmith.translation import Translation
 
     check_out(args.out)
@@ -117,7 +118,7 @@ def edges_of(pixels: Any) -> Any:
     import torch
 
     from gansmith.damage import edges
-    from gansmith.data.batches import to_float, to_uint8
+    from gansmith.files.pictures import to_float, to_uint8
 
     drawn = edges(to_float(torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None]), "canny")
     return to_uint8(drawn)[0].permute(1, 2, 0).numpy()

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gansmith.augmentation.making import AugmentSettings
 from gansmith.commands._parse import parse, show_table
 from gansmith.commands.train import take_option
 from gansmith.config import check_numbers
+from gansmith.synthetic.settings import AugmentSettings
 
 FAMILY = "r3gan"
 
@@ -39,7 +39,7 @@ class Options(AugmentSettings):
 
 def main(argv: list[str]) -> int:
     """Run ``gansmith augment``."""
-    from gansmith.augmentation.modelling import family_config
+    from gansmith.synthetic.modelling import family_config
 
     family, _ = take_option(argv, "--family")
     usual = family_config(family or FAMILY, {})
@@ -53,11 +53,11 @@ def main(argv: list[str]) -> int:
 
 def run(options: Options, family_settings: Any) -> None:
     """Make the pictures, and the study where it is asked for."""
-    from gansmith.augmentation import api
-    from gansmith.augmentation.comparison import StudySettings
-    from gansmith.augmentation.making import study_folder
     from gansmith.commands.study import say
     from gansmith.data import open_pictures
+    from gansmith.study.comparison import StudySettings
+    from gansmith.synthetic import api
+    from gansmith.synthetic.making import study_folder
 
     check_numbers(family_settings)
     settings = AugmentSettings(**{name: getattr(options, name) for name in AugmentSettings.__dataclass_fields__})

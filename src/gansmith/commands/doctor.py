@@ -43,7 +43,7 @@ def run_report(argv: list[str]) -> dict[str, Any]:
     from gansmith import config, devices, registry
     from gansmith.bench import doctor
     from gansmith.data.training import open_training_data
-    from gansmith.terms import goal_of
+    from gansmith.training.settings import goal_of
 
     named, words = (None, argv) if argv[0].startswith("-") else (argv[0], argv[1:])
     path, words = take_option(words, "--config")
@@ -80,7 +80,7 @@ def run_report(argv: list[str]) -> dict[str, Any]:
 def show(report: dict[str, Any]) -> None:
     """Print a report for a person."""
     from gansmith.bench.measure import human_bytes
-    from gansmith.reporting import clock_text
+    from gansmith.files.text import clock_text
 
     rows = [[name, version] for name, version in report["versions"].items()]
     for extra, packages in report["missing"].items():

@@ -62,9 +62,10 @@ def main(argv: list[str]) -> int:
     check_numbers(options.seed, options.truncation)
     import torch
 
-    from gansmith import devices, pictures
+    from gansmith import devices
     from gansmith.apply.styles import Styles, chosen_layers, edit, factorise
-    from gansmith.bundle import load
+    from gansmith.files import pictures
+    from gansmith.models.bundle import load
 
     check_file(options.out, pictures.PICTURE_SUFFIXES, "pictures")
     styles = Styles(load(options.model).to(devices.resolve(options.device, "fp32").torch_device))

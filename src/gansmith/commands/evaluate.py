@@ -18,10 +18,10 @@ from gansmith.errors import GansmithError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from gansmith.bundle import Model
     from gansmith.data import Pictures
     from gansmith.metrics.evaluate import Report, Score
     from gansmith.metrics.memorisation import Memorisation
+    from gansmith.models.bundle import Model
 
 
 _PICTURES = 1000
@@ -61,11 +61,11 @@ class Options:
 def main(argv: list[str]) -> int:
     """Run ``gansmith evaluate``."""
     options = parse(Options, argv, "evaluate", __doc__ or "")
-    from gansmith.bundle import load
     from gansmith.devices import resolve
+    from gansmith.files.pictures import PICTURE_SUFFIXES
     from gansmith.metrics.evaluate import MINIMUM, check_counts, check_metrics, evaluate, extractor_for
     from gansmith.metrics.real import cache_folder
-    from gansmith.pictures import PICTURE_SUFFIXES
+    from gansmith.models.bundle import load
 
     metrics = list(dict.fromkeys(part.strip() for part in options.metrics.split(",") if part.strip()))
     check_metrics(metrics)
@@ -147,7 +147,7 @@ def _true_pictures(model: Model, options: Options) -> tuple[Tensor, Tensor | Non
     import numpy as np
 
     from gansmith.data import open_paired, open_photographs, open_pictures
-    from gansmith.data.batches import to_float
+    from gansmith.files.pictures import to_float
 
     kind, spec = model.game.data, model.spec
     size = spec.height, spec.width
@@ -206,7 +206,7 @@ def _sample(model: Model, options: Options, progress: Callable[[str, int, int], 
     """What ``model.sample(n, seed)`` gives, uint8 [N, C, H, W], made part by part."""
     import torch
 
-    from gansmith.data.batches import to_uint8
+    from gansmith.files.pictures import to_uint8
 
     n = options.n
     latents, labels = model.latents(n, options.seed), model.labels(n)
@@ -290,7 +290,7 @@ class _Progress:
         self._bars.update(self._tasks[what], completed=done, total=total)
 
     def _print(self, what: str, done: int, total: int) -> None:
-        from gansmith.reporting import clock_text
+        from gansmith.files.text import clock_text
 
         now = time.monotonic()
         began = self._began.setdefault(what, now)

@@ -12,7 +12,7 @@ from tyro.conf import Positional
 
 from gansmith.commands._parse import parse, show_table
 from gansmith.errors import GansmithError
-from gansmith.places import check_writable
+from gansmith.files.paths import check_writable
 
 if TYPE_CHECKING:
     from gansmith.export.onnx import Check
@@ -54,7 +54,7 @@ def main(argv: list[str]) -> int:
         raise GansmithError("A web page draws with the model's own noise: leave out --noise input.")
     if options.to == "web" and options.fixed_size:
         raise GansmithError("A web page takes pictures of any size: leave out --fixed-size.")
-    from gansmith.trees import write_atomically
+    from gansmith.files.atomic import write_atomically
 
     content, checks = exported(options)
     try:
@@ -81,9 +81,9 @@ def check_place(out: Path, overwrite: bool) -> None:
 
 def exported(options: Options) -> tuple[bytes, list[Check]]:
     """The file's bytes, and how its pictures compare with the model's."""
-    from gansmith import bundle
     from gansmith.export import onnx, torch_programs, web
     from gansmith.export.program import program_of
+    from gansmith.models import bundle
 
     model = bundle.load(options.model)
     free_size = not options.fixed_size and options.to != "exported"  # torch.export makes one program per size

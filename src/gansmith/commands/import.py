@@ -10,7 +10,7 @@ import tyro
 
 from gansmith.commands._parse import parse
 from gansmith.errors import GansmithError
-from gansmith.places import check_writable
+from gansmith.files.paths import check_writable
 
 OF_A_MODEL = {"config.json", "model.safetensors", "discriminator.safetensors", "README.md"}
 
@@ -31,8 +31,8 @@ def main(argv: list[str]) -> int:
     """Run ``gansmith import``."""
     options = parse(Options, argv, "import", __doc__ or "")
     check_out(options.out, options.overwrite)
-    from gansmith.bundle import from_tensors, save
     from gansmith.importers import import_file
+    from gansmith.models.bundle import from_tensors, save
 
     found = import_file(options.file)
     info = {"imported": options.file.name, "notes": found.notes}

@@ -13,7 +13,7 @@ import tyro
 from gansmith.commands._parse import parse
 from gansmith.commands.sample import filling
 from gansmith.errors import GansmithError, first_line
-from gansmith.places import check_writable
+from gansmith.files.paths import check_writable
 
 if TYPE_CHECKING:
     import torch
@@ -59,11 +59,12 @@ def main(argv: list[str]) -> int:
     import numpy as np
     import torch
 
-    from gansmith import devices, pictures
+    from gansmith import devices
     from gansmith.apply.styles import Styles, invert, multiscale_distance
-    from gansmith.bundle import load
-    from gansmith.data.batches import to_float
+    from gansmith.files import pictures
+    from gansmith.files.pictures import to_float
     from gansmith.metrics.repair import lpips_weights
+    from gansmith.models.bundle import load
 
     styles = Styles(load(options.model).to(devices.resolve(options.device, "fp32").torch_device))
     target = to_float(read_picture(options.picture, styles.model.spec), styles.model.game.device)

@@ -45,9 +45,10 @@ def main(argv: list[str]) -> int:
             f"--rows and --columns make {len(rows) * len(columns):,} pictures; at most {MOST_PICTURES:,} fit in one."
         )
     check_numbers(truncation=options.truncation)
-    from gansmith import devices, pictures
+    from gansmith import devices
     from gansmith.apply.styles import Styles, chosen_layers, mix
-    from gansmith.bundle import load
+    from gansmith.files import pictures
+    from gansmith.models.bundle import load
 
     check_file(options.out, pictures.PICTURE_SUFFIXES, "pictures")
     styles = Styles(load(options.model).to(devices.resolve(options.device, "fp32").torch_device))

@@ -43,7 +43,7 @@ def main(argv: list[str]) -> int:
 
 def summary(root: Path) -> dict[str, Any] | None:
     """One run in a few words, or None where the folder is no run."""
-    from gansmith.run import Run
+    from gansmith.files.run import Run
 
     try:
         run = Run.open(root)

@@ -18,13 +18,13 @@ import tyro
 
 from gansmith.commands._parse import parse
 from gansmith.errors import GansmithError
-from gansmith.places import check_writable, nearest_folder, writing
+from gansmith.files.paths import check_writable, nearest_folder, writing
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from gansmith.bundle import Model
+    from gansmith.models.bundle import Model
 
 MOST_SEEDS = 100_000
 MOST_PICTURES = 4096
@@ -72,7 +72,7 @@ def main(argv: list[str]) -> int:
     import torch
 
     from gansmith import devices
-    from gansmith.bundle import load
+    from gansmith.models.bundle import load
 
     model = load(options.model).to(devices.resolve(options.device, "fp32").torch_device)
     count = options.n if numbers is None else len(numbers)
@@ -116,7 +116,7 @@ def check_numbers(seed: int = 0, truncation: float = 1.0) -> None:
 
 def check_out(out: Path, overwrite: bool) -> None:
     """Before any work: can the result be written there?"""
-    from gansmith.pictures import PICTURE_SUFFIXES
+    from gansmith.files.pictures import PICTURE_SUFFIXES
 
     check_writable(out)
     suffix = out.suffix.lower()
@@ -147,7 +147,7 @@ def save_grid(out: Path, array: np.ndarray) -> None:
     Raises:
         GansmithError: it has more pixels a side than the format can hold, or cannot be written.
     """
-    from gansmith import pictures
+    from gansmith.files import pictures
 
     with writing(out):
         pictures.save(out, array)
@@ -178,8 +178,8 @@ def write(options: Options, model: Model, latents: Tensor, labels: Tensor | None
     import numpy as np
     import torch
 
-    from gansmith import pictures
-    from gansmith.trees import write_atomically
+    from gansmith.files import pictures
+    from gansmith.files.atomic import write_atomically
 
     out = options.out
 

@@ -6,8 +6,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from gansmith.augmentation.comparison import StudySettings
 from gansmith.commands._parse import parse
+from gansmith.study.comparison import StudySettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,10 +35,10 @@ class Options(StudySettings):
 def main(argv: list[str]) -> int:
     """Run ``gansmith study``."""
     options = parse(Options, argv, "study", __doc__ or "")
-    from gansmith.augmentation.making import check_free, resolve, study_folder
-    from gansmith.augmentation.report import write_study_report
-    from gansmith.augmentation.study import study
     from gansmith.data import open_pictures
+    from gansmith.study.report import write_study_report
+    from gansmith.study.study import study
+    from gansmith.synthetic.making import check_free, resolve, study_folder
 
     out = options.out or study_folder(options.synthetic)
     check_free(out)

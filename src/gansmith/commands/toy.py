@@ -16,8 +16,8 @@ from gansmith.commands.train import take_option
 from gansmith.errors import GansmithError
 
 if TYPE_CHECKING:
-    from gansmith.engine import Goal, Hook
     from gansmith.toy.worlds import World
+    from gansmith.training.engine import Goal, Hook
 
 HELP = """usage: gansmith toy ring|grid --family F [--seeds 5] [--images N | --minutes M] [--json] [--out DIR]
        gansmith toy stacked-mnist --family F [--minutes M] [--json] [--out DIR]
@@ -68,7 +68,7 @@ def main(argv: list[str]) -> int:
         torch.set_num_threads(options.threads)
     result = stacked(options, config) if options.world == "stacked-mnist" else points(options, config)
     if options.out is not None:
-        from gansmith.trees import write_atomically
+        from gansmith.files.atomic import write_atomically
 
         write_atomically(options.out / "result.json", (json.dumps(result, indent=2) + "\n").encode())
     if options.json:
@@ -125,9 +125,9 @@ def read(argv: list[str]) -> tuple[Options, Any]:
 
 def points(options: Options, config: Any) -> dict[str, Any]:
     """Play every seed in a world of points; the result as json-able values."""
-    from gansmith.terms import check_divides
     from gansmith.toy import points as toy
     from gansmith.toy.worlds import make_world
+    from gansmith.training.settings import check_divides
 
     world = make_world(options.world)
     preset = toy.preset(options.family, world)
@@ -159,10 +159,10 @@ def save_pictures(runs: list[Any], world: World, options: Options) -> None:
 def stacked(options: Options, config: Any) -> dict[str, Any]:
     """Train on stacked digits; the result as json-able values."""
     from gansmith import devices
-    from gansmith.bundle import Model
-    from gansmith.engine import Goal
-    from gansmith.terms import check_divides
+    from gansmith.models.bundle import Model
     from gansmith.toy import stacked as toy
+    from gansmith.training.engine import Goal
+    from gansmith.training.settings import check_divides
 
     device = devices.resolve(options.device)
     batch = options.batch or toy.playable(options.family).usual_batch(toy.SPEC)
@@ -199,7 +199,7 @@ def header(options: Options, config: Any, batch: int) -> dict[str, Any]:
 
 def goal_of(options: Options, images: int) -> Goal:
     """When a run is over."""
-    from gansmith.engine import Goal
+    from gansmith.training.engine import Goal
 
     return Goal(minutes=options.minutes) if options.minutes else Goal(options.images or images)
 

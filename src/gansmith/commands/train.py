@@ -40,7 +40,7 @@ def main(argv: list[str]) -> int:
         return launch_processes(processes, [family] if family else [], argv, path)
     family, run_settings, family_config = defaults(family, path, argv)
     argv = [word for word in argv if word != "--resume"]  # already in run_settings
-    from gansmith.training import train
+    from gansmith.training.session import train
 
     arguments = combined(run_settings, family_config)
     chosen: Any = parse(type(arguments), argv, f"train {family}", registry.families().get(family, family), arguments)
@@ -63,7 +63,7 @@ def take_option(argv: list[str], name: str) -> tuple[str | None, list[str]]:
 
 def launch_processes(count: str, family: list[str], argv: list[str], config_file: str | None) -> int:
     """Start ``count`` processes on this machine that train together."""
-    from gansmith.launch import launch
+    from gansmith.parallel.launch import launch
 
     if not count.isdigit() or int(count) < 1:
         raise GansmithError(f"--processes is a number of processes, 1 or more, not '{count}'.")
@@ -74,7 +74,7 @@ def launch_processes(count: str, family: list[str], argv: list[str], config_file
 def defaults(family: str | None, config_file: str | None, argv: list[str]) -> tuple[str, TrainSettings, Any]:
     """The settings before flags: a saved run's when resuming, a file's, or the family's own."""
     from gansmith import registry
-    from gansmith.terms import saved_settings
+    from gansmith.training.settings import saved_settings
 
     if "--resume" in argv:
         out, _ = take_option(argv, "--out")

@@ -13,7 +13,7 @@ import tyro
 from gansmith.commands._parse import parse
 from gansmith.commands.sample import check_file, check_numbers
 from gansmith.errors import GansmithError
-from gansmith.places import writing
+from gansmith.files.paths import writing
 
 MOST_FRAMES = 20_000
 
@@ -56,9 +56,10 @@ def main(argv: list[str]) -> int:
             f"--fps is at most 240, --points 1,000, --tiles 400, and --seconds times --fps {MOST_FRAMES:,} frames."
         )
     check_numbers(options.seed, options.truncation)
-    from gansmith import devices, pictures
+    from gansmith import devices
     from gansmith.apply.walk import walk
-    from gansmith.bundle import load
+    from gansmith.files import pictures
+    from gansmith.models.bundle import load
 
     check_file(options.out, pictures.VIDEO_SUFFIXES, "videos")
     model = load(options.model).to(devices.resolve(options.device, "fp32").torch_device)

@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gansmith import chance
+from gansmith.files.pictures import to_float
 from gansmith.game import Batch
+from gansmith.parallel import seeds
 
 
 class Order:
@@ -39,7 +40,7 @@ class Order:
         if epoch not in self._epochs:
             for old in [e for e in self._epochs if abs(e - epoch) > 1]:
                 del self._epochs[old]
-            random = np.random.Generator(np.random.Philox(chance.derive(self.seed, "epoch", epoch)))
+            random = np.random.Generator(np.random.Philox(seeds.derive(self.seed, "epoch", epoch)))
             self._epochs[epoch] = random.permutation(self.items)
         return self._epochs[epoch]
 
@@ -48,16 +49,6 @@ def order_of(pictures: Any, seed: int, batch: int) -> Callable[[int, int], np.nd
     """The order in which pictures are drawn: their own where it matters where they lie, else a plain shuffle."""
     own = pictures.order(seed, batch) if hasattr(pictures, "order") else None
     return own or Order(len(pictures), seed)
-
-
-def to_float(images: Tensor, device: torch.device | str = "cpu") -> Tensor:
-    """uint8 0..255 -> float32 in [-1, 1], on the device."""
-    return images.to(device, non_blocking=True).to(torch.float32).mul_(1 / 127.5).sub_(1)
-
-
-def to_uint8(images: Tensor) -> Tensor:
-    """Float in [-1, 1] -> uint8 0..255, rounded, values outside clamped."""
-    return images.float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
 
 
 class Batches:
@@ -85,8 +76,8 @@ class Batches:
         self.device, self.flip, self.crop, self.channels_last = device, flip, crop, channels_last
         self.sides = [source.a, source.b] if hasattr(source, "a") else [source]
         aligned = getattr(source, "aligned", True)
-        seeds = [seed if aligned else chance.derive(seed, "side", i) for i in range(len(self.sides))]
-        self.orders = [order_of(side, number, batch) for side, number in zip(self.sides, seeds, strict=True)]
+        side_seeds = [seed if aligned else seeds.derive(seed, "side", i) for i in range(len(self.sides))]
+        self.orders = [order_of(side, number, batch) for side, number in zip(self.sides, side_seeds, strict=True)]
         streams = any(getattr(side, "streams", False) for side in self.sides)
         self._pool = ThreadPoolExecutor(1, "gansmith-batches") if streams else None
         self._next: tuple[int, Future[Batch]] | None = None
@@ -104,10 +95,10 @@ class Batches:
         return batch
 
     def _load(self, drawn: int) -> Batch:
-        rank, world = chance.process()
+        rank, world = seeds.process()
         count = self.world_size // world
         start = drawn + rank * count
-        random = np.random.Generator(np.random.Philox(chance.derive(self.seed, "batch", drawn)))
+        random = np.random.Generator(np.random.Philox(seeds.derive(self.seed, "batch", drawn)))
         images, labels, other = None, None, None
         aligned = getattr(self.source, "aligned", True)
         for i, (side, order) in enumerate(zip(self.sides, self.orders, strict=True)):
@@ -147,10 +138,10 @@ class CropBatches(Batches):
         self.size = size
 
     def _load(self, drawn: int) -> Batch:
-        rank, world = chance.process()
+        rank, world = seeds.process()
         count = self.world_size // world
         start = drawn + rank * count
-        random = np.random.Generator(np.random.Philox(chance.derive(self.seed, "batch", drawn)))
+        random = np.random.Generator(np.random.Philox(seeds.derive(self.seed, "batch", drawn)))
         choice = random.random((self.world_size, 3))[rank * count :][:count]
         pixels = self.source.crops(self.orders[0](start, count), self.size, choice[:, :2])
         return Batch(self._finish(pixels, choice), world_size=self.world_size)

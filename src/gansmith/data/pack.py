@@ -23,8 +23,8 @@ from gansmith.data.shards import ShardSource
 from gansmith.data.specs import open_source
 from gansmith.data.tars import INDEX, Shard, scan
 from gansmith.errors import DataError
-from gansmith.places import named
-from gansmith.trees import write_atomically
+from gansmith.files.atomic import write_atomically
+from gansmith.files.paths import named
 
 
 @dataclass

@@ -15,11 +15,11 @@ from pathlib import PurePosixPath
 import numpy as np
 from PIL import Image
 
-from gansmith import chance
 from gansmith.data.decode import Broken, Header, fingerprint, read_header, read_picture
 from gansmith.data.files import Source
 from gansmith.data.tars import Files, Shard, expand, read_index, scan
 from gansmith.errors import DataError
+from gansmith.parallel import seeds
 
 
 def open_shards(spec: str) -> ShardSource:
@@ -177,7 +177,7 @@ class ShardOrder:
         if (lane, epoch) not in self._epochs:
             for old in [key for key in self._epochs if key[0] == lane and abs(key[1] - epoch) > 1]:
                 del self._epochs[old]
-            random = np.random.Generator(np.random.Philox(chance.derive(self.seed, "shards", lane, epoch)))
+            random = np.random.Generator(np.random.Philox(seeds.derive(self.seed, "shards", lane, epoch)))
             shards = random.permutation(self._dealt[lane]).tolist()
             mixed = []
             for first in range(0, len(shards), self.window):

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from gansmith import chance
 from gansmith.config import TrainSettings
 from gansmith.data.batches import Batches, CropBatches
 from gansmith.errors import DataError
 from gansmith.game import Batch, Game, ImageSpec
+from gansmith.parallel import seeds
 
 DEFAULT_CROP = 64
 """Window, in pixels, cut from photographs when --size does not say."""
@@ -115,14 +115,14 @@ class TrainingData:
         if self.unseen is None:
             return None
         batches = Batches(self.unseen, len(self.unseen), 0, device=device, crop=self.crop)
-        with chance.alone():
+        with seeds.alone():
             return batches._load(0)
 
     def preview_batch(self, count: int, device: torch.device) -> Batch:
         """Real pictures of the training set that stay the same over the run. At most as many as there are."""
         count = max(1, min(count, len(self._trained_on or self.source) if not hasattr(self.source, "a") else len(self)))
-        with chance.alone():
-            batches = self.batches(count, chance.derive(0, "preview"), device, False)
+        with seeds.alone():
+            batches = self.batches(count, seeds.derive(0, "preview"), device, False)
             batches.flip = False
             return batches.at(0)
 

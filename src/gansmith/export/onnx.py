@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gansmith.bundle import Model
 from gansmith.errors import GansmithError, MissingExtra, first_line
 from gansmith.export.program import Program
 from gansmith.export.rewrites import recording
+from gansmith.models.bundle import Model
 from gansmith.translation import Translation
 
 OPSET = 17

@@ -15,8 +15,8 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor, nn
 
-from gansmith.bundle import Model
 from gansmith.errors import GansmithError
+from gansmith.models.bundle import Model
 from gansmith.translation import Translation
 
 NoiseInput = Literal["const", "input"]

@@ -8,8 +8,8 @@ import html
 import json
 from pathlib import Path
 
-from gansmith.bundle import Model
 from gansmith.export.program import Program
+from gansmith.models.bundle import Model
 
 PARTS = Path(__file__).parent / "web_page"
 """The page's template, and onnxruntime-web (MIT) as its makers build it."""

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from gansmith import distributed
 from gansmith.damage import holes
 from gansmith.errors import GansmithError
 from gansmith.nn.inpainting import InpaintUNet
 from gansmith.nn.losses import AdversarialName
 from gansmith.nn.patchgan import PatchDiscriminator
+from gansmith.parallel import processes
 from gansmith.translation import Pair, Paired, PairedConfig
 
 
@@ -91,7 +91,7 @@ class Inpaint(Paired):
     def pixel_loss(self, pair: Pair, output: Tensor) -> Tensor:
         assert pair.mask is not None
         lost = (output - pair.target).abs() * pair.mask
-        pixels = distributed.mean(pair.mask.sum()) * output.shape[1]  # every lost pixel counts alike, in any process
+        pixels = processes.mean(pair.mask.sum()) * output.shape[1]  # every lost pixel counts alike, in any process
         return lost.sum() / pixels.clamp(min=1)
 
     def translate(self, images: Tensor, *, direction: str = "ab", mask: Tensor | None = None) -> Tensor:

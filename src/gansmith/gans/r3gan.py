@@ -20,7 +20,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
-from gansmith import chance
 from gansmith.errors import GansmithError
 from gansmith.game import Batch, Clock, ImageSpec, Logs, Optimizer, Turn
 from gansmith.generation import Generation, GenerationConfig, judgement_logs
@@ -31,6 +30,7 @@ from gansmith.nn.penalties import squared_gradient_norm
 from gansmith.nn.resample import downsample, upsample
 from gansmith.nn.stages import base_for, check_size, crop_to, stages_for
 from gansmith.nn.thin import ThinConv2d, ThinConvTranspose2d
+from gansmith.parallel import seeds
 
 SLOPE = 0.2
 """Of LeakyReLU below zero."""
@@ -242,7 +242,7 @@ class R3GAN(Generation):
         with torch.no_grad():
             fake = self.generate(batch)
         pictures = torch.cat([batch.images, fake.to(batch.images.dtype)]).detach().requires_grad_(penalised)
-        with chance.stacked(2):
+        with seeds.stacked(2):
             logits = self.judge(pictures, None if labels is None else torch.cat([labels, labels]))
         real_logits, fake_logits = logits.chunk(2)
         loss = ADVERSARIAL["relativistic"].discriminator(real_logits, fake_logits)

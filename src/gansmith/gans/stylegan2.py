@@ -21,7 +21,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gansmith import chance, distributed
 from gansmith.errors import GansmithError
 from gansmith.game import Batch, Clock, ImageSpec, Logs, Optimizer, Turn
 from gansmith.generation import Generation, GenerationConfig, judgement_logs
@@ -29,6 +28,7 @@ from gansmith.nn.equalized import Conv, Dense
 from gansmith.nn.penalties import squared_gradient_norm
 from gansmith.nn.resample import upsample
 from gansmith.nn.styled import Mapping, NoiseMode, StyledConv, ToImage, minibatch_stddev
+from gansmith.parallel import processes, seeds
 
 
 @dataclass(frozen=True)
@@ -292,8 +292,8 @@ class StyleGAN2(Generation):
         half, labels = max(len(batch) // 2, 1), self.labels_of(batch)
         styles = self.mixed_styles(half, None if labels is None else labels[:half])
         images = self.styled.synthesis(styles)
-        lengths = path_lengths(images, styles, chance.normal(half, *images.shape[1:], device=images.device))
-        average = self.path_mean.lerp(distributed.mean(lengths.mean()), 0.01)
+        lengths = path_lengths(images, styles, seeds.normal(half, *images.shape[1:], device=images.device))
+        average = self.path_mean.lerp(processes.mean(lengths.mean()), 0.01)
         self.path_mean.copy_(average.detach())
         penalty = (lengths - average).square().mean()
         logs = {"path_length": lengths.detach().mean(), "path_penalty": penalty.detach()}

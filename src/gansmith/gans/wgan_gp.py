@@ -16,7 +16,6 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from gansmith import chance
 from gansmith.game import Batch, Clock, Logs, Optimizer, Turn
 from gansmith.generation import Generation, GenerationConfig, judgement_logs
 from gansmith.nn.dcgan import Discriminator as ConvCritic
@@ -25,6 +24,7 @@ from gansmith.nn.losses import ADVERSARIAL
 from gansmith.nn.penalties import gradient_penalty
 from gansmith.nn.stages import check_size
 from gansmith.nn.wgan_resnet import Critic, Generator, Shape
+from gansmith.parallel import seeds
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class WGANGP(Generation):
         """L_G = -E D(G(z))."""
         labels, times = self.labels_of(batch), self.arch.generator_batch
         labels = None if labels is None else torch.cat([labels] * times)
-        with chance.stacked(times):
+        with seeds.stacked(times):
             fake = self.generator(self.latents(times * len(batch)), labels)
             return -self.judge(fake, labels).mean(), {}
 

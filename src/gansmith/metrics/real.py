@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
-from gansmith import chance
 from gansmith.data.standard import home_cache
+from gansmith.files.atomic import write_atomically
 from gansmith.metrics.features import Extractor, Progress, extract
-from gansmith.trees import write_atomically
+from gansmith.parallel import seeds
 
 if TYPE_CHECKING:
     from gansmith.data import Pictures
@@ -32,7 +32,7 @@ def cache_folder() -> Path:
 
 def drawn(real: Pictures, count: int, seed: int) -> np.ndarray:
     """Indices of ``count`` real pictures in random order; a smaller count gives the beginning of the same order."""
-    return np.random.default_rng(chance.derive(seed, "real")).permutation(len(real))[:count]
+    return np.random.default_rng(seeds.derive(seed, "real")).permutation(len(real))[:count]
 
 
 class RealFeatures:

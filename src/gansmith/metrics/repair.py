@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from gansmith.damage import luma
-from gansmith.data.batches import to_uint8
 from gansmith.errors import GansmithError
+from gansmith.files.pictures import to_uint8
 from gansmith.game import Batch
 from gansmith.translation import Pair, Paired, Translation
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gansmith import chance
 from gansmith.nn.resample import upfirdn
+from gansmith.parallel import seeds
 
 # ----------------------------------------------------------------------------------------------------------------------
 # DiffAugment
@@ -35,11 +35,11 @@ class DiffAugment(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         n, device = len(images), images.device
         if "color" in self.policy:
-            images = _jitter(images, chance.uniform(n, 3, 1, 1, 1, device=device).to(images.dtype))
+            images = _jitter(images, seeds.uniform(n, 3, 1, 1, 1, device=device).to(images.dtype))
         if "translation" in self.policy:
-            images = _translate(images, chance.uniform(n, 2, device=device))
+            images = _translate(images, seeds.uniform(n, 2, device=device))
         if "cutout" in self.policy:
-            images = _cut_out(images, chance.uniform(n, 2, device=device))
+            images = _cut_out(images, seeds.uniform(n, 2, device=device))
         return images
 
 
@@ -169,10 +169,10 @@ class Dice:
         self.n, self.p, self.device = n, p, device
 
     def uniform(self) -> Tensor:
-        return chance.uniform(self.n, device=self.device)
+        return seeds.uniform(self.n, device=self.device)
 
     def normal(self) -> Tensor:
-        return chance.normal(self.n, device=self.device)
+        return seeds.normal(self.n, device=self.device)
 
     def sometimes(self, value: Tensor, neutral: float, p: Tensor | float | None = None) -> Tensor:
         """``value`` [N] with probability p (the pipeline's), else ``neutral``."""

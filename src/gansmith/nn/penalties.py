@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from gansmith import chance
+from gansmith.parallel import seeds
 
 
 def input_gradient(logits: Tensor, images: Tensor) -> Tensor:
@@ -42,7 +42,7 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Ten
         critic: pictures [N, ...] -> scores.
         real, fake: [N, ...]; one U(0, 1) mixing weight per pair.
     """
-    weight = chance.uniform(len(real), *[1] * (real.dim() - 1), device=real.device).to(real.dtype)
+    weight = seeds.uniform(len(real), *[1] * (real.dim() - 1), device=real.device).to(real.dtype)
     between = torch.lerp(real.detach(), fake.detach().to(real.dtype), weight).requires_grad_()
     # the small constant keeps the square root's derivative finite where the gradient vanishes
     norm = (squared_gradient_norm(critic(between), between) + 1e-12).sqrt()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from gansmith import chance, distributed
+from gansmith.parallel import processes, seeds
 
 
 class ImagePool(nn.Module):
@@ -28,8 +28,8 @@ class ImagePool(nn.Module):
         """Fakes [N, C, H, W] in, as many out; those kept instead stay inside."""
         if len(self.pictures) == 0:
             return fakes
-        swaps = _from_all(chance.uniform(len(fakes)).to(fakes.device)).tolist()
-        places = _from_all(chance.integers(len(self.pictures), len(fakes)).to(fakes.device)).tolist()
+        swaps = _from_all(seeds.uniform(len(fakes)).to(fakes.device)).tolist()
+        places = _from_all(seeds.integers(len(self.pictures), len(fakes)).to(fakes.device)).tolist()
         given = []
         filled = int(self.filled)
         for fake, swap, place in zip(_from_all(fakes.detach()), swaps, places, strict=True):
@@ -43,10 +43,10 @@ class ImagePool(nn.Module):
             else:
                 given.append(fake)
         self.filled.fill_(filled)
-        rank = chance.process()[0]
+        rank = seeds.process()[0]
         return torch.stack(given[rank * len(fakes) : (rank + 1) * len(fakes)])
 
 
 def _from_all(rows: Tensor) -> Tensor:
     """Every process's rows, in the order of the processes."""
-    return distributed.gather(rows)
+    return processes.gather(rows)

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gansmith import chance, distributed
 from gansmith.errors import GansmithError
 from gansmith.nn.equalized import ROOT2, Dense, activate, normalize
 from gansmith.nn.resample import upfirdn
 from gansmith.nn.winograd import conv3x3
+from gansmith.parallel import processes, seeds
 
 NoiseMode = Literal["random", "const", "none"]
 """Per-pixel noise of the synthesis: new every time, the trained model's own, or none."""
@@ -70,7 +70,7 @@ class StyledConv(nn.Module):
         x = modulated_conv(x, self.weight, self.affine(w), up=self.up, gain=ROOT2)
         strength = self.noise_strength * ROOT2
         if noise == "random":
-            x = x + (chance.normal(len(x), 1, *self.size, device=x.device) * strength).to(x.dtype)
+            x = x + (seeds.normal(len(x), 1, *self.size, device=x.device) * strength).to(x.dtype)
         elif noise == "const":
             x = x + (self.noise_const * strength).to(x.dtype)
         return activate(x + (self.bias * ROOT2).to(x.dtype)[:, None, None], self.clamp)
@@ -124,16 +124,16 @@ class Mapping(nn.Module):
     @torch.no_grad()
     def track(self, w: Tensor, decay: float = 0.995) -> None:
         """Move the average of w by one batch [N, outputs], over all processes."""
-        self.w_avg.lerp_(distributed.mean(w.float().mean(0)), 1 - decay)
+        self.w_avg.lerp_(processes.mean(w.float().mean(0)), 1 - decay)
 
 
 def minibatch_stddev(x: Tensor, group: int = 4) -> Tensor:
     """Append one channel: how much the pictures of a group of about four differ, [N, C, H, W] -> [N, C + 1, H, W]."""
-    own, x = x, distributed.gather(x)  # the groups are those of one process with the whole batch
+    own, x = x, processes.gather(x)  # the groups are those of one process with the whole batch
     n, _, height, width = x.shape
     # where four does not divide the batch, what divides it and is nearest; groups of one would say nothing
     group = min((g for g in range(2, n + 1) if n % g == 0), key=lambda g: abs(g - group), default=1)
     grouped = x.float().unflatten(0, (group, n // group))
     deviation = ((grouped - grouped.mean(0)).square().mean(0) + 1e-8).sqrt().mean((1, 2, 3))  # [N / group]
-    deviation = distributed.own(deviation.to(x.dtype).repeat(group))
+    deviation = processes.own(deviation.to(x.dtype).repeat(group))
     return torch.cat([own, deviation[:, None, None, None].expand(-1, 1, height, width)], 1)

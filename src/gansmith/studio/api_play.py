@@ -77,7 +77,7 @@ def _decode(loaded: models.Loaded, recipes: list[Any], label: str, truncation: f
     """Recipes -> uint8 [N, H, W, C]; with label ``each``, classes in turn from that of picture ``first``."""
     import torch
 
-    from gansmith.pictures import to_arrays
+    from gansmith.files.pictures import to_arrays
 
     found = loaded.model
     latents = torch.stack([models.latent(found, recipe) for recipe in recipes])
@@ -107,7 +107,7 @@ def mix(studio: Studio, arguments: Arguments) -> Response:
     """Style mixing: rows give the coarse layers, columns the fine ones from ``layer`` on; the sources stand at the edges."""
     import torch
 
-    from gansmith.pictures import to_arrays
+    from gansmith.files.pictures import to_arrays
 
     loaded = _loaded(studio, arguments)
     functions = models.style_functions(loaded.model.game)
@@ -153,8 +153,8 @@ def _seeds(arguments: Arguments, name: str) -> list[int]:
 
 def video(studio: Studio, arguments: Arguments) -> Response:
     """A looping walk, or the way between two seeds and back, as a file."""
-    from gansmith import pictures as files
     from gansmith.apply.walk import walk
+    from gansmith.files import pictures as files
 
     loaded = _loaded(studio, arguments)
     kind = arguments.choice("format", tuple(_VIDEO_KINDS), "mp4")

@@ -167,7 +167,7 @@ def _edges(pixels: np.ndarray, channels: int) -> np.ndarray:
     import torch
 
     from gansmith.damage import edges
-    from gansmith.pictures import to_arrays
+    from gansmith.files.pictures import to_arrays
 
     images = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
     drawn = to_arrays(edges(images, "canny"))[0]

@@ -124,7 +124,7 @@ async def _keep_queue(studio: Studio) -> None:
 def _import_heavy() -> None:
     import importlib
 
-    for name in ("gansmith.bundle", "gansmith.apply.walk", "gansmith.studio.playground", "gansmith.gans.r3gan"):
+    for name in ("gansmith.models.bundle", "gansmith.apply.walk", "gansmith.studio.playground", "gansmith.gans.r3gan"):
         importlib.import_module(name)
     from gansmith.studio.playground import Player, World
 

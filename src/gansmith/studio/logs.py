@@ -13,7 +13,7 @@ from gansmith.errors import GansmithError
 from gansmith.studio import models
 
 if TYPE_CHECKING:  # it brings torch, which need not be there before the page is
-    from gansmith.run import Run
+    from gansmith.files.run import Run
 
 KEPT = 20_000
 """Records of one log held in memory; older ones are thinned out beyond that."""
@@ -83,7 +83,7 @@ class Logs:
 
     def run(self, root: Path) -> Run | None:
         """A run's config.yaml, or None where it is damaged."""
-        from gansmith.run import Run
+        from gansmith.files.run import Run
 
         try:
             stamp = (root / "config.yaml").stat().st_mtime_ns

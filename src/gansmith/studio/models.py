@@ -16,7 +16,7 @@ from gansmith.studio.errors import Refused
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from gansmith.bundle import Model
+    from gansmith.models.bundle import Model
 
 KEPT = 4
 """Models held in memory."""
@@ -46,7 +46,7 @@ class Models:
 
     def get(self, folder: Path) -> Loaded:
         """The model of a run or model folder; loaded anew when training has written a newer one."""
-        from gansmith.bundle import load
+        from gansmith.models.bundle import load
 
         place = folder / "model" if (folder / "model").is_dir() else folder
         try:
@@ -171,9 +171,9 @@ def latent(model: Model, recipe: Any) -> Tensor:
 
 def derive_walk(seed: int) -> int:
     """The seed of a walk's two directions."""
-    from gansmith import chance
+    from gansmith.parallel import seeds
 
-    return chance.derive(seed, "walk") % 2**31
+    return seeds.derive(seed, "walk") % 2**31
 
 
 def sheet(pictures: np.ndarray, columns: int) -> np.ndarray:

@@ -16,9 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gansmith import chance, engine, registry
+from gansmith import registry
 from gansmith.devices import Device
 from gansmith.game import Batch, Clock, Game, ImageSpec
+from gansmith.parallel import seeds
+from gansmith.training import engine
 
 EXTENT = 1.5
 """The plane is drawn from -EXTENT to EXTENT."""
@@ -100,7 +102,7 @@ class Points:
         self.world, self.seed = world, seed
 
     def at(self, drawn: int) -> Batch:
-        generator = torch.Generator().manual_seed(chance.derive(self.seed, "points", drawn))
+        generator = torch.Generator().manual_seed(seeds.derive(self.seed, "points", drawn))
         return Batch(UNIT * self.world.draw(BATCH, generator))
 
 
@@ -145,7 +147,7 @@ class Player:
         config = kind.Config(
             **(settings | {name: settings[name] * speed for name in ("lr", "lr_end") if name in settings})
         )
-        torch.manual_seed(chance.derive(seed, "init"))
+        torch.manual_seed(seeds.derive(seed, "init"))
         networks = {"generator": Net(LATENT, 2), "discriminator": Judge()}
         self.family, self.world = family, world
         self.game: Game = kind(config, ImageSpec(1, 2, 1), networks)
@@ -164,7 +166,7 @@ class Player:
         """One step of the game, as the engine plays it."""
         clock = self.state.clock
         self.state.clock = Clock(clock.images + BATCH, clock.step + 1, 0.0)
-        chance.seed_step(self.state.seed, self.state.clock.step)
+        seeds.seed_step(self.state.seed, self.state.clock.step)
         self.game.train()
         logs = engine.step(self.game, self.optimizers, self.source, self.state, self.turns, self.plan)
         for name, value in logs.items():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gansmith import pictures
+from gansmith.files import pictures
 from gansmith.toy.points import Frame, Played
 from gansmith.toy.worlds import World
 

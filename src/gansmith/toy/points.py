@@ -11,14 +11,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from gansmith import chance, engine, registry
+from gansmith import registry
 from gansmith.devices import Device
 from gansmith.errors import GansmithError
 from gansmith.game import Game, ImageSpec, Logs
 from gansmith.generation import Generation
-from gansmith.hooks import Average
+from gansmith.parallel import seeds
 from gansmith.toy import networks
 from gansmith.toy.worlds import EVALUATED, PointBatches, Score, World, score
+from gansmith.training import engine
+from gansmith.training.hooks import Average
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,7 @@ def draw(average: Average, seed: int, count: int = EVALUATED) -> torch.Tensor:
     # without an average, batch norm's own running statistics fit the weights
     game: Any = average.ready(500, seed) if average.game.config.ema_images else average.game
     with torch.inference_mode():
-        return game.sample(game.seeded_latents(count, chance.derive(seed, "toy"))).float()
+        return game.sample(game.seeded_latents(count, seeds.derive(seed, "toy"))).float()
 
 
 def play(
@@ -181,7 +183,7 @@ def play(
         frames: how many moments to record.
         watch: called after every step, to show progress.
     """
-    chance.seed_step(seed, 0, "init")
+    seeds.seed_step(seed, 0, "init")
     game = playable(family)(config, ImageSpec(1, 1, 2), preset(family, world).make(config, world))
     device = Device(torch.device("cpu"))
     average = Average(game, batch)
@@ -189,9 +191,9 @@ def play(
     state = engine.State(seed)
     hooks: list[engine.Hook] = [average, recorder, *([watch] if watch else [])]
     optimizers = engine.make_optimizers(game, device.torch_device)
-    source = PointBatches(world, batch, chance.derive(seed, "data"))
+    source = PointBatches(world, batch, seeds.derive(seed, "data"))
     engine.train(game, optimizers, source, state, goal=goal, plan=engine.Plan(device), hooks=hooks)
-    samples = draw(average, chance.derive(seed, "final"))
+    samples = draw(average, seeds.derive(seed, "final"))
     broken = not bool(samples.isfinite().all())
     return Played(
         seed, score(samples.nan_to_num(1e9), world), state.clock.images, state.seconds, recorder.frames, broken

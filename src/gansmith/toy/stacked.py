@@ -13,13 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gansmith import chance, engine
 from gansmith.data import Pictures, open_pictures
-from gansmith.data.batches import Batches, to_uint8
+from gansmith.data.batches import Batches
 from gansmith.devices import Device
+from gansmith.files.pictures import to_uint8
 from gansmith.game import Game, ImageSpec
-from gansmith.hooks import Average
+from gansmith.parallel import seeds
 from gansmith.toy.points import playable
+from gansmith.training import engine
+from gansmith.training.hooks import Average
 
 PICTURES = 128_000
 EVALUATED = 25_600
@@ -83,19 +85,19 @@ def play(
         The figures, and the averaged networks.
     """
     source = StackedDigits()
-    chance.seed_step(seed, 0, "init")
+    seeds.seed_step(seed, 0, "init")
     game = playable(family)(config, source.spec).to(device.torch_device)
     if game.convolutional:
         game.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = Average(game, batch)
     state = engine.State(seed)
     batches = Batches(
-        source, batch, chance.derive(seed, "data"), device=device.torch_device, channels_last=game.convolutional
+        source, batch, seeds.derive(seed, "data"), device=device.torch_device, channels_last=game.convolutional
     )
     optimizers = engine.make_optimizers(game, device.torch_device)
     hooks: list[engine.Hook] = [average, *([watch] if watch else [])]
     engine.train(game, optimizers, batches, state, goal=goal, plan=engine.Plan(device), hooks=hooks)
-    modes, kl = count(average.ready(batch, seed), chance.derive(seed, "final"))
+    modes, kl = count(average.ready(batch, seed), seeds.derive(seed, "final"))
     return Stacked(seed, modes, kl, state.clock.images, state.seconds), average.game
 
 

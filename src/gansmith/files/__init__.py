@@ -1,0 +1,1 @@
+"""What lies on disk: atomic writes, paths, pictures, the run folder, and the markdown and plots of reports."""

@@ -1,0 +1,1 @@
+"""Scores of pictures, each named with the features it was measured on; and memorisation."""

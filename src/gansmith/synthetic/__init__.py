@@ -1,0 +1,1 @@
+"""Labelled synthetic pictures made by a GAN for somebody's data set."""

@@ -1,0 +1,1 @@
+"""One run: settings, the loop, what happens after each step, checkpoints, progress on the screen, trackers."""

@@ -1,0 +1,64 @@
+"""What a run consists of while it is played: the parts that its outputs read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch.optim import Optimizer
+
+from gansmith.config import TrainSettings
+from gansmith.data.training import TrainingData
+from gansmith.devices import Device
+from gansmith.files.run import Run
+from gansmith.game import Game
+from gansmith.training.display import Display
+from gansmith.training.engine import State
+from gansmith.training.hooks import Average
+
+
+@dataclass
+class RunContext:
+    """The parts of a run.
+
+    Attributes:
+        name: the family's name.
+        main: True in the first process, which alone writes files and shows progress.
+        settings: the run's settings.
+        device: where the run computes, and in which precision.
+        data: the pictures.
+        run: the run folder.
+        state: how far the run is.
+        game: the networks and turns.
+        average: the averaged networks.
+        optimizers: one for each player.
+        batch: pictures per step, over all processes.
+        display: what the person sees.
+    """
+
+    name: str
+    main: bool
+    settings: TrainSettings
+    device: Device
+    data: TrainingData
+    run: Run
+    state: State
+    game: Game
+    average: Average
+    optimizers: Mapping[str, Optimizer]
+    batch: int
+    display: Display
+
+    def tree(self) -> dict[str, Any]:
+        """Everything that a checkpoint holds."""
+        return {
+            "game": self.game.state_dict(),
+            "average": self.average.game.state_dict(),
+            "optimizers": {player: optimizer.state_dict() for player, optimizer in self.optimizers.items()},
+            "state": self.state.state_dict(),
+        }
+
+    def info(self) -> dict[str, Any]:
+        """What a model says of where it comes from."""
+        return {"images": self.state.clock.images, "data": self.data.facts(), "seed": self.settings.seed}

@@ -1,0 +1,166 @@
+"""Everything a run writes and shows as it goes: log, grids, checkpoints, models, the coach's words, the report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gansmith.files.pictures import to_uint8
+from gansmith.game import Game, Logs
+from gansmith.health import coach
+from gansmith.health.report import write_report
+from gansmith.health.vitals import Vitals, classifier_for
+from gansmith.parallel import seeds
+from gansmith.training import checkpoint, hooks
+from gansmith.training.context import RunContext
+from gansmith.training.display import TensorBoard
+from gansmith.training.engine import Hook, State
+from gansmith.training.trackers import Tracker
+
+LOG_LINES = 500
+"""Log lines per run where ``--log-images`` does not say."""
+
+
+class Outputs:
+    """The hooks of a run, and what has to be finished after it. Only the first process writes anything.
+
+    Attributes:
+        hooks: for the engine, in order.
+        findings: everything the coach has said.
+    """
+
+    def __init__(self, context: RunContext) -> None:
+        self.context = context
+        self.hooks: list[Hook] = [context.average]
+        self.findings: list[coach.Finding] = []
+        self.boards: list[TensorBoard | Tracker] = []
+        if not context.main:
+            return
+        settings, state, data = context.settings, context.state, context.data
+        device = context.device.torch_device
+        self.records = list(context.run.records())
+        self.boards.append(TensorBoard(context.run.root / "tb"))
+        self.log = hooks.Log(self._write, log_due(settings.log_images, state))
+        self.snapshots = hooks.Snapshots(
+            context.run, context.average, data.preview_batch(64, device), settings.snapshots, settings.seed
+        )
+        self.save = hooks.Save(settings.save_minutes, self._check, self._checkpoint, self._model)
+        vitals = Vitals(
+            data.preview_batch(256, device), data.unseen_batch(device), classify=classifier_for(data.name, data.spec)
+        )
+        self.hooks.append(vitals)
+        if settings.eval_every:
+            self.hooks.append(Evaluate(context, settings.eval_every))
+        self.hooks += [self.log, self.snapshots, self.save]
+        if state.clock.images == 0:
+            self.save.now(state)  # a run can be resumed from its first moment on
+        if settings.track != "none":
+            self.boards.append(Tracker(settings.track, context.run, context.display.warn))
+        self.snapshots.on_grid += [board.grid for board in self.boards]
+
+    def save_last(self, status: str) -> None:
+        """The last checkpoint and model, and the film of a finished run."""
+        if self.context.main:
+            self.save.now(self.context.state)
+            if status == "finished":
+                self.snapshots.finish()
+
+    def close(self, status: str) -> None:
+        """Write the report, mark the run as ended."""
+        if not self.context.main:
+            return
+        for board in self.boards:
+            board.close()
+        run = self.context.run
+        run.facts |= {"status": status, "images": self.context.state.clock.images}
+        run.write_config()
+        run.write_skipped(self.context.data.skipped)
+        write_report(run, self.findings, status)
+
+    def _write(self, record: dict[str, Any]) -> None:
+        self.records.append(record)
+        found = coach.diagnose(self.records)
+        record["health"] = found[0].headline if found else "healthy"
+        known = {finding.kind for finding in self.findings}
+        self.findings += [finding for finding in found if finding.kind not in known]
+        self.context.run.log(record)
+        self.context.display.health = record["health"]
+        self.context.display.show(record)
+        for board in self.boards:
+            board.show(record)
+
+    def _check(self, state: State) -> None:
+        self.log.flush(state)
+        hooks.check_weights(self.context.game, state)
+
+    def _checkpoint(self, state: State) -> None:
+        checkpoint.save(self.context.run.checkpoints, f"{state.clock.images:012d}", self.context.tree())
+
+    def _model(self, state: State) -> None:
+        hooks.write_model(
+            self.context.run.model,
+            self.context.average,
+            self.context.name,
+            self.context.info(),
+            self.context.batch,
+            state.seed,
+        )
+
+
+class Evaluate:
+    """A hook that measures the samples every so many images, and keeps the best model beside the last.
+
+    Args:
+        samples: how many pictures are drawn for a measurement.
+    """
+
+    def __init__(self, context: RunContext, every: int, samples: int = 1000) -> None:
+        from gansmith.metrics.cheap import Cheap
+
+        self.context, self.every = context, every
+        self.samples = min(samples, len(context.data))
+        self.cheap = Cheap(context.data.source)
+        self._name = f"score/{self.cheap.name}"
+        self._done = context.state.clock.images // every
+        seen = [record[self._name] for record in context.run.records() if self._name in record]
+        self.best = min(seen, default=float("inf"))
+
+    def __call__(self, game: Game, state: State, logs: Logs) -> None:
+        if state.clock.images // self.every <= self._done and state.clock.progress < 1.0:
+            return
+        self._done = state.clock.images // self.every
+        context = self.context
+        averaged = context.average.ready(context.batch, state.seed)
+        real = context.data.preview_batch(min(64, self.samples), context.device.torch_device)
+        parts, drawn = [], 0
+        with torch.inference_mode():
+            while drawn < self.samples:
+                parts.append(to_uint8(averaged.metrics_images(real, seeds.derive(state.seed, "evaluate", drawn)).cpu()))
+                drawn += len(parts[-1])
+        score = self.cheap(torch.cat(parts))
+        logs[self._name] = torch.tensor(score)
+        if score < self.best:
+            self.best = score
+            info = context.info() | {"metrics": {self.cheap.name: score}}
+            best: Path = context.run.root / "model-best"
+            hooks.write_model(best, context.average, context.name, info, context.batch, state.seed)
+
+
+def log_due(log_images: int, state: State) -> Callable[[State], bool]:
+    """Is a log line due? Every ``log_images``, or ``LOG_LINES`` times per run."""
+
+    def count(s: State) -> int:
+        return s.clock.images // log_images if log_images else int(s.clock.progress * LOG_LINES)
+
+    last = count(state)
+
+    def due(s: State) -> bool:
+        nonlocal last
+        now, before = count(s), last
+        last = now
+        return now > before
+
+    return due

@@ -1,0 +1,308 @@
+"""One run from settings to a finished folder: data, game, checkpoint, hooks, engine. The engine's only caller."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from gansmith import config, devices, registry
+from gansmith.config import TrainSettings
+from gansmith.data.batches import Batches
+from gansmith.data.training import TrainingData, open_training_data
+from gansmith.errors import RunError, first_line
+from gansmith.files import run
+from gansmith.files.run import Run
+from gansmith.game import Game
+from gansmith.models.bundle import Model, averaged_copy, start_from
+from gansmith.parallel import processes, seeds
+from gansmith.training import checkpoint, compiling, engine, hooks, trackers
+from gansmith.training import settings as run_settings
+from gansmith.training.context import RunContext
+from gansmith.training.display import Display
+from gansmith.training.outputs import Outputs
+from gansmith.version import __version__
+
+
+@dataclasses.dataclass
+class Finished:
+    """What :func:`train` returns.
+
+    Attributes:
+        run: the run folder.
+        model: the trained model, on the CPU.
+        interrupted: True if it was stopped before its goal.
+    """
+
+    run: Run
+    model: Model
+    interrupted: bool
+
+
+def train(
+    family: str | type[Game], *, settings: TrainSettings, family_config: Any = None, quiet: bool = False
+) -> Finished:
+    """Train a family, or go on with a run.
+
+    Args:
+        family: a family's name or class.
+        settings: the run's settings.
+        family_config: the family's own settings, an instance of its ``Config``; None takes the defaults.
+        quiet: show no progress.
+
+    Raises:
+        GansmithError: settings, data or folder cannot be used; or training diverged (:class:`Diverged`).
+    """
+    kind = registry.family(family) if isinstance(family, str) else family
+    name = registry.name_of(kind)
+    family_config = family_config or kind.Config()
+    if settings.resume and settings.out is not None and settings.precision == "auto":
+        settings = dataclasses.replace(settings, precision=Run.open(settings.out).facts["precision"])
+    device = devices.resolve(settings.device, settings.precision)
+    config.validate(settings, seeds.process()[1])
+    trackers.check(settings.track)
+    try:
+        return Session(kind, name, settings, family_config, device, quiet).play()
+    finally:
+        processes.leave()
+
+
+def of_fine_tuning(config: Any) -> Any:
+    """A family's settings for a run that starts from a model: ADA moves five times as fast there, where -1 leaves it open."""
+    open_ = getattr(config, "augment_images", 0) == -1
+    return dataclasses.replace(config, augment_images=100_000) if open_ else config
+
+
+class Session:
+    """The parts of one run, put together in the order in which they need each other."""
+
+    def __init__(
+        self,
+        kind: type[Game],
+        name: str,
+        settings: TrainSettings,
+        family_config: Any,
+        device: devices.Device,
+        quiet: bool,
+    ) -> None:
+        self.kind, self.name, self.settings, self.device = kind, name, settings, device
+        rank, self.processes = seeds.process()
+        self.main = rank == 0
+        self.display = Display(quiet or not self.main)
+        parts = settings.accumulate, self.processes, getattr(family_config, "pack", 1)
+        self._check_before_data(parts)
+        self.data = self._open_data(family_config)
+        self.batch = run_settings.batch_of(kind, settings, self.data.spec)
+        run_settings.check_divides(self.batch, *parts)
+        self.goal = run_settings.goal_of(settings, self.batch)
+        self.state = engine.State(settings.seed)
+        self.game = self._build_game(family_config)
+        # settings that do not fit have raised an error by now, and nothing is left behind
+        self.run = self._claim_folder(self.game.config)
+        self._lay_out_weights()
+        self.optimizers = engine.make_optimizers(self.game, self.device.torch_device)
+        self.average = hooks.Average(self.game, self.batch)
+        processes.synchronise(self.game)  # the average is left out: only the first process uses it
+        self.batches = self._make_batches()
+        self._restore()
+        self._compile()
+
+    def play(self) -> Finished:
+        """Train to the goal, a signal or a divergence; save; report."""
+        plan = engine.Plan(self.device, self.settings.accumulate, self.settings.clip_grad)
+        self._announce()
+        with seeds.alone():
+            outputs = Outputs(self.context())
+        status = "diverged"
+        try:
+            with stop_on_signals(self.state), self.display, devices.kept_memory(self.device.torch_device):
+                engine.train(
+                    self.game, self.optimizers, self.batches, self.state, goal=self.goal, plan=plan, hooks=outputs.hooks
+                )
+                status = "finished" if self.state.clock.progress >= 1.0 else "stopped"
+                with seeds.alone():
+                    outputs.save_last(status)
+        except processes.LostProcess as error:
+            status = "stopped"
+            raise RunError(f"{error} Go on from the last checkpoint with: {self._go_on()}") from None
+        finally:
+            outputs.close(status)
+        if status == "stopped":
+            self.display.say(f"Stopped and saved. Go on with: {self._go_on()}")
+        else:
+            applied = hasattr(self.game, "translate")
+            use = f"apply {self.run.root} PICTURES --out DIR" if applied else f"sample {self.run.root} --out grid.png"
+            self.display.say(f"Done: {self.run.root}. Read report.md, look at samples/; make more with: gansmith {use}")
+        model = Model(self.name, averaged_copy(self.average.game).cpu(), self.context().info())
+        return Finished(self.run, model, status == "stopped")
+
+    # --- the parts ------------------------------------------------------------------------------------------------
+
+    def context(self) -> RunContext:
+        """The parts that the run's outputs read."""
+        return RunContext(
+            self.name, self.main, self.settings, self.device, self.data, self.run, self.state, self.game, self.average,
+            self.optimizers, self.batch, self.display,
+        )  # fmt: skip
+
+    def _check_before_data(self, parts: tuple[int, int, int]) -> None:
+        """What can be refused before the data are read, which may take minutes."""
+        if self.settings.batch:
+            run_settings.check_divides(self.settings.batch, *parts)
+        if self.settings.out is not None and not self.settings.resume and self.main:
+            run.check_free(self.settings.out)
+        if (alone := processes.lonely()) is not None:
+            self.display.warn(alone)
+
+    def _open_data(self, family_config: Any) -> TrainingData:
+        with processes.first_goes_first():
+            data = open_training_data(self.kind, self.settings, family_config, self._warn)
+        processes.require_same("The data", data.hash)
+        return data
+
+    def _build_game(self, family_config: Any) -> Game:
+        """The networks, seeded or taken from ``--init``. Settles the precision where it is ``auto``."""
+        model = None if self.settings.resume else self.settings.init
+        if model:
+            family_config = of_fine_tuning(family_config)
+        torch.manual_seed(seeds.derive(self.settings.seed, "init"))
+        game = self.kind(family_config, self.data.spec).to(self.device.torch_device)
+        if model:
+            start_from(game, model)
+        if self.settings.precision == "auto":
+            self.device = devices.suited(self.device, game)
+        return game
+
+    def _lay_out_weights(self) -> None:
+        if self.game.convolutional:
+            self.game.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def _make_batches(self) -> Batches:
+        seed = seeds.derive(self.settings.seed, "data")
+        return self.data.batches(self.batch, seed, self.device.torch_device, self.game.convolutional)
+
+    def _claim_folder(self, family_config: Any) -> Run:
+        settings = self.settings
+        if settings.resume:
+            if settings.out is None:
+                raise RunError("--resume needs --out: the run folder to go on with. 'gansmith runs' lists them.")
+            found = Run.open(settings.out)
+            self._check_same(found, family_config)
+            found.train |= {
+                k: v for k, v in config.to_plain(settings).items() if k in run_settings.RESUMABLE and k != "resume"
+            }
+            if self.main:
+                found.write_config()
+            return found
+        root = processes.from_first(lambda: settings.out or run.new_folder(self.name, self.data.name))
+        facts = {
+            "gansmith": __version__,
+            "torch": str(torch.__version__),
+            "device": str(self.device.torch_device),
+            "precision": self.device.precision,
+            "batch": self.batch,
+            "processes": self.processes,
+            "data": self.data.facts(),
+            "spec": run.spec_to_plain(self.data.spec),
+        }
+        plain = config.to_plain(dataclasses.replace(settings, resume=False))
+        made = Run(root, self.name, config.to_plain(family_config), plain, facts)
+        if self.main:
+            run.claim(root)
+            made.write_config()
+            made.write_skipped(self.data.skipped)
+        return made
+
+    def _check_same(self, found: Run, family_config: Any) -> None:
+        plain = config.to_plain(family_config) | config.to_plain(self.settings)
+        run_settings.check_same(found, self.name, self.data.hash, plain | {"precision": self.device.precision})
+        before = found.facts.get("processes", 1)
+        if before != self.processes:
+            self._warn(
+                f"{found.root} was trained by {before} process(es) and goes on with {self.processes}: the same game, but sums are "
+                "rounded in another order, so it will not be the same bit for bit."
+            )
+            found.facts["processes"] = self.processes
+
+    def _warn(self, message: str) -> None:
+        if self.main:
+            self.display.warn(message)
+
+    def _go_on(self) -> str:
+        return f"gansmith train --resume --out {self.run.root}" + (
+            f" --processes {self.processes}" if self.processes > 1 else ""
+        )
+
+    def _restore(self) -> None:
+        if not self.settings.resume:
+            return
+        tree = checkpoint.load(self.run.checkpoints, self._warn)
+        if tree is None:
+            if self.main:
+                self.run.rewind(0)
+            self._warn(f"{self.run.root} has no checkpoint yet: starting from the beginning.")
+            return
+        try:
+            self.game.load_state_dict(tree["game"])
+            self.average.game.load_state_dict(tree["average"])
+            for player, optimizer in self.optimizers.items():
+                engine.load_optimizer(optimizer, tree["optimizers"][player])
+            self.state.load_state_dict(tree["state"])
+        except (KeyError, ValueError, TypeError, RuntimeError) as error:  # whole, but of other networks
+            raise RunError(
+                f"The checkpoint in {self.run.checkpoints} is not of this run's networks ({first_line(error)}). It was changed, or "
+                "written by another version of gansmith: go on with that one, or start a new run from its model with --init."
+            ) from None
+        self.state.clock.progress = self.goal.progress(self.state.clock.images, self.state.seconds)
+        processes.require_same("The checkpoint (images seen)", str(self.state.clock.images))
+        if self.main:
+            self.run.rewind(self.state.clock.images)
+
+    def _compile(self) -> None:
+        if self.settings.compile == "off":
+            return
+        if "compiled" not in self.run.facts:
+
+            def choose() -> list[str]:
+                with seeds.alone():
+                    return compiling.choose(self.game, self.batches, self.device, self.display.say)
+
+            self.run.facts["compiled"] = processes.from_first(choose)
+            if self.main:
+                self.run.write_config()
+        compiling.compile_networks(self.game, self.run.facts["compiled"])
+
+    def _announce(self) -> None:
+        counts = ", ".join(
+            f"{player} {sum(p.numel() for p in self.game.player_parameters(player)):,}" for player in self.game.players
+        )
+        start = f"from {self.state.clock.images:,} images" if self.state.clock.images else "from scratch"
+        beside = f", {self.processes} processes" if self.processes > 1 else ""
+        self.display.say(
+            f"{self.name} on {self.data.describe()}\nweights: {counts}; {self.device}{beside}; {start}; run: {self.run.root}"
+        )
+
+
+@contextmanager
+def stop_on_signals(state: engine.State) -> Iterator[None]:
+    """Ctrl-C and a polite kill finish the step and save; a second Ctrl-C ends at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: Any) -> None:
+        if state.stop and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        state.stop = True
+
+    old = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)

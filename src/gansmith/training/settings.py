@@ -1,0 +1,125 @@
+"""The terms of a run: what was asked for, in whose settings it goes, and what a resumed run has to keep."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gansmith import config, registry
+from gansmith.config import TrainSettings
+from gansmith.errors import GansmithError, RunError
+from gansmith.files.run import Run
+from gansmith.game import Game, ImageSpec
+from gansmith.training import engine
+
+DEFAULT_IMAGES = 640_000
+RESUMABLE = (
+    "images",
+    "steps",
+    "minutes",
+    "resume",
+    "out",
+    "device",
+    "snapshots",
+    "save_minutes",
+    "log_images",
+    "eval_every",
+    "track",
+)
+"""Settings that may change between one part of a run and the next."""
+
+
+def check_same(found: Run, family: str, data_hash: str, settings: Mapping[str, Any]) -> None:
+    """Raise a RunError unless a resumed run is the same run: same family, data and settings.
+
+    Args:
+        settings: the run's and the family's settings as plain values, the resolved precision among them.
+    """
+    if found.family != family:
+        raise RunError(f"{found.root} is a run of '{found.family}', not of '{family}'.")
+    check_facts(found)
+    kept = {k: v for k, v in found.train.items() if k not in RESUMABLE and k != "data"}
+    old = found.settings | kept | {"precision": found.facts["precision"]}
+    changed = [key for key, value in old.items() if key in settings and settings[key] != value]
+    if changed:
+        raise RunError(
+            f"A resumed run keeps its settings, but {config.flag(changed[0])} is {settings[changed[0]]} and was {old[changed[0]]}. "
+            "Leave it out, or start a new run with another --out."
+        )
+    saved = str(
+        found.facts["data"]["hash"]
+    )  # after the settings: another --size makes other pictures of the same files
+    if saved != data_hash:
+        raise RunError(
+            f"The data has changed since {found.root} was started (it was {found.facts['data']['name']}, hash {saved[:12]}; now "
+            f"{data_hash[:12]}). Restore the pictures, or start a new run with another --out."
+        )
+
+
+def check_facts(found: Run) -> None:
+    """Raise a RunError unless a run's config.yaml says all that is needed to go on with it."""
+    data = found.facts.get("data")
+    if not {"spec", "precision"} <= found.facts.keys() or not (
+        isinstance(data, dict) and {"hash", "name"} <= data.keys()
+    ):
+        raise RunError(
+            f"{found.root / 'config.yaml'} is damaged: its facts lack the data's name and hash, the spec or the precision. "
+            "Restore it, or start a new run with another --out."
+        )
+
+
+def batch_of(kind: type[Game], settings: TrainSettings, spec: ImageSpec) -> int:
+    """Pictures per step: as asked for, or as a resumed run had it, or the family's usual number for such pictures."""
+    if settings.batch:
+        return settings.batch
+    begun = Run.open(settings.out).facts.get("batch") if settings.resume and settings.out is not None else None
+    return begun if isinstance(begun, int) and begun > 0 else kind.usual_batch(spec)
+
+
+def check_divides(batch: int, accumulate: int, processes: int, pack: int = 1) -> None:
+    """Raise a GansmithError unless a batch splits evenly over processes, the parts of each, and packs of pictures."""
+    if batch % (accumulate * processes):
+        raise GansmithError(
+            f"--batch {batch} must be a multiple of the number of processes times --accumulate ({processes} x {accumulate})."
+        )
+    if batch // (accumulate * processes) % pack:
+        parts = f", split into {accumulate * processes}," if accumulate * processes > 1 else ""
+        raise GansmithError(
+            f"--batch {batch}{parts} must be a multiple of --pack {pack}, or no pack would be all real or all fake."
+        )
+
+
+def goal_of(settings: TrainSettings, batch: int) -> engine.Goal:
+    """When a run with these settings is over."""
+    if settings.minutes:
+        return engine.Goal(minutes=settings.minutes)
+    return engine.Goal(settings.images or settings.steps * batch or DEFAULT_IMAGES)
+
+
+def settings_from(family: type[Game], out: Path | None = None, **given: Any) -> tuple[TrainSettings, Any]:
+    """Sort keyword arguments into the run's and the family's own settings.
+
+    Raises:
+        GansmithError: a name that neither has.
+    """
+    names = {f.name for f in dataclasses.fields(TrainSettings)}
+    mine = {key: value for key, value in given.items() if key in names and value is not None}
+    theirs = {key: value for key, value in given.items() if key not in names}
+    settings = config.make(TrainSettings, {**mine, "out": out}, "train")
+    return settings, config.make(family.Config, theirs, registry.name_of(family))
+
+
+def saved_settings(root: Path) -> tuple[str, TrainSettings, Any]:
+    """Family, run settings and family settings of an existing run, to go on with it.
+
+    Raises:
+        GansmithError: there is no run, or its settings no longer exist.
+    """
+    found = Run.open(root)
+    check_facts(found)
+    family = registry.family(found.family)
+    settings = config.make(TrainSettings, found.train, f"{root}: train")
+    settings = dataclasses.replace(settings, out=root, resume=True, precision=found.facts["precision"])
+    return found.family, settings, config.make(family.Config, found.settings, f"{root}: {found.family}")
