@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +98,7 @@ class Log:
         if not self._sums:
             return
         names = list(self._sums)
-        values = torch.stack([self._sums[name].float() / self._counts[name] for name in names]).tolist()
+        values = numbers([self._sums[name].float() / self._counts[name] for name in names])
         since = self._since or (state.clock.images, time.monotonic())
         passed = time.monotonic() - since[1]
         record: dict[str, Any] = {
@@ -119,6 +119,19 @@ class Log:
                 "--precision fp32."
             )
         self.write(record)
+
+
+def numbers(scalars: Sequence[Tensor]) -> list[float]:
+    """Scalars of any devices as numbers: losses are on the run's device, vital signs and scores on the CPU.
+
+    Every device is asked once for all of its scalars.
+    """
+    found = [0.0] * len(scalars)
+    for device in {scalar.device for scalar in scalars}:
+        places = [i for i, scalar in enumerate(scalars) if scalar.device == device]
+        for i, value in zip(places, torch.stack([scalars[i] for i in places]).tolist(), strict=True):
+            found[i] = value
+    return found
 
 
 class Snapshots:
