@@ -265,7 +265,7 @@ def test_a_polite_kill_reaches_every_process(monkeypatch, tmp_path):
         "time.sleep(60)"
     )
     parent = subprocess.Popen(
-        [sys.executable, "-c", "import sys; from gansmith import launch; start = launch._start\n"
+        [sys.executable, "-c", "import sys; from gansmith.parallel import launch; start = launch._start\n"
          f"launch._start = lambda count, command: start(count, [sys.executable, '-c', {code!r}])\n"
          "sys.exit(launch.launch(2, []))"], env=ENVIRONMENT)  # fmt: skip
     deadline = time.monotonic() + 60

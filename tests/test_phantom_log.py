@@ -8,10 +8,12 @@ import numpy as np
 import torch
 
 from conftest import pictures
-from gansmith import hooks, registry, terms
-from gansmith.engine import State
+from gansmith import registry
 from gansmith.game import Clock
-from gansmith.training import train
+from gansmith.training import hooks
+from gansmith.training.engine import State
+from gansmith.training.session import train
+from gansmith.training.settings import settings_from
 from phantom import phantom_cuda
 
 
@@ -33,7 +35,7 @@ def test_a_noise_to_picture_run_gets_past_its_first_record(tmp_path: Path):
     npz = tmp_path / "pictures.npz"
     np.savez(npz, x=pictures(160), y=np.arange(160) % 3)
     kind = registry.family("gan")
-    settings, config = terms.settings_from(
+    settings, config = settings_from(
         kind, tmp_path / "run", data=(str(npz),), steps=2, batch=8, size=32, device="cuda", eval_every=8, **kind.tiny
     )
     with phantom_cuda():
