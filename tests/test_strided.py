@@ -11,9 +11,9 @@ import gansmith
 from gansmith.bench.measure import ready_to_train
 from gansmith.devices import Device
 from gansmith.game import Batch, Clock
-from gansmith.nn import strided
-from gansmith.nn.strided import StridedConv2d, StridedConvTranspose2d, weight_gradient
-from gansmith.nn.thin import MapToPixel
+from gansmith.nn.cpu import strided
+from gansmith.nn.cpu.strided import StridedConv2d, StridedConvTranspose2d, weight_gradient
+from gansmith.nn.cpu.thin import MapToPixel
 from gansmith.training import engine
 
 SIZES = [(8, 8), (7, 10), (2, 2), (9, 5)]
@@ -93,7 +93,7 @@ def test_evaluated_layers_and_exported_ones_are_plain() -> None:
 
 def test_a_map_summed_up_is_a_convolution() -> None:
     torch.manual_seed(0)
-    layer, images = MapToPixel(6, 2, (3, 5)), torch.randn(4, 6, 3, 5)
+    layer, images = MapToPixel(6, 2, (3, 5), bias=False), torch.randn(4, 6, 3, 5)
     plain = F.conv2d(images, layer.weight)
     assert layer(images).shape == plain.shape
     assert torch.allclose(layer(images), plain, atol=1e-5)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gansmith.nn.thin import NoiseToMap, ThinConv2d, ThinConvTranspose2d
+from gansmith.nn.cpu.thin import NoiseToMap, ThinConv2d, ThinConvTranspose2d
 
 
 def plain(layer: nn.ConvTranspose2d | nn.Conv2d) -> nn.Module:
@@ -28,13 +28,13 @@ def derivatives(layer: nn.Module, x: Tensor) -> list[Tensor]:
 
 
 CASES = [
-    (lambda: NoiseToMap(5, 6, (3, 4)), (4, 5, 1, 1)),
-    (lambda: ThinConvTranspose2d(5, 1, 4, 2, 1), (3, 5, 6, 7)),
-    (lambda: ThinConvTranspose2d(5, 1, 3, 2, 0), (3, 5, 4, 4)),
-    (lambda: ThinConvTranspose2d(5, 3, 4, 2, 1), (3, 5, 6, 7)),
-    (lambda: ThinConv2d(1, 6, 4, 2, 1), (3, 1, 12, 14)),
-    (lambda: ThinConv2d(1, 6, 3, 1, 1), (3, 1, 9, 8)),
-    (lambda: ThinConv2d(3, 6, 4, 2, 1), (3, 3, 12, 14)),
+    (lambda: NoiseToMap(5, 6, (3, 4), bias=False), (4, 5, 1, 1)),
+    (lambda: ThinConvTranspose2d(5, 1, 4, 2, 1, bias=False), (3, 5, 6, 7)),
+    (lambda: ThinConvTranspose2d(5, 1, 3, 2, 0, bias=False), (3, 5, 4, 4)),
+    (lambda: ThinConvTranspose2d(5, 3, 4, 2, 1, bias=False), (3, 5, 6, 7)),
+    (lambda: ThinConv2d(1, 6, 4, 2, 1, bias=False), (3, 1, 12, 14)),
+    (lambda: ThinConv2d(1, 6, 3, 1, 1, bias=False), (3, 1, 9, 8)),
+    (lambda: ThinConv2d(3, 6, 4, 2, 1, bias=False), (3, 3, 12, 14)),
 ]
 
 
@@ -62,6 +62,8 @@ def test_in_bf16_about_as_near_to_the_exact_result_as_the_plain_layer(make, shap
 
 
 def test_maps_come_channels_last_for_the_layers_that_follow():
-    first = NoiseToMap(5, 6, (3, 4)).to(memory_format=torch.channels_last)
+    first = NoiseToMap(5, 6, (3, 4), bias=False).to(memory_format=torch.channels_last)
     assert first(torch.randn(2, 5, 1, 1)).is_contiguous(memory_format=torch.channels_last)
-    assert ThinConv2d(1, 6, 4, 2, 1)(torch.randn(2, 1, 8, 8)).is_contiguous(memory_format=torch.channels_last)
+    assert ThinConv2d(1, 6, 4, 2, 1, bias=False)(torch.randn(2, 1, 8, 8)).is_contiguous(
+        memory_format=torch.channels_last
+    )

@@ -15,7 +15,7 @@ from gansmith.damage import luma
 from gansmith.errors import GansmithError
 from gansmith.game import Batch, Clock, ImageSpec
 from gansmith.gans import colorize, cyclegan, inpaint, pix2pix, sketch, upscale
-from gansmith.nn.conv3x3 import Conv3x3
+from gansmith.nn.cpu.conv3x3 import Conv3x3
 from gansmith.nn.norms import InstanceNorm
 from gansmith.nn.patchgan import PatchDiscriminator
 from gansmith.nn.pool import ImagePool
@@ -142,7 +142,7 @@ def test_a_skip_between_grey_and_colour_starts_with_the_same_grey() -> None:
 
 def test_winograd_is_the_convolution_and_its_gradients() -> None:
     torch.manual_seed(0)
-    conv = Conv3x3(128, 128)
+    conv = Conv3x3(128, 128, 3)
     images = torch.randn(2, 128, 15, 22, requires_grad=True)
     results = []
     for mode in (True, False):

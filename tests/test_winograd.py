@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gansmith.nn import winograd as W
+from gansmith.nn.cpu import winograd as W
 
 
 @pytest.fixture(autouse=True)
@@ -48,12 +48,12 @@ def test_is_used_for_wide_layers_in_training_only(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(W, "winograd", lambda x, weight: used.append(tuple(x.shape)))
     wide, narrow = torch.randn(192, 192, 3, 3), torch.randn(64, 192, 3, 3)
     x = torch.randn(2, 192, 16, 16)
-    W.conv3x3(x, wide)
+    W.convolve(x, wide, padding=1)
     assert used == [(2, 192, 16, 16)]
     for images, weight in ((x, narrow), (x[:1, :, :4, :4], wide), (x[..., :14], wide), (x.double(), wide.double())):
-        torch.testing.assert_close(W.conv3x3(images, weight), direct(images, weight))
+        torch.testing.assert_close(W.convolve(images, weight, padding=1), direct(images, weight))
     with torch.no_grad():
-        W.conv3x3(x, wide)
+        W.convolve(x, wide, padding=1)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        W.conv3x3(x[:, :, :4, :4], wide)
+        W.convolve(x[:, :, :4, :4], wide, padding=1)
     assert len(used) == 1

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gansmith import devices
 from gansmith.devices import Device
 from gansmith.files.pictures import to_float
 from gansmith.game import Batch, Clock, Game, ImageSpec, Logs, Turn
@@ -185,8 +186,7 @@ class _NoModules:
 
 def ready_to_train(game: Game, device: Device) -> tuple[Game, bool]:
     """A game as training holds it, and whether its pictures are channels-last."""
-    game = game.to(device.torch_device)
-    return (game.to(memory_format=torch.channels_last) if game.convolutional else game), game.convolutional  # type: ignore[call-overload]
+    return devices.ready_to_train(game, device.torch_device), game.convolutional
 
 
 def gemm_peak(device: torch.device, precision: str, seconds: float = 0.3) -> float:

@@ -29,7 +29,6 @@ from gansmith.nn.losses import ADVERSARIAL
 from gansmith.nn.penalties import squared_gradient_norm
 from gansmith.nn.resample import downsample, upsample
 from gansmith.nn.stages import base_for, check_size, crop_to, stages_for
-from gansmith.nn.thin import ThinConv2d, ThinConvTranspose2d
 from gansmith.parallel import seeds
 
 SLOPE = 0.2
@@ -162,7 +161,7 @@ class Generator(nn.Module):
         self.layers = nn.Sequential(*layers)
         self.to_image: nn.Module = _conv(widths[-1], spec.channels)
         if config.stem == 2:
-            self.to_image = ThinConvTranspose2d(widths[-1], spec.channels, 4, 2, 1)
+            self.to_image = nn.ConvTranspose2d(widths[-1], spec.channels, 4, 2, 1, bias=False)
             nn.init.normal_(self.to_image.weight, 0.0, 0.5 / math.sqrt(widths[-1]))  # 4 taps reach every pixel
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -180,7 +179,7 @@ class Discriminator(nn.Module):
         stages, widths = stages_for(spec), _widths(config, spec)[::-1]
         first = _conv(spec.channels * config.pack, widths[0])
         if config.stem == 2:
-            first = ThinConv2d(spec.channels * config.pack, widths[0], 4, 2, 1)
+            first = nn.Conv2d(spec.channels * config.pack, widths[0], 4, 2, 1, bias=False)
             _init(first, 1.0)
         layers: list[nn.Module] = [first]
         for stage, channels in enumerate(widths):

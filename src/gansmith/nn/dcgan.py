@@ -15,8 +15,6 @@ from gansmith.game import ImageSpec
 from gansmith.nn.classes import ClassEmbedding
 from gansmith.nn.norms import init_normal
 from gansmith.nn.stages import base_for, crop_to, stages_for
-from gansmith.nn.strided import StridedConv2d, StridedConvTranspose2d
-from gansmith.nn.thin import MapToPixel, NoiseToMap, ThinConv2d, ThinConvTranspose2d
 
 
 def stage_channels(width: int, stages: int) -> list[int]:
@@ -35,14 +33,14 @@ class Generator(nn.Module):
         self.embed = ClassEmbedding(classes, latent_dim) if classes else None
         inputs = latent_dim * (2 if classes else 1)
         layers: list[nn.Module] = [
-            NoiseToMap(inputs, channels[0], base_for(spec, stages)),
+            nn.ConvTranspose2d(inputs, channels[0], base_for(spec, stages), bias=False),
             nn.BatchNorm2d(channels[0]),
             nn.ReLU(inplace=True),
         ]
         for before, after in itertools.pairwise(channels):
-            layers += [StridedConvTranspose2d(before, after, 4, 2, 1, bias=False), nn.BatchNorm2d(after)]
+            layers += [nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False), nn.BatchNorm2d(after)]
             layers.append(nn.ReLU(inplace=True))
-        layers += [ThinConvTranspose2d(channels[-1], spec.channels, 4, 2, 1), nn.Tanh()]
+        layers += [nn.ConvTranspose2d(channels[-1], spec.channels, 4, 2, 1, bias=False), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
         self.apply(init_normal)
 
@@ -60,14 +58,13 @@ class Discriminator(nn.Module):
         stages = stages_for(spec)
         channels = stage_channels(width, stages)
         inputs = spec.channels * pack
-        first = nn.LeakyReLU(0.2, inplace=inputs > 1)  # the thin layer's maps are a view, where it takes longer
-        layers: list[nn.Module] = [ThinConv2d(inputs, width, 4, 2, 1), first]
+        layers: list[nn.Module] = [nn.Conv2d(inputs, width, 4, 2, 1, bias=False), nn.LeakyReLU(0.2, inplace=True)]
         for before, after in itertools.pairwise(channels):
-            layers.append(StridedConv2d(before, after, 4, 2, 1, bias=False))
+            layers.append(nn.Conv2d(before, after, 4, 2, 1, bias=False))
             layers += [nn.BatchNorm2d(after)] if batch_norm else []
             layers.append(nn.LeakyReLU(0.2, inplace=True))
         self.features = nn.Sequential(*layers)
-        self.logit = MapToPixel(channels[-1], 1, (spec.height >> stages, spec.width >> stages))
+        self.logit = nn.Conv2d(channels[-1], 1, (spec.height >> stages, spec.width >> stages), bias=False)
         self.embed = ClassEmbedding(classes, channels[-1]) if classes else None
         self.apply(init_normal)
 

@@ -7,13 +7,13 @@ arXiv:1710.10196, section 4.1). In the form StyleGAN2 uses them.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gansmith.nn.resample import downsample, upfirdn
-from gansmith.nn.winograd import conv3x3
 
 ROOT2 = math.sqrt(2.0)
 
@@ -62,7 +62,12 @@ class Conv(nn.Module):
         active: bias and leaky ReLU after it; False has neither.
         clamp: activations are kept within this; 0 does not clamp.
         gain: multiplies the output (and the clamp).
+
+    Attributes:
+        convolve: ``conv2d``, or a function of the same arithmetic that is faster on a CPU (:mod:`gansmith.nn.cpu`).
     """
+
+    convolve: Callable[..., Tensor] = staticmethod(F.conv2d)
 
     def __init__(
         self,
@@ -85,7 +90,7 @@ class Conv(nn.Module):
         gain = self.gain if self.bias is None else ROOT2 * self.gain
         weight, bias = self.weight * (self.scale * gain), None if self.bias is None else self.bias * gain
         if not self.down:
-            x = conv3x3(x, weight, bias) if self.pad == 1 else F.conv2d(x, weight, bias, padding=self.pad)
+            x = self.convolve(x, weight, bias, padding=self.pad)
         elif self.pad == 0:  # filtering at the lower resolution comes to the same
             x = F.conv2d(downsample(x), weight, bias)
         else:

@@ -6,7 +6,6 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from gansmith.nn.norms import NormName, init_normal, make_norm
-from gansmith.nn.strided import StridedConv2d
 
 SMALLEST = 24
 """Pictures of this many pixels still give a logit after three halvings."""
@@ -32,8 +31,7 @@ class PatchDiscriminator(nn.Module):
         for layer in range(1, layers + 1):
             after = width * min(2**layer, 8)
             stride = 2 if layer < layers else 1
-            conv = StridedConv2d if stride == 2 else nn.Conv2d
-            built += [conv(channels, after, 4, stride, 1, bias=norm != "batch")]
+            built += [nn.Conv2d(channels, after, 4, stride, 1, bias=norm != "batch")]
             built += [make_norm(norm, after)] if norm != "none" else []
             built += [nn.LeakyReLU(0.2)]
             channels = after

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv_transpose2d, pad
 
-from gansmith.nn.conv3x3 import Conv3x3
 from gansmith.nn.fit import at_any_size
 from gansmith.nn.norms import NormName, init_normal, make_norm
 
@@ -41,8 +40,13 @@ class ResidualBlock(nn.Module):
     def __init__(self, channels: int, norm: NormName, dropout: bool) -> None:
         super().__init__()
         bias = norm != "batch"  # batch norm has a shift of its own
-        first = [nn.ReflectionPad2d(1), Conv3x3(channels, channels, bias), make_norm(norm, channels), nn.ReLU()]
-        second = [nn.ReflectionPad2d(1), Conv3x3(channels, channels, bias), make_norm(norm, channels)]
+        first = [
+            nn.ReflectionPad2d(1),
+            nn.Conv2d(channels, channels, 3, bias=bias),
+            make_norm(norm, channels),
+            nn.ReLU(),
+        ]
+        second = [nn.ReflectionPad2d(1), nn.Conv2d(channels, channels, 3, bias=bias), make_norm(norm, channels)]
         self.conv_block = nn.Sequential(*first, *([nn.Dropout(0.5)] if dropout else []), *second)
 
     def forward(self, x: Tensor) -> Tensor:

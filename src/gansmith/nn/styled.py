@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Literal
 
@@ -13,7 +14,6 @@ from torch.nn import functional as F
 from gansmith.errors import GansmithError
 from gansmith.nn.equalized import ROOT2, Dense, activate, normalize
 from gansmith.nn.resample import upfirdn
-from gansmith.nn.winograd import conv3x3
 from gansmith.parallel import processes, seeds
 
 NoiseMode = Literal["random", "const", "none"]
@@ -21,7 +21,14 @@ NoiseMode = Literal["random", "const", "none"]
 
 
 def modulated_conv(
-    x: Tensor, weight: Tensor, style: Tensor, *, up: bool = False, demodulate: bool = True, gain: float = 1.0
+    x: Tensor,
+    weight: Tensor,
+    style: Tensor,
+    *,
+    up: bool = False,
+    demodulate: bool = True,
+    gain: float = 1.0,
+    convolve: Callable[..., Tensor] = F.conv2d,
 ) -> Tensor:
     """Convolution whose weights each picture scales by its own style (section 2.2 of the paper, Eq. 1 to 3).
 
@@ -33,6 +40,7 @@ def modulated_conv(
         style: [N, I].
         up: double the size, filtered (a transposed convolution, then the filter).
         demodulate: to unit variance (Eq. 3), times ``gain``.
+        convolve: ``conv2d``, or a function of the same arithmetic.
 
     Returns:
         [N, O, H, W], twice the size where ``up``.
@@ -43,7 +51,7 @@ def modulated_conv(
     if up:
         x = upfirdn(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2), padding=(1, 1, 1, 1), gain=4)
     else:
-        x = conv3x3(x, weight) if weight.shape[-1] == 3 else F.conv2d(x, weight)
+        x = convolve(x, weight, padding=weight.shape[-1] // 2)
     if demodulate:
         energy = style.square() @ weight.float().square().sum((2, 3)).t()
         x = x * ((energy + 1e-8 * scale**2).rsqrt() * gain)[:, :, None, None].to(x.dtype)
@@ -51,7 +59,13 @@ def modulated_conv(
 
 
 class StyledConv(nn.Module):
-    """Modulated convolution, noise, activation: [N, I, h, w] -> [N, O, H, W]."""
+    """Modulated convolution, noise, activation: [N, I, h, w] -> [N, O, H, W].
+
+    Attributes:
+        convolve: ``conv2d``, or a function of the same arithmetic that is faster on a CPU (:mod:`gansmith.nn.cpu`).
+    """
+
+    convolve: Callable[..., Tensor] = staticmethod(F.conv2d)
 
     noise_const: Tensor
 
@@ -67,7 +81,7 @@ class StyledConv(nn.Module):
         self.size, self.up, self.clamp = size, up, clamp
 
     def forward(self, x: Tensor, w: Tensor, noise: NoiseMode = "random") -> Tensor:
-        x = modulated_conv(x, self.weight, self.affine(w), up=self.up, gain=ROOT2)
+        x = modulated_conv(x, self.weight, self.affine(w), up=self.up, gain=ROOT2, convolve=self.convolve)
         strength = self.noise_strength * ROOT2
         if noise == "random":
             x = x + (seeds.normal(len(x), 1, *self.size, device=x.device) * strength).to(x.dtype)

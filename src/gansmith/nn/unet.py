@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from gansmith.nn.fit import at_any_size
 from gansmith.nn.norms import NormName, init_normal, make_norm
-from gansmith.nn.strided import StridedConv2d, StridedConvTranspose2d
 
 
 def unet_depth(height: int, width: int) -> int:
@@ -26,11 +25,11 @@ class Level(nn.Module):
     def __init__(self, outer: int, inner: int, deeper: nn.Module | None, norm: NormName, dropout: bool = False) -> None:
         super().__init__()
         bias = norm != "batch"
-        layers: list[nn.Module] = [nn.LeakyReLU(0.2), StridedConv2d(outer, inner, 4, 2, 1, bias)]
+        layers: list[nn.Module] = [nn.LeakyReLU(0.2), nn.Conv2d(outer, inner, 4, 2, 1, bias=bias)]
         if deeper is not None:  # at one pixel there is nothing to normalise
             layers += [make_norm(norm, inner), deeper]
         width = inner if deeper is None else 2 * inner
-        layers += [nn.ReLU(), StridedConvTranspose2d(width, outer, 4, 2, 1, bias), make_norm(norm, outer)]
+        layers += [nn.ReLU(), nn.ConvTranspose2d(width, outer, 4, 2, 1, bias=bias), make_norm(norm, outer)]
         self.model = nn.Sequential(*layers, *([nn.Dropout(0.5)] if dropout else []))
 
     def forward(self, x: Tensor) -> Tensor:

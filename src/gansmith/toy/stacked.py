@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gansmith.data import Pictures, open_pictures
 from gansmith.data.batches import Batches
-from gansmith.devices import Device
+from gansmith.devices import Device, ready_to_train
 from gansmith.files.pictures import to_uint8
 from gansmith.game import Game, ImageSpec
 from gansmith.parallel import seeds
@@ -86,9 +86,7 @@ def play(
     """
     source = StackedDigits()
     seeds.seed_step(seed, 0, "init")
-    game = playable(family)(config, source.spec).to(device.torch_device)
-    if game.convolutional:
-        game.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    game = ready_to_train(playable(family)(config, source.spec), device.torch_device)
     average = Average(game, batch)
     state = engine.State(seed)
     batches = Batches(

@@ -104,7 +104,7 @@ class Session:
         self.game = self._build_game(family_config)
         # settings that do not fit have raised an error by now, and nothing is left behind
         self.run = self._claim_folder(self.game.config)
-        self._lay_out_weights()
+        devices.ready_to_train(self.game, self.device.torch_device)
         self.optimizers = engine.make_optimizers(self.game, self.device.torch_device)
         self.average = hooks.Average(self.game, self.batch)
         processes.synchronise(self.game)  # the average is left out: only the first process uses it
@@ -177,10 +177,6 @@ class Session:
         if self.settings.precision == "auto":
             self.device = devices.suited(self.device, game)
         return game
-
-    def _lay_out_weights(self) -> None:
-        if self.game.convolutional:
-            self.game.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def _make_batches(self) -> Batches:
         seed = seeds.derive(self.settings.seed, "data")

@@ -130,8 +130,10 @@ class _Transposed(torch.autograd.Function):
 class StridedConv2d(nn.Conv2d):
     """``nn.Conv2d`` with a square kernel and a stride."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, padding: int, bias: bool = True) -> None:
-        super().__init__(inputs, outputs, kernel, stride, padding, bias=bias)
+    @staticmethod
+    def stands_for(layer: nn.Conv2d) -> bool:
+        """A square kernel, a stride, and many channels in the larger map."""
+        return _is_strided(layer)
 
     def forward(self, input: Tensor) -> Tensor:
         if not _pays(self, input):
@@ -142,13 +144,27 @@ class StridedConv2d(nn.Conv2d):
 class StridedConvTranspose2d(nn.ConvTranspose2d):
     """``nn.ConvTranspose2d`` with a square kernel and a stride."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, padding: int, bias: bool = True) -> None:
-        super().__init__(inputs, outputs, kernel, stride, padding, bias=bias)
+    @staticmethod
+    def stands_for(layer: nn.ConvTranspose2d) -> bool:
+        """A square kernel, a stride, and many channels in the larger map."""
+        return _is_strided(layer)
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
         if output_size is not None or not _pays(self, input):
             return super().forward(input, output_size)
         return _with_bias(_Transposed, self, input)
+
+
+def _is_strided(layer: nn.Conv2d | nn.ConvTranspose2d) -> bool:
+    return (
+        all(len(set(sides)) == 1 for sides in (layer.kernel_size, layer.stride, layer.padding))
+        and layer.stride[0] > 1
+        and layer.dilation == (1, 1)
+        and layer.groups == 1
+        and layer.padding_mode == "zeros"
+        and layer.output_padding == (0, 0)
+        and (layer.out_channels if layer.transposed else layer.in_channels) >= _FEWEST_CHANNELS
+    )
 
 
 def _with_bias(

@@ -15,10 +15,14 @@ from torch.nn import functional as F
 class NoiseToMap(nn.ConvTranspose2d):
     """A transposed convolution of a map of one pixel, without bias: [N, I, 1, 1] -> [N, O, h, w], the kernel's size."""
 
-    def __init__(self, inputs: int, outputs: int, size: tuple[int, int]) -> None:
-        super().__init__(inputs, outputs, size, bias=False)
+    @staticmethod
+    def stands_for(layer: nn.ConvTranspose2d) -> bool:
+        """A layer that begins with one pixel cannot be told by its shape; :meth:`forward` asks the input."""
+        return is_plain(layer) and layer.stride == (1, 1) and layer.padding == (0, 0) and layer.kernel_size != (1, 1)
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
+        if not self.training or input.device.type != "cpu" or input.shape[2:] != (1, 1):
+            return super().forward(input, output_size)
         weight = self.weight.permute(0, 2, 3, 1)  # [I, h, w, O]: its layout in memory where channels are last
         maps = input.flatten(1) @ weight.flatten(1)
         return maps.unflatten(1, weight.shape[1:]).permute(0, 3, 1, 2)
@@ -27,8 +31,10 @@ class NoiseToMap(nn.ConvTranspose2d):
 class MapToPixel(nn.Conv2d):
     """A convolution of a whole map, without bias: [N, I, h, w], the kernel's size, -> [N, O, 1, 1]."""
 
-    def __init__(self, inputs: int, outputs: int, size: tuple[int, int]) -> None:
-        super().__init__(inputs, outputs, size, bias=False)
+    @staticmethod
+    def stands_for(layer: nn.Conv2d) -> bool:
+        """A layer that sees a whole map cannot be told by its shape; :meth:`forward` asks the input."""
+        return is_plain(layer) and layer.stride == (1, 1) and layer.padding == (0, 0) and layer.out_channels == 1
 
     def forward(self, input: Tensor) -> Tensor:
         if not self.training or input.device.type != "cpu" or input.shape[2:] != self.weight.shape[2:]:
@@ -41,8 +47,10 @@ class MapToPixel(nn.Conv2d):
 class ThinConvTranspose2d(nn.ConvTranspose2d):
     """A transposed convolution without bias; to one channel, in training on a CPU, as a product and overlapping sums."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, padding: int) -> None:
-        super().__init__(inputs, outputs, kernel, stride, padding, bias=False)
+    @staticmethod
+    def stands_for(layer: nn.ConvTranspose2d) -> bool:
+        """To one channel, with a square kernel."""
+        return is_plain(layer) and layer.out_channels == 1 and is_square(layer)
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
         if not _pays(self, self.out_channels, input):
@@ -59,8 +67,10 @@ class ThinConvTranspose2d(nn.ConvTranspose2d):
 class ThinConv2d(nn.Conv2d):
     """A convolution without bias; of one channel, in training on a CPU, as a product of patches and weights."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, padding: int) -> None:
-        super().__init__(inputs, outputs, kernel, stride, padding, bias=False)
+    @staticmethod
+    def stands_for(layer: nn.Conv2d) -> bool:
+        """Of one channel, with a square kernel."""
+        return is_plain(layer) and layer.in_channels == 1 and is_square(layer)
 
     def forward(self, input: Tensor) -> Tensor:
         if not _pays(self, self.in_channels, input):
@@ -72,6 +82,23 @@ class ThinConv2d(nn.Conv2d):
         patches = F.unfold(input, kernel, padding=padding, stride=stride)  # [N, k k, h w]
         maps = patches.transpose(1, 2) @ self.weight.flatten(1).t()
         return maps.unflatten(1, size).permute(0, 3, 1, 2)
+
+
+def is_plain(layer: nn.Conv2d | nn.ConvTranspose2d) -> bool:
+    """No bias, groups, dilation or padding by name, and nothing added to what the inputs make."""
+    return (
+        layer.bias is None
+        and layer.groups == 1
+        and layer.dilation == (1, 1)
+        and not isinstance(layer.padding, str)
+        and layer.padding_mode == "zeros"
+        and layer.output_padding == (0, 0)
+    )
+
+
+def is_square(layer: nn.Conv2d | nn.ConvTranspose2d) -> bool:
+    """The same along rows and columns."""
+    return all(len(set(sides)) == 1 for sides in (layer.kernel_size, layer.stride, layer.padding))
 
 
 def _pays(layer: nn.Module, channels: int, x: Tensor) -> bool:

@@ -1,6 +1,6 @@
 """A 3x3 convolution layer for wide first-order networks on CPUs: Winograd's algorithm with derivatives written out.
 
-The same arithmetic as :mod:`gansmith.nn.winograd`, which is made of differentiable operations and so gives derivatives of
+The same arithmetic as :mod:`gansmith.nn.cpu.winograd`, which is made of differentiable operations and so gives derivatives of
 any order. This one gives the first only; in return it keeps nothing but its input between the passes and works in
 memory that it owns, where fresh pages from the system would cost as much as the arithmetic.
 """
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from gansmith.nn.winograd import INPUT, OUTPUT, WEIGHT, twice
+from gansmith.nn.cpu.winograd import INPUT, OUTPUT, WEIGHT, twice
 
 _FEWEST_CHANNELS = 128
 """Below this the transforms cost more than the multiplications they save."""
@@ -125,8 +125,16 @@ class Conv3x3(nn.Conv2d):
     elsewhere, and in eval mode, it is ``nn.Conv2d`` to the last bit.
     """
 
-    def __init__(self, inputs: int, outputs: int, bias: bool = True) -> None:
-        super().__init__(inputs, outputs, 3, bias=bias)
+    @staticmethod
+    def stands_for(layer: nn.Conv2d) -> bool:
+        """3x3, stride 1, no padding, many channels on both sides."""
+        return (
+            layer.kernel_size == (3, 3)
+            and layer.stride == layer.dilation == (1, 1)
+            and layer.padding == (0, 0)
+            and layer.groups == 1
+            and min(layer.in_channels, layer.out_channels) >= _FEWEST_CHANNELS
+        )
 
     def forward(self, input: Tensor) -> Tensor:
         if not self._faster(input):

@@ -68,9 +68,9 @@ def winograd(x: Tensor, weight: Tensor) -> Tensor:
     return out.permute(2, 3, 0, 4, 1, 5).reshape(n, height, width, -1).permute(0, 3, 1, 2)
 
 
-def conv3x3(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """``conv2d(x, weight, bias, padding=1)`` for 3x3 weights, by the faster way."""
-    if not pays(x, weight):
-        return F.conv2d(x, weight, bias, padding=1)
+def convolve(x: Tensor, weight: Tensor, bias: Tensor | None = None, padding: int = 0) -> Tensor:
+    """``conv2d`` with a square kernel and stride 1, by :func:`winograd` where that is faster."""
+    if weight.shape[-1] != 3 or padding != 1 or not pays(x, weight):
+        return F.conv2d(x, weight, bias, padding=padding)
     x = winograd(x, weight)
     return x if bias is None else x + bias[:, None, None]
