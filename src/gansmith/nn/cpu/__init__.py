@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection
+from typing import Any, cast
 
 from torch import nn
 
@@ -49,7 +50,7 @@ def speed_up(network: nn.Module, ways: Collection[str] = ("thin", "conv3x3", "st
             module.convolve = convolve
         for kind in kinds:
             if type(module) is kind.__base__ and kind.stands_for(module):  # type: ignore[attr-defined]
-                module.__class__ = kind
+                cast(Any, module).__class__ = kind
                 break
     for module in network.modules():
         if isinstance(module, nn.Sequential):
