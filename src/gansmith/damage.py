@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.functional import conv2d, interpolate, pad
 
 from gansmith.errors import GansmithError
+from gansmith.nn.constants import constant
 from gansmith.parallel import seeds
 
 EdgeName = Literal["canny", "sobel", "mixed"]
@@ -25,7 +26,7 @@ EdgeName = Literal["canny", "sobel", "mixed"]
 
 def luma(images: Tensor) -> Tensor:
     """Luma Y' of RGB pictures by ITU-R BT.601, the weights of Pillow's and JPEG's grey: [N, 1, H, W] in the same range."""
-    weights = images.new_tensor([0.299, 0.587, 0.114])[:, None, None]
+    weights = constant((0.299, 0.587, 0.114), images)[:, None, None]
     return (images[:, :3] * weights).sum(1, keepdim=True) if images.shape[1] >= 3 else images[:, :1]
 
 

@@ -236,15 +236,19 @@ class Generation(Game):
         if not norms:
             return
         momenta = [norm.momentum for norm in norms]
+        generator, latents, labels = torch.Generator().manual_seed(seed), [], []
+        for _ in range(16):
+            latents.append(torch.randn(batch, self.config.latent_dim, generator=generator))
+            labels.append(torch.randint(self.classes, (batch,), generator=generator) if self.classes else None)
+        z = torch.stack(latents).to(self.device)
+        y = torch.stack(labels).to(self.device) if self.classes else labels
         for norm in norms:
             norm.reset_running_stats()
-            norm.momentum = None  # a plain average over the passes below
         self.generator.train()
-        generator = torch.Generator().manual_seed(seed)
-        for _ in range(16):
-            z = torch.randn(batch, self.config.latent_dim, generator=generator).to(self.device)
-            labels = torch.randint(self.classes, (batch,), generator=generator) if self.classes else None
-            self.generator(z, None if labels is None else labels.to(self.device))
+        for count, (own_z, own_y) in enumerate(zip(z, y, strict=True), 1):
+            for norm in norms:  # a plain average; where momentum is None, every layer asks the GPU for its count
+                norm.momentum = 1 / count
+            self.generator(own_z, own_y)
         self.generator.eval()
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum

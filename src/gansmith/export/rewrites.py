@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, conv2d, pad
 
-from gansmith.nn import inpainting, oklab, resample, resnet_generator, rrdb, unet
+from gansmith.nn import inpainting, resample, resnet_generator, rrdb, unet
 
 LEVELS = 12
 """Halvings of :func:`smooth_fill`: enough for pictures of 4096 px."""
@@ -58,15 +57,6 @@ def laplacian(x: Tensor) -> Tensor:
     return conv2d(pad(x, (1, 1, 1, 1), mode="replicate"), torch.cat([kernel] * channels), groups=channels)
 
 
-def oklab_to_srgb(colours: Tensor) -> Tensor:
-    """:func:`gansmith.nn.oklab.oklab_to_srgb` with matrices that are inverted beforehand."""
-    lms, lab = (np.linalg.inv(np.array(matrix)).tolist() for matrix in (oklab._TO_LMS, oklab._TO_LAB))
-    mixed = oklab._mix(torch.tensor(lab, dtype=torch.float64), colours.float())
-    linear = oklab._mix(torch.tensor(lms, dtype=torch.float64), mixed**3)
-    bright = 1.055 * linear.clamp(min=0.0031308) ** (1 / 2.4) - 0.055
-    return torch.where(linear <= 0.0031308, 12.92 * linear, bright) * 2 - 1
-
-
 def filter_weights(images: Tensor, taps: tuple[float, ...], gain: float, flip: bool, axis: str) -> Tensor:
     """The filters of :func:`gansmith.nn.resample.upfirdn` for as many channels as there are now, a plain constant."""
     kernel = torch.tensor(resample._kernel(taps, gain, flip, axis), dtype=images.dtype)
@@ -83,7 +73,6 @@ def recording() -> Iterator[None]:
         (rrdb, "pad_to_multiple", pad_to_multiple),
         (inpainting, "smooth_fill", smooth_fill),
         (inpainting, "laplacian", laplacian),
-        (oklab, "oklab_to_srgb", oklab_to_srgb),
         (resample, "_weights", filter_weights),
     ]
     before = [getattr(module, name) for module, name, _ in places]

@@ -87,11 +87,13 @@ class Vitals:
         if self.unseen is None or not hasattr(game, "discriminator") or getattr(game.config, "pack", 1) > 1:
             return {}
 
-        def logit(images: Tensor, labels: Tensor | None) -> float:
-            return game.discriminator(images, labels if game.classes else None).float().mean().item()
+        def logit(images: Tensor, labels: Tensor | None) -> Tensor:
+            return game.discriminator(images, labels if game.classes else None).float().mean()
 
-        seen, unseen = logit(self.real.images, self.real.labels), logit(self.unseen.images, self.unseen.labels)
-        fake = logit(fakes, self.real.labels)
+        known, others = self.real, self.unseen
+        seen, unseen, fake = torch.stack(
+            [logit(known.images, known.labels), logit(others.images, others.labels), logit(fakes, known.labels)]
+        ).tolist()
         # where D cannot tell real from fake there is nothing to memorise
         return {"memorising": (seen - unseen) / (seen - fake)} if seen - fake > 0.5 else {"memorising": 0.0}
 
@@ -103,7 +105,8 @@ def distances(images: Tensor) -> tuple[float, float]:
     n = len(flat)
     mean = between.sum() / max(n * (n - 1), 1)
     nearest = (between + torch.eye(n, device=flat.device) * between.max().clamp_min(1)).min(1).values.median()
-    return max(mean.item(), 1e-9), max(nearest.item(), 1e-9)
+    mean, nearest = torch.stack([mean, nearest]).tolist()
+    return max(mean, 1e-9), max(nearest, 1e-9)
 
 
 def common_classes(classes: np.ndarray) -> set[int]:

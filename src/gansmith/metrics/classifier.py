@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gansmith.errors import GansmithError
+from gansmith.nn.constants import constant
 
 NAMES = ("mnist-cnn", "fashion-cnn")
 """Classifiers embedded in the package."""
@@ -29,8 +30,8 @@ def to_grey(images: Tensor) -> Tensor:
     """Pictures [N, C, H, W] (grey, RGB, or either with alpha, which is ignored) as grey [N, 1, H, W], float."""
     if images.shape[1] < 3:
         return images[:, :1].float()
-    weights = torch.tensor(_LUMA, device=images.device).view(1, 3, 1, 1)
-    return (images[:, :3].float() * weights).sum(1, keepdim=True)
+    colours = images[:, :3].float()
+    return (colours * constant(_LUMA, colours).view(1, 3, 1, 1)).sum(1, keepdim=True)
 
 
 def _block(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:

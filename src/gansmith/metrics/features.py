@@ -33,6 +33,7 @@ from gansmith.metrics.loading import (
     load_state,
     read_weights,
 )
+from gansmith.nn.constants import constant
 
 NAMES = ("mnist-cnn", "fashion-cnn", "inception", "dinov2")
 """Feature extractors by name."""
@@ -188,7 +189,7 @@ class DinoV2(Extractor):
 
     def features(self, pictures: Tensor) -> Tensor:
         x = F.interpolate(pictures.float(), (224, 224), mode="bicubic", antialias=True, align_corners=False)
-        mean, std = (torch.tensor(v, device=x.device).view(1, 3, 1, 1) for v in _IMAGENET)
+        mean, std = (constant(v, x).view(1, 3, 1, 1) for v in _IMAGENET)
         return self.network((x.clamp(0, 255) / 255 - mean) / std)
 
 

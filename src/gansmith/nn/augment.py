@@ -12,7 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gansmith.nn.constants import constant
 from gansmith.nn.resample import upfirdn
+from gansmith.nn.scalars import Scalars
 from gansmith.parallel import seeds
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -59,11 +61,10 @@ def _jitter(images: Tensor, amounts: Tensor) -> Tensor:
 def _translate(images: Tensor, amounts: Tensor, reach: float = 0.125) -> Tensor:
     """Shift by whole pixels, up to ``reach`` of the size, zeros coming in; amounts [N, 2] in [0, 1)."""
     n, _, height, width = images.shape
-    sides = torch.tensor([height, width], device=images.device)
-    most = (sides * reach + 0.5).long()
-    shift = (amounts * (2 * most + 1)).long() - most
-    y = torch.arange(height, device=images.device) - shift[:, :1]  # [N, H]
-    x = torch.arange(width, device=images.device) - shift[:, 1:]  # [N, W]
+    y, x = (  # [N, H] and [N, W]
+        torch.arange(size, device=images.device) - ((amounts[:, axis : axis + 1] * (2 * most + 1)).long() - most)
+        for axis, size, most in ((0, height, int(height * reach + 0.5)), (1, width, int(width * reach + 0.5)))
+    )
     inside = ((y >= 0) & (y < height))[:, :, None] & ((x >= 0) & (x < width))[:, None, :]
     index = torch.arange(n, device=images.device)[:, None, None]
     rows, columns = y.clamp(0, height - 1)[:, :, None], x.clamp(0, width - 1)[:, None, :]
@@ -143,10 +144,8 @@ def sample(images: Tensor, grid: Tensor) -> Tensor:
 
 def _matrix(*rows: tuple[Tensor | float, ...], like: Tensor) -> Tensor:
     """[N, R, C] from rows of numbers and [N] tensors."""
-    numbers = [
-        [torch.as_tensor(x, dtype=like.dtype, device=like.device).expand(len(like)) for x in row] for row in rows
-    ]
-    return torch.stack([torch.stack(row, -1) for row in numbers], -2)
+    numbers = [x if isinstance(x, Tensor) else constant(x, like).expand(len(like)) for row in rows for x in row]
+    return torch.stack(numbers, -1).unflatten(1, (len(rows), -1))
 
 
 def _shift(x: Tensor, y: Tensor) -> Tensor:
@@ -242,6 +241,17 @@ def warp(images: Tensor, inverse: Tensor) -> Tensor:
     return upfirdn(images, SYM6, down=2, padding=(crop, crop, crop, crop), flip=True)
 
 
+def warp_some(images: Tensor, inverse: Tensor, moved: Tensor) -> Tensor:
+    """:func:`warp` of the pictures that are ``moved`` [N]; the others stay as they are, bit for bit.
+
+    A CPU does the work of those alone. To know how many they are the host would have to wait for a GPU, which warps all.
+    """
+    if images.device.type != "cpu":
+        return torch.where(moved[:, None, None, None], warp(images, inverse), images)
+    (rows,) = moved.nonzero(as_tuple=True)
+    return images.index_copy(0, rows, warp(images[rows], inverse[rows])) if len(rows) else images
+
+
 def random_colour(dice: Dice, channels: int) -> tuple[Tensor, Tensor]:
     """Brightness, contrast, luma flip, hue and saturation as x -> matrix @ x + offset (Algorithm 1, lines 40 to 56).
 
@@ -260,7 +270,7 @@ def random_colour(dice: Dice, channels: int) -> tuple[Tensor, Tensor]:
     # colours are a part along the grey axis (1, 1, 1) and a part across it, which hue turns and saturation scales
     grey = luma.new_full((3, 3), 1 / 3)
     across = torch.eye(3, device=luma.device) - grey
-    quarter_turn = luma.new_tensor([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / math.sqrt(3)
+    quarter_turn = constant(((0, -1, 1), (1, 0, -1), (-1, 1, 0)), luma) / math.sqrt(3)
     turned = hue.cos()[:, None, None] * across + hue.sin()[:, None, None] * quarter_turn
     return luma * grey + (contrast * saturation)[:, None, None] * turned, offset[..., None]
 
@@ -276,9 +286,7 @@ def augment(images: Tensor, p: Tensor | float) -> Tensor:
     dice = Dice(n, p, images.device)
     inverse = random_geometry(dice, height, width)
     moved = (inverse - torch.eye(3, device=images.device)).abs().amax((1, 2)) > 1e-6
-    (rows,) = moved.nonzero(as_tuple=True)
-    if len(rows):  # the others would come back unchanged, for the same work
-        images = images.index_copy(0, rows, warp(images[rows], inverse[rows]))
+    images = warp_some(images, inverse, moved)
     if channels not in (1, 3, 4):
         return images
     matrix, offset = random_colour(dice, channels)
@@ -288,7 +296,7 @@ def augment(images: Tensor, p: Tensor | float) -> Tensor:
     return torch.cat([colour, alpha], 1) if channels == 4 else colour
 
 
-class AdaptiveAugment(nn.Module):
+class AdaptiveAugment(Scalars):
     """ADA: the pipeline at a probability p that follows how much the discriminator overfits (arXiv:2006.06676, Eq. 1).
 
     Args:
@@ -317,14 +325,14 @@ class AdaptiveAugment(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """[N, C, H, W] in [-1, 1] -> augmented, same shape, in float32: what is moved by half a pixel must not be rounded."""
-        if self.p == 0:
+        if self.scalar("p") == 0:
             return images
         with torch.autocast(images.device.type, enabled=False):
             return augment(images.float(), self.p)
 
     def set_p(self, p: float) -> None:
         """Set the probability, for schedules that are a function of the clock."""
-        self.p.fill_(min(max(p, 0.0), 1.0))
+        self.set_scalar("p", min(max(p, 0.0), 1.0))
 
     @torch.no_grad()
     def update(self, signs: Tensor, images: int) -> None:
@@ -337,12 +345,15 @@ class AdaptiveAugment(nn.Module):
         """
         self._signs += signs.float().mean()
         self._images += images
-        self._batches += 1
-        if self._batches < self.every:
+        batches = self.scalar("_batches") + 1
+        if batches < self.every:
+            self.set_scalar("_batches", batches)
             return
-        mean = self._signs / self._batches
         if not self.fixed:
+            mean = self._signs / batches
             step = (mean - self.target).sign() * self._images / self.images_per_unit
             self.p.copy_((self.p + step).clamp(0, 1))
-        for accumulator in (self._signs, self._images, self._batches):
+            self.changed("p")
+        self.set_scalar("_batches", 0.0)
+        for accumulator in (self._signs, self._images):
             accumulator.zero_()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from gansmith.nn.scalars import Scalars
 from gansmith.parallel import processes, seeds
 
 
-class ImagePool(nn.Module):
+class ImagePool(Scalars):
     """Keeps ``size`` fakes and hands out either new ones or older ones (arXiv:1612.07828, section 2.3; CycleGAN, section 4).
 
     Until it is full it keeps every fake and gives it back. From then on every second fake is swapped for a kept one,
@@ -28,11 +29,13 @@ class ImagePool(nn.Module):
         """Fakes [N, C, H, W] in, as many out; those kept instead stay inside."""
         if len(self.pictures) == 0:
             return fakes
-        swaps = _from_all(seeds.uniform(len(fakes)).to(fakes.device)).tolist()
-        places = _from_all(seeds.integers(len(self.pictures), len(fakes)).to(fakes.device)).tolist()
+        rank, world = seeds.process()
+        with seeds.alone():  # every process draws for all, on the CPU: nobody has to wait for a GPU or be told
+            swaps = seeds.uniform(world * len(fakes)).tolist()
+            places = seeds.integers(len(self.pictures), world * len(fakes)).tolist()
         given = []
-        filled = int(self.filled)
-        for fake, swap, place in zip(_from_all(fakes.detach()), swaps, places, strict=True):
+        filled = int(self.scalar("filled"))
+        for fake, swap, place in zip(processes.gather(fakes.detach()), swaps, places, strict=True):
             if filled < len(self.pictures):
                 self.pictures[filled] = fake
                 filled += 1
@@ -42,11 +45,5 @@ class ImagePool(nn.Module):
                 self.pictures[place] = fake
             else:
                 given.append(fake)
-        self.filled.fill_(filled)
-        rank = seeds.process()[0]
+        self.set_scalar("filled", filled)
         return torch.stack(given[rank * len(fakes) : (rank + 1) * len(fakes)])
-
-
-def _from_all(rows: Tensor) -> Tensor:
-    """Every process's rows, in the order of the processes."""
-    return processes.gather(rows)

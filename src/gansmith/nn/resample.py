@@ -2,19 +2,21 @@
 
 ``upfirdn`` is the operation of StyleGAN2 (Karras et al. 2020, arXiv:1912.04958, appendix B): insert zeros between
 pixels, pad, filter, keep every k-th pixel. No zeros are ever inserted here: a transposed convolution skips them and a
-strided one computes only the pixels that are kept. Everything is differentiable any number of times.
+strided one computes only the pixels that are kept. Everything is differentiable any number of times in the pictures, and
+every derivative is one such convolution again (:mod:`gansmith.nn.depthwise`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from gansmith.nn.constants import constant
+from gansmith.nn.depthwise import filtered, spread
 
 Padding = tuple[int, int, int, int]
 """Left, right, top, bottom; negative numbers crop."""
@@ -25,16 +27,14 @@ BINOMIAL = (1.0, 3.0, 3.0, 1.0)
 _OUTER_PRODUCT_UP_TO = 6  # longer filters are cheaper as two passes, one per axis
 
 
-@lru_cache(maxsize=64)
-def _kernel(taps: tuple[float, ...], gain: float, flip: bool, axis: str) -> list[list[float]]:
+def _kernel(taps: tuple[float, ...], gain: float, flip: bool, axis: str) -> tuple[tuple[float, ...], ...]:
     line = [tap / sum(taps) for tap in (reversed(taps) if flip else taps)]
     rows, columns = (line if axis != "x" else [1.0]), (line if axis != "y" else [1.0])
-    return [[gain * row * column for column in columns] for row in rows]
+    return tuple(tuple(gain * row * column for column in columns) for row in rows)
 
 
 def _weights(images: Tensor, taps: tuple[float, ...], gain: float, flip: bool, axis: str) -> Tensor:
-    # numbers are cached, tensors are not: a tensor made while a model is traced or exported must not outlive that
-    kernel = torch.tensor(_kernel(taps, gain, flip, axis), dtype=images.dtype, device=images.device)
+    kernel = constant(_kernel(taps, gain, flip, axis), images)
     return kernel.expand(images.shape[1], 1, *kernel.shape)
 
 
@@ -65,16 +65,13 @@ def _up(images: Tensor, weights: Tensor, up: tuple[int, int], crop: Padding) -> 
     left, right, top, bottom = crop
     rows, columns = max(min(top, bottom), 0), max(min(left, right), 0)
     # an output padding adds computed rows at the far end, so (crop, crop - 1) needs no slicing either
-    extra = tuple(
-        1 if far == near - 1 and far >= 0 and up[axis] > 1 else 0
-        for axis, (near, far) in enumerate(((top, bottom), (left, right)))
+    extra = (
+        int(bottom == top - 1 and bottom >= 0 and up[0] > 1),
+        int(right == left - 1 and right >= 0 and up[1] > 1),
     )
     rows, columns = rows + extra[0], columns + extra[1]
     with _strided(images) as wide:
-        made = F.conv_transpose2d(
-            wide, weights.to(wide.dtype), stride=up, padding=(rows, columns), output_padding=extra, groups=wide.shape[1]
-        )
-        images = made.to(images.dtype)
+        images = spread(wide, weights.to(wide.dtype), up, (rows, columns), extra).to(images.dtype)
     rest = (columns - left, columns - right - extra[1], rows - top, rows - bottom - extra[0])
     return _pad_or_crop(images, rest)
 
@@ -83,11 +80,10 @@ def _down(images: Tensor, weights: Tensor, down: tuple[int, int], padding: Paddi
     left, right, top, bottom = padding
     rows, columns = max(min(top, bottom), 0), max(min(left, right), 0)
     images = _pad_or_crop(images, (left - columns, right - columns, top - rows, bottom - rows))
-    options: dict[str, Any] = {"stride": down, "padding": (rows, columns), "groups": images.shape[1]}
     if down == (1, 1):
-        return F.conv2d(images, weights, **options)
+        return filtered(images, weights, down, (rows, columns))
     with _strided(images) as wide:
-        return F.conv2d(wide, weights.to(wide.dtype), **options).to(images.dtype)
+        return filtered(wide, weights.to(wide.dtype), down, (rows, columns)).to(images.dtype)
 
 
 def upfirdn(

@@ -214,8 +214,10 @@ def check_weights(game: Game, state: State) -> None:
     Raises:
         Diverged: naming the network.
     """
-    for name, parameter in game.named_parameters():
-        if not torch.isfinite(parameter.detach().sum()):
+    names, weights = zip(*game.named_parameters(), strict=True)
+    sound = torch.stack([torch.isfinite(w.detach().sum()) for w in weights]).tolist()
+    for name, whole in zip(names, sound, strict=True):
+        if not whole:
             raise Diverged(
                 f"The weights of {name} became NaN or infinite at {state.clock.images:,} images. The last good state is in "
                 "checkpoint/. Try a lower --lr, --clip-grad 1, or --precision fp32."
