@@ -50,7 +50,10 @@ class TrainSettings:
     resume: bool = False
     """Go on from the last checkpoint of --out."""
     init: str = ""
-    """Start from the weights of this model (a run, a model folder or a Hub id) instead of random ones."""
+    """Start from the weights of this model (a run, a model folder or a Hub id) instead of random ones: its discriminator's too,
+    where it is beside the model or in the run's checkpoint; else a new one learns alone at first."""
+    freeze_d: int = 0
+    """With --init: leave the first so many layers of the discriminator as they are, for few pictures (FreezeD, arXiv:2002.10964)."""
     size: int = 0
     """Resize and centre-crop to this many pixels; 0 keeps the pictures' own size."""
     flip: bool = False

@@ -210,8 +210,8 @@ class Game(nn.Module):
         """Refresh statistics that depend on averaged weights (batch norm); called on the averaged networks."""
 
     def player_parameters(self, player: str) -> list[nn.Parameter]:
-        """The weights one player moves."""
-        return [p for name in self.players[player] for p in self.get_submodule(name).parameters()]
+        """The weights one player moves: those of its networks that are not frozen (``requires_grad``) when a run begins."""
+        return [p for name in self.players[player] for p in self.get_submodule(name).parameters() if p.requires_grad]
 
     @property
     def convolutional(self) -> bool:

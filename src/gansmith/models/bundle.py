@@ -28,6 +28,9 @@ from gansmith.models.card import model_card
 from gansmith.models.locate import FORMAT, described, locate, read_document
 from gansmith.version import __version__
 
+OPPONENT = "discriminator.safetensors"
+"""Beside ``model.safetensors``: the discriminator and what goes with it. ``train --init`` wants it, nothing else does."""
+
 
 @dataclass
 class Model:
@@ -185,7 +188,7 @@ def averaged_copy(game: Game) -> Game:
 
 
 def save(folder: Path, model: Model, discriminator: Mapping[str, Tensor] | None = None) -> Path:
-    """Write a model folder; with a discriminator's tensors, also what ``train --init`` needs to train it further."""
+    """Write a model folder; with a discriminator's tensors, also :data:`OPPONENT`."""
     tensors = {name: t.detach().cpu().contiguous().clone() for name, t in exported_tensors(model.game).items()}
     document = {
         "format": FORMAT,
@@ -203,7 +206,7 @@ def save(folder: Path, model: Model, discriminator: Mapping[str, Tensor] | None 
         safetensors.torch.save_file(tensors, temporary / "model.safetensors", {"format": "pt"})
         if discriminator:
             kept = {name: t.detach().cpu().contiguous().clone() for name, t in discriminator.items()}
-            safetensors.torch.save_file(kept, temporary / "discriminator.safetensors", {"format": "pt"})
+            safetensors.torch.save_file(kept, temporary / OPPONENT, {"format": "pt"})
         (temporary / "config.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
         (temporary / "README.md").write_text(model_card(document, model.game), encoding="utf-8")
         if folder.exists():
@@ -277,31 +280,6 @@ def from_tensors(
 def _assemble(family: str, game: Game, tensors: Mapping[str, Tensor], info: dict[str, Any], source: str) -> Model:
     _load_tensors(game, tensors, source)
     return Model(family, game.eval().requires_grad_(False), info)
-
-
-def start_from(game: Game, path: str | Path) -> None:
-    """Give a new game the weights of a model, to train it further on other pictures (transfer learning).
-
-    The discriminator's come along where the model folder has them (imported models do).
-
-    Raises:
-        ModelError: the model is of another family or size.
-    """
-    model = load(path)
-    if model.family != registry.name_of(type(game)):
-        raise ModelError(
-            f"{path} is a model of '{model.family}', and this run trains '{registry.name_of(type(game))}'."
-        )
-    _load_tensors(game, exported_tensors(model.game), str(path))
-    extra = locate(path) / "discriminator.safetensors"
-    if extra.is_file():
-        try:
-            tensors = safetensors.torch.load_file(extra)
-        except (OSError, safetensors.SafetensorError) as error:
-            raise ModelError(f"{extra} cannot be read ({error}). Copy or download it again.") from None
-        state = game.state_dict()
-        if all(name in state and state[name].shape == tensor.shape for name, tensor in tensors.items()):
-            game.load_state_dict(tensors, strict=False)
 
 
 def build_exports(family: type[Game], config: Any, spec: ImageSpec) -> Game:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -79,6 +79,8 @@ class Plan:
     """Split every batch into this many parts and add up their gradients."""
     clip_grad: float = 0.0
     """Clip each player's gradient to this norm; 0 does not clip."""
+    waiting: Mapping[str, int] = field(default_factory=dict)
+    """Players who begin to play once more than so many images have been seen, while the others catch up with them."""
 
 
 def make_optimizers(game: Game, device: torch.device) -> dict[str, torch.optim.Optimizer]:
@@ -189,7 +191,7 @@ def step(
 
     logs: Logs = {}
     shared: list[Batch] = []
-    due = [turn for turn in turns if state.clock.step % turn.every == 0 and state.clock.progress >= turn.begins]
+    due = [turn for turn in turns if is_due(turn, state.clock, plan)]
     for i, turn in enumerate(due):
         if not (turn.fresh or shared):
             shared = draw()
@@ -197,6 +199,12 @@ def step(
         with resting(optimizers, due[i:]):
             logs |= play(game, optimizers[turn.player], turn, parts, plan)
     return logs
+
+
+def is_due(turn: Turn, clock: Clock, plan: Plan) -> bool:
+    """Whether a turn is played at this step."""
+    waits = clock.images <= plan.waiting.get(turn.player, 0)
+    return clock.step % turn.every == 0 and clock.progress >= turn.begins and not waits
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ from gansmith.files.run import Run
 from gansmith.game import Batch, Clock, Game, Logs
 from gansmith.models.bundle import Model, averaged_copy
 from gansmith.models.bundle import save as save_model
+from gansmith.models.transfer import opponent_tensors
 from gansmith.training.engine import State
 
 
@@ -224,6 +225,8 @@ def check_weights(game: Game, state: State) -> None:
             )
 
 
-def write_model(folder: Path, average: Average, family: str, info: dict[str, Any], batch: int, seed: int) -> None:
-    """Write a model folder from the averaged networks."""
-    save_model(folder, Model(family, average.ready(batch, seed), info))
+def write_model(
+    folder: Path, average: Average, game: Game, family: str, info: dict[str, Any], batch: int, seed: int
+) -> None:
+    """Write a model folder from the averaged networks, and beside them the discriminator that a later --init goes on with."""
+    save_model(folder, Model(family, average.ready(batch, seed), info), opponent_tensors(game))

@@ -103,6 +103,7 @@ class Outputs:
         hooks.write_model(
             self.context.run.model,
             self.context.average,
+            self.context.game,
             self.context.name,
             self.context.info(),
             self.context.batch,
@@ -146,7 +147,7 @@ class Evaluate:
             self.best = score
             info = context.info() | {"metrics": {self.cheap.name: score}}
             best: Path = context.run.root / "model-best"
-            hooks.write_model(best, context.average, context.name, info, context.batch, state.seed)
+            hooks.write_model(best, context.average, game, context.name, info, context.batch, state.seed)
 
 
 def log_due(log_images: int, state: State) -> Callable[[State], bool]:

@@ -19,9 +19,9 @@ from gansmith.errors import RunError, first_line
 from gansmith.files import run
 from gansmith.files.run import Run
 from gansmith.game import Game
-from gansmith.models.bundle import Model, averaged_copy, start_from
+from gansmith.models.bundle import Model, averaged_copy
 from gansmith.parallel import processes, seeds
-from gansmith.training import checkpoint, compiling, engine, hooks, trackers
+from gansmith.training import checkpoint, compiling, engine, fine_tuning, hooks, trackers
 from gansmith.training import settings as run_settings
 from gansmith.training.context import RunContext
 from gansmith.training.display import Display
@@ -72,12 +72,6 @@ def train(
         processes.leave()
 
 
-def of_fine_tuning(config: Any) -> Any:
-    """A family's settings for a run that starts from a model: ADA moves five times as fast there, where -1 leaves it open."""
-    open_ = getattr(config, "augment_images", 0) == -1
-    return dataclasses.replace(config, augment_images=100_000) if open_ else config
-
-
 class Session:
     """The parts of one run, put together in the order in which they need each other."""
 
@@ -101,6 +95,7 @@ class Session:
         run_settings.check_divides(self.batch, *parts)
         self.goal = run_settings.goal_of(settings, self.batch)
         self.state = engine.State(settings.seed)
+        self.alone_images = 0
         self.game = self._build_game(family_config)
         # settings that do not fit have raised an error by now, and nothing is left behind
         self.run = self._claim_folder(self.game.config)
@@ -114,7 +109,9 @@ class Session:
 
     def play(self) -> Finished:
         """Train to the goal, a signal or a divergence; save; report."""
-        plan = engine.Plan(self.device, self.settings.accumulate, self.settings.clip_grad)
+        alone = int(self.run.facts.get("alone_images", 0))
+        waiting = dict.fromkeys(fine_tuning.waiting_players(self.game), alone)
+        plan = engine.Plan(self.device, self.settings.accumulate, self.settings.clip_grad, waiting)
         self._announce()
         with seeds.alone():
             outputs = Outputs(self.context())
@@ -152,10 +149,13 @@ class Session:
 
     def _check_before_data(self, parts: tuple[int, int, int]) -> None:
         """What can be refused before the data are read, which may take minutes."""
+        fine_tuning.check_freeze(self.settings)
         if self.settings.batch:
             run_settings.check_divides(self.settings.batch, *parts)
         if self.settings.out is not None and not self.settings.resume and self.main:
             run.check_free(self.settings.out)
+        if self.settings.out is not None and self.settings.resume:
+            run_settings.check_checkpoint(Run.open(self.settings.out))
         if (alone := processes.lonely()) is not None:
             self.display.warn(alone)
 
@@ -168,12 +168,14 @@ class Session:
     def _build_game(self, family_config: Any) -> Game:
         """The networks, seeded or taken from ``--init``. Settles the precision where it is ``auto``."""
         model = None if self.settings.resume else self.settings.init
-        if model:
-            family_config = of_fine_tuning(family_config)
+        if self.settings.init:
+            family_config = fine_tuning.of_fine_tuning(family_config)
         torch.manual_seed(seeds.derive(self.settings.seed, "init"))
         game = self.kind(family_config, self.data.spec).to(self.device.torch_device)
         if model:
-            start_from(game, model)
+            self.alone_images = fine_tuning.begin(game, model, self.settings.freeze_d, self.display.say)
+        if self.settings.freeze_d:
+            fine_tuning.freeze_first_layers(game, self.settings.freeze_d)
         if self.settings.precision == "auto":
             self.device = devices.suited(self.device, game)
         return game
@@ -206,6 +208,8 @@ class Session:
             "data": self.data.facts(),
             "spec": run.spec_to_plain(self.data.spec),
         }
+        if self.alone_images:
+            facts["alone_images"] = self.alone_images
         plain = config.to_plain(dataclasses.replace(settings, resume=False))
         made = Run(root, self.name, config.to_plain(family_config), plain, facts)
         if self.main:

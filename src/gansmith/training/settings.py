@@ -70,6 +70,19 @@ def check_facts(found: Run) -> None:
         )
 
 
+def check_checkpoint(found: Run) -> None:
+    """Raise a RunError where a trained run has lost its checkpoints: to start over would overwrite what it has learned."""
+    if any(found.checkpoints.glob("[0-9]*")):
+        return
+    model = (found.model / "model.safetensors").is_file()
+    if model or any(found.samples.glob("[0-9]*.png")) or any(True for _ in found.records()):
+        start = f"start a new run from its weights: gansmith train {found.family} --init {found.root} --out ANOTHER ..."
+        raise RunError(
+            f"{found.root} was trained, but it has no checkpoint in {found.checkpoints}, so it cannot go on, and to start over would "
+            f"overwrite what is there. Bring checkpoint/ back, or {start if model else 'start a new run with another --out'}."
+        )
+
+
 def batch_of(kind: type[Game], settings: TrainSettings, spec: ImageSpec) -> int:
     """Pictures per step: as asked for, or as a resumed run had it, or the family's usual number for such pictures."""
     if settings.batch:
