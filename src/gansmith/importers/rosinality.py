@@ -21,7 +21,7 @@ from gansmith.errors import ModelError, first_line
 from gansmith.game import ImageSpec
 from gansmith.gans.stylegan2 import Config, StyleGAN2
 from gansmith.importers.imported import Imported, expected_shapes, misfit, require_fit, square_pictures
-from gansmith.importers.safe_pickle import printable
+from gansmith.importers.notes import printable
 
 AVERAGE = "generator.mapping.w_avg"
 MAGIC = bytes.fromhex("6cfc9c46f9206aa85019")  # torch's number for its files of before 2020, as a pickle holds it
