@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
 import zlib
 from pathlib import Path
@@ -13,6 +14,9 @@ from gansmith.importers.notes import printable
 
 MAX_LIST = 2**22
 """Bytes of a zip's list of members. It is read whole, and takes some twenty times as much memory; a large checkpoint's has 1 MB."""
+
+MAX_EXTRA = 1024
+"""Bytes that a member's entry in that list may have beside its name."""
 
 MAX_GROWTH = 8
 """How many times larger than the file its members may be together. torch does not compress them; packers may have."""
@@ -38,7 +42,10 @@ class _Careful:
         count = left if count is None or count < 0 else min(count, left)
         if self.most and count > self.most:
             raise zipfile.BadZipFile("its list of members is too long")
-        return self.file.read(count)
+        found = self.file.read(count)
+        if self.most and found.startswith(b"PK\1\2"):
+            _check_extras(found)
+        return found
 
     def seek(self, offset: int, whence: int = 0) -> int:
         return self.file.seek(offset, whence)
@@ -48,6 +55,16 @@ class _Careful:
 
     def seekable(self) -> bool:
         return True
+
+
+def _check_extras(listed: bytes) -> None:
+    """Refuse a list of members whose extra fields are long: zipfile takes quadratic time for each, and torch writes none."""
+    place = 0
+    while listed[place : place + 4] == b"PK\1\2" and place + 46 <= len(listed):
+        name, extra, comment = struct.unpack_from("<HHH", listed, place + 28)
+        if extra > MAX_EXTRA:
+            raise zipfile.BadZipFile("a member has an extra field that is too long")
+        place += 46 + name + extra + comment
 
 
 class Archive:
@@ -67,7 +84,7 @@ class Archive:
             with path.open("rb") as file:
                 self.file = _Careful(file)
                 self.zip = zipfile.ZipFile(self.file)  # type: ignore[arg-type]
-        except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError, UnicodeError) as error:
+        except (zipfile.BadZipFile, ValueError, NotImplementedError, UnicodeError, struct.error) as error:
             raise ModelError(
                 f"{source} cannot be read ({printable(first_line(error))}). It is damaged, incomplete or no file of weights."
             ) from None

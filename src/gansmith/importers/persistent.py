@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gansmith.errors import ModelError
-from gansmith.importers.pickled_tensors import Tensors
 from gansmith.importers.notes import Call, Refused, mapping, printable
+from gansmith.importers.pickled_tensors import Tensors
 
 PERSISTENT = "torch_utils.persistence._reconstruct_persistent_obj"
 MAX_DEPTH, MAX_PARTS, MAX_NAME = 64, 5000, 100

@@ -17,8 +17,8 @@ from gansmith.errors import ModelError
 from gansmith.game import ImageSpec
 from gansmith.gans.stylegan2 import Config, StyleGAN2, levels
 from gansmith.importers.imported import Imported, expected_shapes, misfit, require_fit, square_pictures
-from gansmith.importers.persistent import Network, collect
 from gansmith.importers.notes import Refused, mapping, printable
+from gansmith.importers.persistent import Network, collect
 from gansmith.importers.pickled_tensors import Tensors
 from gansmith.importers.safe_pickle import read_notes
 

@@ -16,11 +16,11 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
-from gansmith.documents import Unreadable, parse_json
 from gansmith.errors import ModelError
+from gansmith.files.documents import Unreadable, parse_json
 from gansmith.importers.archive import Archive
 from gansmith.importers.names import CHECKPOINT
-from gansmith.importers.notes import Call, Reference, mapping
+from gansmith.importers.notes import Call, Reference, mapping, printable
 from gansmith.importers.pickled_tensors import MAGIC, Form, Stored, Tensors, check_header, flat_of, storage_of
 from gansmith.importers.safe_pickle import read_notes
 
@@ -29,7 +29,7 @@ LEGACY = MAGIC.to_bytes(10, "little")
 
 MAX_HEADER = 2**22
 """Bytes of a .safetensors file's header; ten thousand tensors take about one million."""
-MAX_TENSORS = 100_000
+MAX_TENSORS = 20_000
 MAX_NAME = 300
 """Tensors in a table, and letters of a name; real ones stay far below."""
 
@@ -205,6 +205,7 @@ class _Legacy(Tensors):
 
 
 def _legacy(path: Path, file: BinaryIO) -> Weights:
+    file.seek(0)
     tensors = _Legacy(path)
     magic, version, system = (read_notes(file, path.name, policy=CHECKPOINT, steps=tensors.steps) for _ in range(3))
     check_header(magic, version, system, path.name)
@@ -296,7 +297,10 @@ def _safetensors(path: Path, file: BinaryIO) -> Weights:
     root: dict[str, Any] = {}
     for name, entry in header.items():
         if name != "__metadata__":
-            piece = _piece(entry, size - 8 - length)
+            try:
+                piece = _piece(entry, size - 8 - length)
+            except ModelError as error:
+                raise ModelError(f"{path.name} cannot be read: {error}.") from None
             if piece is None:
                 raise damaged
             root[name] = piece
@@ -305,9 +309,12 @@ def _safetensors(path: Path, file: BinaryIO) -> Weights:
 
 def _piece(entry: Any, room: int) -> _Piece | None:
     """A tensor's entry in a header, or None where it is none, or reaches beyond the file."""
-    if not isinstance(entry, dict) or entry.get("dtype") not in _DTYPES:
+    kind = entry.get("dtype") if isinstance(entry, dict) else None
+    if not isinstance(kind, str):
         return None
-    dtype, shape, places = _DTYPES[entry["dtype"]], entry.get("shape"), entry.get("data_offsets")
+    if kind not in _DTYPES:
+        raise ModelError(f"a tensor has numbers of the kind '{printable(kind)}'; {', '.join(_DTYPES)} are read")
+    dtype, shape, places = _DTYPES[kind], entry.get("shape"), entry.get("data_offsets")
     if not isinstance(shape, list) or len(shape) > 8 or not all(isinstance(s, int) and 0 <= s < 2**40 for s in shape):
         return None
     if not isinstance(places, list) or len(places) != 2 or not all(isinstance(p, int) for p in places):
