@@ -128,6 +128,25 @@ def read_yaml(path: Path) -> Any:
     return parse_yaml(read_text(path, MAX_YAML))
 
 
+def read_settings(path: Path) -> dict[str, Any]:
+    """The names and values in a YAML file of settings.
+
+    Raises:
+        GansmithError: it is missing, cannot be read, or holds something else.
+    """
+    try:
+        content = read_yaml(path)
+    except FileNotFoundError:
+        raise GansmithError(f"There is no file {path}.") from None
+    except OSError as error:
+        raise GansmithError(f"{path} cannot be read: {error.strerror or error}.") from None
+    except Unreadable as error:
+        raise GansmithError(f"{path} {error}. Correct it, or restore it.") from None
+    if not isinstance(content, dict):
+        raise GansmithError(f"{path} must hold settings as 'name: value' lines.")
+    return content
+
+
 def parse_yaml(text: str) -> Any:
     """The value that a YAML text stands for: tables, lists, words, numbers, yes and no, and nothing.
 
@@ -142,7 +161,8 @@ def parse_yaml(text: str) -> Any:
     try:
         return _Builder(yaml.parse(text, Loader=loader)).document()
     except yaml.YAMLError as error:
-        raise Unreadable(f"is not YAML ({shown(' '.join(str(error).split()))[:300]})") from None
+        said = " ".join(str(error).replace('in "<unicode string>", ', "at ").split())
+        raise Unreadable(f"is not YAML ({shown(said)[:300]})") from None
     except (ValueError, LookupError, RecursionError) as error:
         raise Unreadable(f"is not YAML ({shown(first_line(error))})") from None
 
