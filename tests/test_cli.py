@@ -140,7 +140,7 @@ def test_resume_with_a_config_file_compares_it(tmp_path, capsys):
         ("family: gan\nsteps: 3\nimages: 4", "Give one of"),
         ("family: [gan]", "names no family"),
         ("width: 8", "names no family"),
-        ("family: gan\n  x: [", "cannot be read as yaml"),
+        ("family: gan\n  x: [", "is not YAML"),
         ("- a\n- b", "must hold settings"),
         ("3: 4\nfamily: gan", "no setting '3'"),
         ("family: gan\nflip: 3", "'flip' is of type bool"),

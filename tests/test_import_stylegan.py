@@ -562,11 +562,11 @@ def test_a_storage_may_be_shared_but_not_repeated() -> None:
 
     content = [part(half, 0), part(half, half), part(2 * half, 0), part(2 * half, 0)]
     notes = read_notes(io.BytesIO(pickle.dumps(content)), "x.pkl")
-    tensors = Tensors("x.pkl")
+    tensors = Tensors("x.pkl", len(buffer.getvalue()))
     assert torch.equal(torch.cat([tensors.read(note) for note in notes[:2]]), torch.arange(2.0**19))
-    tensors.read(notes[2])
-    with pytest.raises(ModelError, match="damaged"):
-        tensors.read(notes[3])
+    with pytest.raises(ModelError, match="larger than the numbers in it"):
+        for _ in range(12):  # 24 MB out of 2
+            tensors.read(notes[2])
 
 
 def test_a_pickle_of_very_many_operations_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -637,8 +637,8 @@ def test_files_often_taken_for_weights_are_named(tmp_path: Path) -> None:
         (b"\n<!DOCTYPE html><html>Google Drive can't scan this file</html>", "web page"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "git lfs pull"),
         (gzip.compress(b"x"), "compressed"),
-        ((tmp_path / "a.safetensors").read_bytes(), r"\.safetensors"),
-        (archive.getvalue(), "zip without weights"),
+        ((tmp_path / "a.safetensors").read_bytes(), "not known here"),
+        (archive.getvalue(), "zip with files of weights"),
         (b"\x80\x03ctfutil\nNetwork\n)R.", "TensorFlow"),
         (b"\x80\x04\x8c\x14dnnlib.tflib.network\x8c\x07Network\x93)\x81.", "TensorFlow"),
     ):
@@ -686,7 +686,7 @@ def test_other_networks_are_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="'Empty' that is not a StyleGAN2 generator"):
         import_file(path)
     torch.save({"g_ema": {"weight": torch.zeros(3)}}, path)
-    with pytest.raises(ModelError, match="not a StyleGAN2 of rosinality"):
+    with pytest.raises(ModelError, match="not known here"):
         import_file(path)
 
 

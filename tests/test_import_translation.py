@@ -15,7 +15,7 @@ from torch.nn.functional import interpolate, leaky_relu
 from gansmith import registry
 from gansmith.config import make
 from gansmith.errors import ModelError
-from gansmith.importers.translation import import_translation
+from gansmith.importers import import_file
 from gansmith.translation import Translation
 
 # --- the original architectures, written down from their papers with layers in the numbering of their files -----------
@@ -171,7 +171,7 @@ def old_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def built(path: Path) -> tuple[Any, Translation]:
-    imported = import_translation(path)
+    imported = import_file(path)
     family = registry.family(imported.family)
     game = family(make(family.Config, imported.config, imported.family), imported.spec)
     missing, unexpected = game.load_state_dict(imported.tensors, strict=False)
@@ -278,25 +278,25 @@ class Evil:
 def test_refusals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     torch.save({"model.1.weight": Evil()}, "evil.pth")
-    with pytest.raises(ModelError, match="more than tensors"):
-        import_translation("evil.pth")
+    with pytest.raises(ModelError, match="asks for '.*system'.*attack"):
+        import_file("evil.pth")
     assert not Path("pwned").exists()
     Path("text.pth").write_text("hello")
     with pytest.raises(ModelError):
-        import_translation("text.pth")
+        import_file("text.pth")
     with pytest.raises(ModelError, match="no file"):
-        import_translation("missing.pth")
+        import_file("missing.pth")
     torch.save({"layer.weight": torch.zeros(3)}, "other.pth")
     with pytest.raises(ModelError, match="not known"):
-        import_translation("other.pth")
+        import_file("other.pth")
     torch.save(
         {"model.0.weight": torch.zeros(64, 3, 4, 4), "model.11.weight": torch.zeros(1, 512, 4, 4)}, "latest_net_D.pth"
     )
     with pytest.raises(ModelError, match="discriminator"):
-        import_translation("latest_net_D.pth")
+        import_file("latest_net_D.pth")
     torch.save({"params": {k: v for k, v in rrdb_state(3).items() if "conv_up2" not in k}}, "odd.pth")
     with pytest.raises(ModelError, match="1 steps up"):
-        import_translation("odd.pth")
+        import_file("odd.pth")
 
 
 def test_an_rrdbnet_of_six_blocks(tmp_path: Path) -> None:

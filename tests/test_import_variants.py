@@ -10,7 +10,6 @@ from torch import Tensor
 
 from gansmith.errors import ModelError
 from gansmith.importers import import_file
-from gansmith.importers.translation import import_translation
 from gansmith.models import bundle
 from gansmith.nn.resnet_generator import ResnetGenerator
 from gansmith.nn.rrdb import RRDBNet
@@ -77,14 +76,43 @@ def test_a_cyclegan_between_grey_and_colour(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "partner", [resnet(3, 1), unet(), {"layer.weight": torch.zeros(3)}], ids=["1", "unet", "other"]
+    ("generator", "partner", "reason"),
+    [
+        (resnet(), resnet(3, 1), "takes 3 channels and makes 1"),
+        (resnet(), unet(), "holds a U-Net generator"),
+        (resnet(), {"layer.weight": torch.zeros(3), "layer.bias": torch.zeros(3)}, "not known here"),
+        (resnet(norm="batch"), resnet(norm="batch"), "they have batch norm"),
+        (resnet(), resnet(norm="batch"), "its norm is batch, and instance here"),
+        (unet(), unet(), "U-Nets"),
+    ],
+    ids=["channels", "unet", "other", "batch-norm", "one-batch-norm", "unets"],
 )
-def test_a_partner_of_another_form_is_left_alone(tmp_path: Path, partner: State) -> None:
+def test_why_the_way_back_was_not_read_is_said_truly(
+    tmp_path: Path, generator: State, partner: State, reason: str
+) -> None:
     torch.save(partner, tmp_path / "latest_net_G_B.pth")
-    torch.save(resnet(), tmp_path / "latest_net_G_A.pth")
-    found = import_translation(tmp_path / "latest_net_G_A.pth")
+    torch.save(generator, tmp_path / "latest_net_G_A.pth")
+    found = import_file(tmp_path / "latest_net_G_A.pth")
     assert found.family == "pix2pix"
-    assert any("latest_net_G_B.pth has another form" in note for note in found.notes)
+    note = next(note for note in found.notes if "latest_net_G_B.pth" in note)
+    assert reason in note
+    assert "import latest_net_G_B.pth into another folder" in note
+
+
+def test_a_pair_with_dropout_becomes_a_cyclegan(tmp_path: Path) -> None:
+    states = {side: resnet(dropout=True) for side in "AB"}
+    for side, state in states.items():
+        torch.save(state, tmp_path / f"latest_net_G_{side}.pth")
+    found = import_file(tmp_path / "latest_net_G_A.pth")
+    assert found.family == "cyclegan"
+    assert any("dropout" in note for note in found.notes)
+    game = bundle.from_tensors(found.family, found.config, found.spec, found.tensors, {}, "x").game
+    assert isinstance(game, Translation)
+    original = ResnetGenerator(3, 3, 8, 2, dropout=True).eval()
+    original.load_state_dict(states["B"])
+    images = torch.rand(1, 3, 32, 32) * 2 - 1
+    with torch.no_grad():
+        torch.testing.assert_close(game.translate(images, direction="ba"), original(images))
 
 
 def antialiased() -> State:
@@ -125,7 +153,7 @@ def deeper(steps: int) -> State:
         (without_norms(), "no norm layers"),
         (resnet(6, 3), "6 channels"),
         (plain_residual(), "no RRDB blocks"),
-        ({"model.1.sub.0.weight": torch.zeros(3), "model.0.bias": torch.zeros(3)}, "no RRDB blocks"),
+        ({"model.1.sub.0.weight": torch.zeros(3), "model.0.bias": torch.zeros(3)}, "not known here"),
         (deeper(3), "3 steps up"),
         (deeper(0), "0 steps up"),
         ({**rrdb(), "conv_first.weight": torch.zeros(3)}, "first or last layer"),
@@ -137,4 +165,4 @@ def deeper(steps: int) -> State:
 def test_what_is_not_supported_is_refused_by_name(tmp_path: Path, state: State, reason: str) -> None:
     torch.save(state, tmp_path / "g.pth")
     with pytest.raises(ModelError, match=reason):
-        import_translation(tmp_path / "g.pth")
+        import_file(tmp_path / "g.pth")

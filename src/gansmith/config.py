@@ -201,23 +201,6 @@ def to_plain(config: Any) -> dict[str, Any]:
     return {f.name: plain(getattr(config, f.name)) for f in dataclasses.fields(config)}
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """A yaml file's mapping.
-
-    Raises:
-        GansmithError: it is missing, not yaml, or not a mapping.
-    """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise GansmithError(f"There is no file {path}.") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise GansmithError(f"{path} cannot be read as yaml: {' '.join(str(error).split())}") from None
-    if not isinstance(content, dict):
-        raise GansmithError(f"{path} must hold settings as 'name: value' lines.")
-    return content
-
-
 def to_yaml(tree: Mapping[str, Any]) -> str:
     """Settings as yaml, in their own order."""
     return yaml.safe_dump(dict(tree), sort_keys=False, allow_unicode=True)

@@ -10,6 +10,18 @@ def first_line(error: BaseException, most: int = 200) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0][:most]
 
 
+def shown(text: object) -> str:
+    """A name or words out of a file as they may be shown: what a terminal would obey stands there as ``\\x1b`` and the like.
+
+    Letters of every language stay as they are. Line ends, control characters and marks that turn the direction of writing
+    do not, nor do halves of characters, which no terminal can show.
+    """
+    text = str(text)
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
 class DataError(GansmithError):
     """The pictures cannot be used as they are."""
 

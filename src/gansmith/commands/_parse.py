@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
+
+from gansmith.errors import shown
 
 T = TypeVar("T")
 
@@ -30,8 +32,13 @@ def parse(config: type[T], argv: list[str], command: str, description: str, defa
     )
 
 
+def say(text: str, to: TextIO | None = None) -> None:
+    """Print text for a person, to standard error unless told otherwise; names in it cannot command the terminal."""
+    print("\n".join(map(shown, text.split("\n"))), file=to or sys.stderr, flush=True)
+
+
 def show_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """Print a table to standard output, its text as it is: names may hold brackets that look like styles."""
+    """Print a table to standard output: names may hold brackets that look like styles, and what a terminal would obey."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -40,7 +47,7 @@ def show_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     for column in columns:
         table.add_column(Text(column))
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*(Text(shown(cell)) for cell in row))
     # a file or a pipe has no width of its own, and must not lose words to one
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160
     Console(file=sys.stdout, width=width).print(table)

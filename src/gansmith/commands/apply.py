@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, UseAppendAction
 
-from gansmith.commands._parse import parse
+from gansmith.commands._parse import parse, say
 from gansmith.errors import GansmithError
 
 
@@ -75,13 +75,13 @@ def main(argv: list[str]) -> int:
     options = Options(args.direction, args.mask, boxes, args.overwrite, args.compare, args.tile, before)
     with _Progress(len(items)) as shown:
         report = apply_to_pictures(game, items, args.out, options, on_picture=shown.picture, progress=shown.tile)
-    print(f"{len(report.written)} of {len(items)} pictures written to {args.out}")
+    say(f"{len(report.written)} of {len(items)} pictures written to {args.out}", sys.stdout)
     for name, note in report.notes:
-        print(f"note: {name}: {note}", file=sys.stderr)
+        say(f"note: {name}: {note}")
     if report.failed:
-        print(f"{len(report.failed)} failed:", file=sys.stderr)
+        say(f"{len(report.failed)} failed:")
         for name, reason in report.failed:
-            print(f"  {name}: {reason}", file=sys.stderr)
+            say(f"  {name}: {reason}")
     return 1 if report.failed else 0
 
 
@@ -150,9 +150,9 @@ class _Progress:
             text = f"picture {min(self.done + 1, self.pictures)} of {self.pictures}, tile {done} of {of}"
             self.live.update(self.task, completed=self.done + done / of, description=text)
         elif of > 8 and (done == of or done * 10 // of > (done - 1) * 10 // of):
-            print(f"  tile {done} of {of}", file=sys.stderr, flush=True)
+            say(f"  tile {done} of {of}")
 
     def picture(self, number: int, item: Any, reason: str) -> None:
         self.done = number
         if self.live is None:
-            print(f"{number}/{self.pictures} {item.name}{': ' + reason if reason else ''}", file=sys.stderr, flush=True)
+            say(f"{number}/{self.pictures} {item.name}{': ' + reason if reason else ''}")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gansmith.commands._parse import parse, show_table
+from gansmith.commands._parse import parse, say, show_table
 from gansmith.commands.train import take_option
 from gansmith.config import check_numbers
 from gansmith.synthetic.settings import AugmentSettings
@@ -53,7 +54,6 @@ def main(argv: list[str]) -> int:
 
 def run(options: Options, family_settings: Any) -> None:
     """Make the pictures, and the study where it is asked for."""
-    from gansmith.commands.study import say
     from gansmith.data import open_pictures
     from gansmith.study.comparison import StudySettings
     from gansmith.synthetic import api
@@ -75,6 +75,9 @@ def run(options: Options, family_settings: Any) -> None:
     show_table(
         "", ["class", "real", "drawn", *(f"failed {n}" for n in next(iter(made.tallies.values())).failed), "kept"], rows
     )
-    print(f"{len(made.dataset):,} pictures: {options.out}. What was made and dropped: {options.out / 'report.md'}")
+    say(
+        f"{len(made.dataset):,} pictures: {options.out}. What was made and dropped: {options.out / 'report.md'}",
+        sys.stdout,
+    )
     if made.dataset.study is not None:
-        print(f"{made.dataset.study.verdict} The report: {study_folder(options.out) / 'report.md'}")
+        say(f"{made.dataset.study.verdict} The report: {study_folder(options.out) / 'report.md'}", sys.stdout)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import tyro
 
-from gansmith.commands._parse import parse, show_table
+from gansmith.commands._parse import parse, say, show_table
 from gansmith.errors import GansmithError
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def main(argv: list[str]) -> int:
             if reason:
                 skipped.append(Row(name, precision, options.size, options.batch, skipped=reason))
                 continue
-            print(f"{name} {precision} ...", file=sys.stderr)
+            say(f"{name} {precision} ...")
             try:
                 subjects.append(prepare(name, options, devices.Device(where, precision)))
             except GansmithError as error:
@@ -140,4 +140,4 @@ def show(rows: list[Row], skipped: list[Row], peaks: dict[str, float], device: s
     show_table(f"{device}, {threads} threads, GEMM peak {peak}", columns, lines)
     for reason in dict.fromkeys(row.skipped for row in skipped):
         names = ", ".join(f"{row.family} {row.precision}" for row in skipped if row.skipped == reason)
-        print(f"not measured: {names}: {reason}")
+        say(f"not measured: {names}: {reason}", sys.stdout)

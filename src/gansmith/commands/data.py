@@ -8,6 +8,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gansmith.commands._parse import say
+from gansmith.errors import shown
+
 if TYPE_CHECKING:
     from gansmith.data.check import Report
 
@@ -95,9 +98,12 @@ def _pack(arguments: argparse.Namespace) -> int:
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     for file, reason in packed.broken:
-        print(f"left out: {file}: {reason}", file=sys.stderr)
+        say(f"left out: {file}: {reason}")
     megabytes = packed.bytes / (1 << 20)
-    print(f"{packed.pictures:,} pictures in {packed.shards:,} tars ({megabytes:,.1f} MB), verified: {packed.folder}")
+    say(
+        f"{packed.pictures:,} pictures in {packed.shards:,} tars ({megabytes:,.1f} MB), verified: {packed.folder}",
+        sys.stdout,
+    )
     return 1 if packed.broken else 0
 
 
@@ -107,13 +113,13 @@ def _show(report: Report) -> None:
     from rich.table import Table
 
     console = Console(highlight=False)
-    table = Table(title=escape(report.name), show_header=False, title_justify="left", min_width=50)
+    table = Table(title=escape(shown(report.name)), show_header=False, title_justify="left", min_width=50)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     table.add_row("pictures", f"{report.pictures:,}")
     table.add_row("sizes", _listed(report.sizes))
     table.add_row("modes", _listed(report.modes))
-    table.add_row("classes", escape(_listed(report.classes)) if report.classes else "none (no labels)")
+    table.add_row("classes", escape(shown(_listed(report.classes))) if report.classes else "none (no labels)")
     extra = sum(len(group) - 1 for group in report.duplicates)
     table.add_row("duplicates", f"{extra:,} in {len(report.duplicates):,} groups" if extra else "none")
     table.add_row("broken", f"[red]{len(report.broken):,}[/red]" if report.broken else "none")
@@ -123,12 +129,14 @@ def _show(report: Report) -> None:
         table.add_row("no pictures", f"{len(report.ignored):,} other files, ignored")
     console.print(table)
     for group in report.duplicates[:_SHOWN]:
-        console.print("equal: " + escape(" = ".join(group[:6])) + (" = ..." if len(group) > 6 else ""), soft_wrap=True)
+        console.print(
+            "equal: " + escape(shown(" = ".join(group[:6]))) + (" = ..." if len(group) > 6 else ""), soft_wrap=True
+        )
     if len(report.duplicates) > _SHOWN:
         console.print(f"... and {len(report.duplicates) - _SHOWN} more groups (--json lists all)")
     for file, reason in report.broken:
-        console.print(f"[red]broken[/red]: {escape(file)}: {escape(reason)}", soft_wrap=True)
-    console.print(escape(report.verdict), style=None if report.usable else "red", soft_wrap=True)
+        console.print(f"[red]broken[/red]: {escape(shown(file))}: {escape(shown(reason))}", soft_wrap=True)
+    console.print(escape(shown(report.verdict)), style=None if report.usable else "red", soft_wrap=True)
 
 
 def _listed(counts: dict[str, int]) -> str:

@@ -7,7 +7,7 @@ import json
 import sys
 from typing import Any
 
-from gansmith.commands._parse import parse, show_table
+from gansmith.commands._parse import parse, say, show_table
 from gansmith.commands.train import combined, defaults, take_option
 from gansmith.config import TrainSettings
 from gansmith.errors import GansmithError
@@ -61,9 +61,9 @@ def run_report(argv: list[str]) -> dict[str, Any]:
     kind = registry.family(family)
 
     def note(message: str) -> None:
-        print(f"warning: {message}", file=sys.stderr)
+        say(f"warning: {message}")
 
-    print("opening the data, then a few steps ...", file=sys.stderr)
+    say("opening the data, then a few steps ...")
     data = open_training_data(kind, settings, chosen.family, note)
     found = doctor.examine(kind, family, data, chosen.family, settings, device)
     goal = goal_of(settings, found.batch)
@@ -103,4 +103,4 @@ def show(report: dict[str, Any]) -> None:
     ]
     show_table(f"{report['family']} here", ["", ""], rows)
     for line in report["advice"]:
-        print(f"- {line}")
+        say(f"- {line}", sys.stdout)

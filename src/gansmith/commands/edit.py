@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from gansmith.commands._parse import parse
+from gansmith.commands._parse import parse, say
 from gansmith.commands.sample import MOST_PICTURES, check_file, check_numbers, save_grid
 from gansmith.errors import GansmithError, first_line
 
@@ -78,7 +77,7 @@ def main(argv: list[str]) -> int:
     strengths = torch.linspace(-options.strength, options.strength, options.steps).tolist()
     grid = pictures.grid(edit(styles, w, directions, strengths, layers), options.steps)
     save_grid(options.out, grid)
-    print(f"{options.out}", file=sys.stderr)
+    say(f"{options.out}")
     return 0
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from gansmith.commands._parse import parse, show_table
+from gansmith.commands._parse import parse, say, show_table
 from gansmith.errors import GansmithError
 
 if TYPE_CHECKING:
@@ -241,12 +241,13 @@ def _show(report: Report, found: Memorisation | None, options: Options) -> None:
     show_table(f"{options.model} against {options.data}", columns, [list(_row(score)) for score in report.scores])
     print("↓ lower is better, ↑ higher is better; n: how many pictures on each side")
     if found is not None:
-        print(
+        say(
             f"memorisation: {found.share:.1%} of {len(found.samples):,} samples are closer to a training picture than 95 % of "
-            f"training pictures are to each other (about 5 % where nothing is memorised). See {options.memorisation}"
+            f"training pictures are to each other (about 5 % where nothing is memorised). See {options.memorisation}",
+            sys.stdout,
         )
     for note in report.notes:
-        print(f"note: {note}")
+        say(f"note: {note}", sys.stdout)
 
 
 def _row(score: Score) -> tuple[str, ...]:
@@ -298,4 +299,4 @@ class _Progress:
             self._printed = now
             left = clock_text((now - began) * (total - done) / max(done, 1))
             count = f": {done:,} of {total:,}, {left} left" if total > 1 else ""
-            print(f"{what}{count}", file=sys.stderr, flush=True)
+            say(f"{what}{count}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from tyro.conf import Positional
 
-from gansmith.commands._parse import parse, show_table
+from gansmith.commands._parse import parse, say, show_table
 from gansmith.errors import GansmithError
 from gansmith.files.paths import check_writable
 
@@ -121,9 +121,6 @@ def report(options: Options, out: Path, size: int, checks: list[Check]) -> None:
             ["pictures", "size", "largest difference", f"<= {TOLERANCE:g}"],
             rows,
         )
-        print(f"{out} ({size / 1e6:.1f} MB)")
+        say(f"{out} ({size / 1e6:.1f} MB)", sys.stdout)
     if not passed:
-        print(
-            "gansmith: the export does not make the model's pictures; do not use it, and please report this.",
-            file=sys.stderr,
-        )
+        say("gansmith: the export does not make the model's pictures; do not use it, and please report this.")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
 
-from gansmith.commands._parse import parse
+from gansmith.commands._parse import parse, say
 from gansmith.errors import GansmithError
 from gansmith.files.paths import check_writable
 
@@ -39,9 +38,9 @@ def main(argv: list[str]) -> int:
     model = from_tensors(found.family, found.config, found.spec, found.tensors, info, str(options.file))
     save(options.out.resolve(), model, discriminator=found.discriminator)
     for note in found.notes:
-        print(f"note: {note}", file=sys.stderr)
+        say(f"note: {note}")
     spec = found.spec
-    print(f"{found.family}, {spec.width}x{spec.height}: {options.out}", file=sys.stderr)
+    say(f"{found.family}, {spec.width}x{spec.height}: {options.out}")
     return 0
 
 

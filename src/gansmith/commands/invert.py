@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import tyro
 
-from gansmith.commands._parse import parse
+from gansmith.commands._parse import parse, say
 from gansmith.commands.sample import filling
 from gansmith.errors import GansmithError, first_line
 from gansmith.files.paths import check_writable
@@ -80,7 +79,7 @@ def main(argv: list[str]) -> int:
 
     def show(step: int, best: float) -> None:
         if step % 50 == 0 or step == options.steps:
-            print(f"{step}/{options.steps}  distance {best:.4f}", file=sys.stderr)
+            say(f"{step}/{options.steps}  distance {best:.4f}")
 
     w, reached = invert(
         styles, target, steps=options.steps, per_layer=options.space == "w+", distance=distance, progress=show
@@ -89,7 +88,7 @@ def main(argv: list[str]) -> int:
     with filling(options.out) as folder:
         np.savez(folder / "w.npz", w=w.cpu().numpy(), distance=reached)
         pictures.save(folder / "before-after.png", pictures.grid(both, 2))
-    print(f"{options.out}: w.npz and before-after.png", file=sys.stderr)
+    say(f"{options.out}: w.npz and before-after.png")
     return 0
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from gansmith.commands._parse import parse
+from gansmith.commands._parse import parse, say
 from gansmith.commands.sample import MOST_PICTURES, check_file, check_numbers, parse_seeds, save_grid
 from gansmith.errors import GansmithError
 
@@ -56,5 +55,5 @@ def main(argv: list[str]) -> int:
     label, truncation = options.label, options.truncation
     grid = mix(styles, styles.of_seeds(rows, label, truncation), styles.of_seeds(columns, label, truncation), layers)
     save_grid(options.out, pictures.grid(grid, len(columns) + 1))
-    print(f"{options.out}", file=sys.stderr)
+    say(f"{options.out}")
     return 0

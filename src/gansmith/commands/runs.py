@@ -6,12 +6,15 @@ import collections
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tyro
 
 from gansmith.commands._parse import parse, show_table
-from gansmith.errors import GansmithError
+from gansmith.errors import GansmithError, first_line
+
+if TYPE_CHECKING:
+    from gansmith.files.run import Run
 
 
 @dataclass(frozen=True)
@@ -42,22 +45,38 @@ def main(argv: list[str]) -> int:
 
 
 def summary(root: Path) -> dict[str, Any] | None:
-    """One run in a few words, or None where the folder is no run."""
+    """One run in a few words, a broken one with what is wrong, or None where the folder is no run."""
     from gansmith.files.run import Run
 
     try:
-        run = Run.open(root)
-        spec, name = run.spec, str(run.facts["data"]["name"])
-    except (GansmithError, KeyError, TypeError):
+        return _summary(root, Run.open(root))
+    except (GansmithError, OSError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        what = Run.problem(root) or (f"its log is damaged ({first_line(error)})" if _is_run(root) else "")
+    if not what:
         return None
+    row = dict.fromkeys(("family", "data", "size", "images", "done", "minutes"), "")
+    return {"run": str(root), **row, "status": f"broken: {what.removeprefix(f'{root}/config.yaml ')}"}
+
+
+def _is_run(root: Path) -> bool:
+    from gansmith.files.run import Run
+
+    try:
+        return bool(Run.open(root).family)
+    except GansmithError:
+        return False
+
+
+def _summary(root: Path, run: Run) -> dict[str, Any]:
+    spec = run.spec
     last: dict[str, Any] = next(iter(collections.deque(run.records(), maxlen=1)), {})
     return {
         "run": str(root),
         "family": run.family,
-        "data": name,
+        "data": str(run.facts["data"]["name"]),
         "size": f"{spec.width}x{spec.height}x{spec.channels}",
         "images": last.get("images", 0),
         "done": f"{100 * last.get('progress', 0):.0f}%",
         "minutes": round(last.get("seconds", 0) / 60, 1),
-        "status": run.facts.get("status", "running or killed"),
+        "status": str(run.facts.get("status", "running or killed")),
     }

@@ -7,7 +7,6 @@ import math
 import os
 import re
 import shutil
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from gansmith.commands._parse import parse
+from gansmith.commands._parse import parse, say
 from gansmith.errors import GansmithError
 from gansmith.files.paths import check_writable, nearest_folder, writing
 
@@ -81,7 +80,7 @@ def main(argv: list[str]) -> int:
         model.latents(count, options.seed) if numbers is None else torch.cat([model.latents(1, s) for s in numbers])
     )
     write(options, model, latents, labels)
-    print(f"{count} pictures: {options.out}", file=sys.stderr)
+    say(f"{count} pictures: {options.out}")
     return 0
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
 
-from gansmith.commands._parse import parse
+from gansmith.commands._parse import parse, say
 from gansmith.errors import GansmithError, MissingExtra
 
 PASSWORD_VARIABLE = "GANSMITH_STUDIO_PASSWORD"
@@ -61,11 +60,7 @@ def main(argv: list[str]) -> int:
         ) from None
     shown = f"[{options.host}]" if ":" in options.host else options.host
     address = f"http://{'localhost' if options.host in ('0.0.0.0', '::') else shown}:{port}"
-    print(
-        f"The studio is open: {address}   (workspace {options.workspace.resolve()}; Ctrl-C closes it, trainings go on)",
-        file=sys.stderr,
-        flush=True,
-    )
+    say(f"The studio is open: {address}   (workspace {options.workspace.resolve()}; Ctrl-C closes it, trainings go on)")
     if options.browser:
         import webbrowser
 

@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from gansmith.commands._parse import parse
+from gansmith.commands._parse import parse, say
 from gansmith.study.comparison import StudySettings
 
 
@@ -49,11 +49,6 @@ def main(argv: list[str]) -> int:
         device=resolve(options.device), say=say,
     )  # fmt: skip
     write_study_report(found, out)
-    print(found.verdict)
-    print(f"The report: {out / 'report.md'}")
+    say(found.verdict, sys.stdout)
+    say(f"The report: {out / 'report.md'}", sys.stdout)
     return 0
-
-
-def say(message: str) -> None:
-    """A line for the person, on standard error."""
-    print(message, file=sys.stderr, flush=True)

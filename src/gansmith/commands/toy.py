@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from gansmith.commands._parse import parse, show_table
+from gansmith.commands._parse import parse, say, show_table
 from gansmith.commands.train import take_option
-from gansmith.errors import GansmithError
+from gansmith.errors import GansmithError, shown
 
 if TYPE_CHECKING:
     from gansmith.toy.worlds import World
@@ -153,7 +152,7 @@ def save_pictures(runs: list[Any], world: World, options: Options) -> None:
 
     assert options.out is not None
     for path in drawing.save(runs, world, options.family, options.out):
-        print(f"written: {path}", file=sys.stderr)
+        say(f"written: {path}")
 
 
 def stacked(options: Options, config: Any) -> dict[str, Any]:
@@ -231,7 +230,7 @@ class Watch:
 
     def say(self, message: str) -> None:
         """A line that stays."""
-        self.console.print(f"{self.title}: {message}", markup=False)
+        self.console.print(shown(f"{self.title}: {message}"), markup=False)
 
 
 def show(result: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from gansmith import config as configs
 from gansmith.commands._parse import parse
 from gansmith.config import TrainSettings
 from gansmith.errors import GansmithError
+from gansmith.files.documents import read_settings
 
 GOALS = ("images", "steps", "minutes")
 
@@ -122,7 +123,7 @@ def from_file(family: str | None, path: Path) -> tuple[str, dict[str, Any], dict
     Returns:
         The family, the run's settings and the family's settings, as plain values.
     """
-    content = configs.read_yaml(path)
+    content = read_settings(path)
     family = family or content.get("family")
     if not isinstance(family, str):
         raise GansmithError(f"{path} names no family. Add a line 'family: dcgan', or name it on the command line.")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
-from gansmith.commands._parse import parse
+from gansmith.commands._parse import parse, say
 from gansmith.commands.sample import check_file, check_numbers
 from gansmith.errors import GansmithError
 from gansmith.files.paths import writing
@@ -75,5 +74,5 @@ def main(argv: list[str]) -> int:
     )
     with writing(options.out):
         pictures.save_video(options.out, frames, options.fps)
-    print(f"{options.out}", file=sys.stderr)
+    say(f"{options.out}")
     return 0

@@ -35,13 +35,18 @@ def unflatten(skeleton: Any, tensors: Mapping[str, Tensor]) -> Any:
     if isinstance(skeleton, dict):
         if _TENSOR in skeleton:
             return tensors[skeleton[_TENSOR]]
-        return {
-            int(key[4:]) if key.startswith("\0int") else key: unflatten(value, tensors)
-            for key, value in skeleton.items()
-        }
+        return {_key(key): unflatten(value, tensors) for key, value in skeleton.items()}
     if isinstance(skeleton, list):
         return [unflatten(value, tensors) for value in skeleton]
     return skeleton
+
+
+def _key(name: str) -> int | str:
+    if not name.startswith("\0int"):
+        return name
+    if len(name) > 16:  # optimizers count parameters; larger numbers could be chosen to have equal hashes
+        raise ValueError("a key is too large")
+    return int(name[4:])
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from gansmith import config as configs
-from gansmith.errors import GansmithError, RunError
+from gansmith.errors import GansmithError, RunError, first_line, shown
 from gansmith.files.atomic import write_atomically
+from gansmith.files.documents import json_lines, read_settings
 from gansmith.game import ImageSpec
 
 
@@ -53,7 +54,7 @@ class Run:
             raise RunError(f"{root} {what}. 'gansmith runs' lists the runs.")
         path = root / "config.yaml"
         try:
-            content = configs.read_yaml(path)
+            content = read_settings(path)
             found = cls(root, content["family"], content["settings"], content["train"], content["facts"])
         except KeyError as error:
             raise RunError(f"{path} is damaged (it has no {error}). Restore it, or start a new run.") from None
@@ -66,6 +67,22 @@ class Run:
                 "start a new run."
             )
         return found
+
+    @staticmethod
+    def problem(root: Path) -> str:
+        """Why the run in a folder cannot be read, or empty where it can, or where the folder is none: other programs have config.yaml, too."""
+        try:
+            _ = Run.open(root).spec
+            return ""
+        except RunError as error:
+            what = str(error)
+        except (GansmithError, KeyError, TypeError, ValueError, AttributeError) as error:
+            what = f"{root / 'config.yaml'} is damaged: what it says of the pictures is not whole ({shown(first_line(error))})."
+        try:
+            content = read_settings(root / "config.yaml")
+        except GansmithError:
+            return what
+        return what if "family" in content else ""
 
     def write_skipped(self, skipped: Sequence[tuple[str, str]]) -> None:
         """Write skipped.tsv, (name, reason) of every picture left out, where there are any."""
@@ -108,14 +125,7 @@ class Run:
     def records(self) -> Iterator[dict[str, Any]]:
         """The lines of log.jsonl; a last line cut short by a crash is left out."""
         if self.log_file.is_file():
-            with self.log_file.open(encoding="utf-8", errors="replace") as file:
-                for line in file:
-                    try:
-                        record = json.loads(line)
-                    except json.JSONDecodeError:
-                        return
-                    if isinstance(record, dict) and "images" in record:
-                        yield record
+            yield from (record for record in json_lines(self.log_file) if _counts(record.get("images")))
 
     def rewind(self, images: int) -> None:
         """Forget log lines and samples from after a checkpoint: resuming makes them again."""
@@ -125,6 +135,11 @@ class Run:
         for grid in self.samples.glob("[0-9]*.png"):
             if int(re.sub(r"\D", "", grid.stem)) > images:
                 grid.unlink()
+
+
+def _counts(images: Any) -> bool:
+    """Is it a number of pictures, as every line of a log has one?"""
+    return isinstance(images, (int, float)) and not isinstance(images, bool) and 0 <= images < 2**53
 
 
 def spec_to_plain(spec: ImageSpec) -> dict[str, Any]:

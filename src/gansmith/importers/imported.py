@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gansmith.errors import ModelError
 from gansmith.game import Game, ImageSpec
-from gansmith.importers.safe_pickle import printable
+from gansmith.importers.notes import printable
 
 
 @dataclass

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gansmith.errors import ModelError
-from gansmith.importers.pickled_tensors import Tensors, mapping
-from gansmith.importers.safe_pickle import Call, Refused, printable
+from gansmith.importers.notes import Call, Refused, mapping, printable
+from gansmith.importers.pickled_tensors import Tensors
 
 PERSISTENT = "torch_utils.persistence._reconstruct_persistent_obj"
 MAX_DEPTH, MAX_PARTS, MAX_NAME = 64, 5000, 100
@@ -54,11 +54,12 @@ def persistent(note: Any, source: str, what: str) -> tuple[str, dict[Any, Any]]:
     return meta["class_name"], state
 
 
-def collect(note: Any, source: str, what: str) -> Network:
+def collect(note: Any, reader: Tensors, what: str) -> Network:
     """Walk through a network's inner modules and gather names."""
+    source = reader.source
     class_name, state = persistent(note, source, what)
     arguments = {name: state[name] for name in FACTS if name in state} | (mapping(state.get("_init_kwargs")) or {})
-    network = Network(class_name, {k: v for k, v in arguments.items() if isinstance(k, str)}, Tensors(source))
+    network = Network(class_name, {k: v for k, v in arguments.items() if isinstance(k, str)}, reader)
     waiting: list[tuple[str, dict[Any, Any], int]] = [("", state, 0)]
     while waiting:
         prefix, state, depth = waiting.pop()

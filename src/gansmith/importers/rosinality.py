@@ -1,128 +1,93 @@
 """The ``.pt`` checkpoints of rosinality's widespread StyleGAN2 in PyTorch: ``g_ema``, ``g``, ``d``, ``latent_avg``.
 
-These are plain dicts of tensors. torch reads them with its own restricted unpickler, which knows nothing but tensors.
+These are plain dicts of tensors, beside optimizers and the command line's arguments.
 """
 
 from __future__ import annotations
 
-import argparse
-import pickle
 import re
-import zipfile
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from gansmith import config as configs
-from gansmith.errors import ModelError, first_line
+from gansmith.errors import ModelError
 from gansmith.game import ImageSpec
 from gansmith.gans.stylegan2 import Config, StyleGAN2
 from gansmith.importers.imported import Imported, expected_shapes, misfit, require_fit, square_pictures
-from gansmith.importers.safe_pickle import printable
+from gansmith.importers.notes import mapping, printable
+from gansmith.importers.tables import Table
 
 AVERAGE = "generator.mapping.w_avg"
-MAGIC = bytes.fromhex("6cfc9c46f9206aa85019")  # torch's number for its files of before 2020, as a pickle holds it
+MOST_LAYERS, MOST_WIDE = 64, 4096
+"""Layers of a mapping, and numbers along any side of a tensor; the largest published networks have 8 and 1024."""
 
 
-def is_legacy(start: bytes) -> bool:
-    """Whether a file that starts with these bytes is one that ``torch.save`` wrote before 2020."""
-    return MAGIC in start
-
-
-def networks(content: Mapping[str, Any]) -> list[str]:
-    """The generators of a checkpoint, the averaged one first; none where the file is another trainer's."""
-    return [name for name in ("g_ema", "g") if isinstance(content.get(name), Mapping)]
-
-
-def read(content: Mapping[str, Any], source: str) -> Imported:
-    """The networks in a checkpoint, loaded by :func:`load`.
+def read(table: Table) -> Imported:
+    """The generator of a table, with what its checkpoint has beside it.
 
     Raises:
         ModelError: see :func:`gansmith.importers.import_file`.
     """
-    which = networks(content)[0]
-    theirs = tensors_of(content[which], source)
+    weights, source = table.weights, table.weights.name
+    check_sizes(table.shapes, source)
+    theirs = floats(table.read(), source)
     config, spec = settings(theirs, source)
-    average = tensors_of({"latent_avg": content.get("latent_avg")}, source).get("latent_avg")
+    content = mapping(weights.root) or {}
+    latent = content.get("latent_avg")
+    average = weights.tensor(latent).float() if weights.is_tensor(latent) else None
     notes = []
     tensors = generator_tensors(theirs, config, spec, source)
-    tensors[AVERAGE] = torch.zeros(config.style_dim) if average is None else average.flatten()
+    if average is None:
+        tensors[AVERAGE] = torch.zeros(config.style_dim)
+    else:  # pSp has one for every layer, all alike
+        per_layer = average.dim() == 2 and average.shape[1] == config.style_dim
+        tensors[AVERAGE] = average.mean(0) if per_layer else average.flatten()
     require_fit(tensors, expected_shapes(StyleGAN2, config, spec, "generator."), source)
     if average is None:
         tensors[AVERAGE] = average_style(tensors, config)
-        notes.append("The file has no latent_avg; the average style for truncation was measured on 10,000 latents.")
+        notes.append("The file has no latent_avg; the average style for truncation was measured on random latents.")
     discriminator: dict[str, Tensor] = {}
-    if isinstance(content.get("d"), Mapping):
+    judge = weights.table(content.get("d"))
+    if judge:
         try:
-            discriminator = discriminator_tensors(tensors_of(content["d"], source), source)
+            discriminator = discriminator_tensors(floats(Table(weights, "d", judge).read(), source), source)
             wrong = misfit(discriminator, expected_shapes(StyleGAN2, config, spec, "discriminator."))
         except ModelError as error:
             wrong = str(error).rstrip(".")
         if wrong:
             discriminator = {}
             notes.append(f"The discriminator was left out ({wrong}): the model can be used, not trained on.")
-    if which == "g":
-        notes.append("The file has no averaged generator (g_ema); the generator g was taken.")
+    if table.key == "g":
+        notes.append("The file's generator g was taken, not its averaged one (g_ema).")
     return Imported("stylegan2", configs.to_plain(config), spec, tensors, discriminator, notes)
 
 
-def load(path: Path) -> Mapping[str, Any]:
-    """The file's dict, read by torch's restricted unpickler.
+def check_sizes(shapes: Mapping[str, tuple[int, ...]], source: str) -> None:
+    """Before anything is read: is every layer of a size that a StyleGAN2 may have?
 
     Raises:
-        ModelError: not written by torch, damaged, or asking for something else than tensors.
+        ModelError: one is not.
     """
-    try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                if not any(name.endswith("data.pkl") for name in archive.namelist()):
-                    raise ModelError(
-                        f"{path.name} is a zip without weights of torch. Unpack it and import a file inside."
-                    )
-        # checkpoints of its training script hold the command line's arguments too: a bag of plain values
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except ModelError:
-        raise
-    except pickle.UnpicklingError as error:
-        asked = re.search(r"GLOBAL ([\w.]+)", str(error))
-        if asked is None:
-            raise ModelError(
-                f"{path.name} was not read: it is damaged, or holds something other than tensors. Nothing in it was run."
-            ) from None
+    depth = sum(re.fullmatch(r"style\.\d+\.weight", name) is not None for name in shapes)
+    widest = max((side for shape in shapes.values() for side in shape), default=0)
+    if depth > MOST_LAYERS or widest > MOST_WIDE:
         raise ModelError(
-            f"{path.name} was not read: it asks for '{asked.group(1)}', which a file of weights never does. Nothing in it "
-            "was run. It may have been made to attack whoever opens it."
-        ) from None
-    except Exception as error:  # torch raises whatever its readers stumble over
-        raise ModelError(
-            f"{path.name} cannot be read ({printable(first_line(error))}). It is damaged, incomplete or no file of weights."
-        ) from None
-    if not isinstance(content, Mapping):
-        raise ModelError(f"{path.name} holds a {type(content).__name__}, not a table of networks or weights.")
-    return content
+            f"{source} has a mapping of {depth} layers and sides of up to {widest:,}; a StyleGAN2 has at most {MOST_LAYERS} and {MOST_WIDE:,}."
+        )
 
 
-def tensors_of(state: Mapping[Any, Any], source: str) -> dict[str, Tensor]:
-    """The tensors of a state dict, also of one saved from several GPUs, as float32.
+def floats(tensors: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
+    """The same as float32.
 
     Raises:
-        ModelError: one is sparse, quantised, complex or without numbers, or they are larger than what the file holds.
+        ModelError: one has no floating-point numbers.
     """
-    found = {str(name).removeprefix("module."): value for name, value in state.items() if isinstance(value, Tensor)}
-    held: dict[int, int] = {}
-    for name, value in found.items():
-        plain = value.layout == torch.strided and value.device.type == "cpu" and not value.is_quantized
-        if not plain or value.is_complex():
-            raise ModelError(f"{source} holds '{printable(name)}' in a form that no trainer of StyleGAN2 writes.")
-        held[value.untyped_storage().data_ptr()] = value.untyped_storage().nbytes()
-    # a small file could repeat its numbers without end
-    if sum(value.nbytes for value in found.values()) > 2 * sum(held.values()) + 2**20:
-        raise ModelError(f"{source} holds tensors that are larger than the numbers in it. It is damaged, or an attack.")
-    return {name: value.detach().to(torch.float32) for name, value in found.items()}
+    odd = next((name for name, value in tensors.items() if not value.is_floating_point()), None)
+    if odd is not None:
+        raise ModelError(f"{source} holds '{printable(odd)}' in a form that no trainer of StyleGAN2 writes.")
+    return {name: value.to(torch.float32) for name, value in tensors.items()}
 
 
 def settings(theirs: Mapping[str, Tensor], source: str) -> tuple[Config, ImageSpec]:
@@ -162,8 +127,13 @@ def average_style(tensors: Mapping[str, Tensor], config: Config) -> Tensor:
     network = MappingNetwork(config.latent_dim, 0, config.style_dim, config.mapping_layers)
     prefix = "generator.mapping."
     network.load_state_dict({n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)})
-    z = torch.randn(10_000, config.latent_dim, generator=torch.Generator().manual_seed(0))
-    return network(z).mean(0)
+    generator, total, count = torch.Generator().manual_seed(0), torch.zeros(config.style_dim), 0
+    cost = sum(parameter.numel() for parameter in network.parameters())
+    most = max(500, min(10_000, 10**11 // cost))  # some seconds, however large the layers are
+    while count < most:
+        styles = network(torch.randn(500, config.latent_dim, generator=generator))
+        total, count = total + styles.sum(0), count + len(styles)
+    return total / count
 
 
 _GENERATOR = (

@@ -2,121 +2,78 @@
 
 A pickle is a program. This reader goes through its opcodes with the standard library's disassembler and keeps notes of
 what the program *would* do: which name it would import, which call it would make with which arguments. The notes are
-inert; the importers read numbers and names off them. Names outside the list of the file's known layout are refused at
-once, so that a file which holds anything else is not read at all.
+inert; the importers read numbers and names off them. A name that the file's kind has no use for (see
+:mod:`gansmith.importers.names`) is refused at once, so that a file which holds one is not read at all.
+
+A pickle can also ask for more memory and time than any file of weights needs. So its operations are counted, places of
+the memo and numbers that are keys are bounded, and no length is believed that is longer than the file.
 """
 
 from __future__ import annotations
 
 import io
 import pickletools
-import re
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from gansmith.errors import ModelError
-
-
-@dataclass(frozen=True)
-class Name:
-    """Something the pickle would import."""
-
-    name: str
-
-
-@dataclass(eq=False)
-class Call:
-    """Something the pickle would call or construct, what it would set on it, and items it would put into it."""
-
-    function: Name
-    arguments: tuple[Any, ...]
-    state: Any = None
-    items: list[tuple[Any, Any]] = field(default_factory=list)
-    elements: list[Any] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Reference:
-    """A persistent id: data that lies elsewhere in the file."""
-
-    key: Any
+from gansmith.importers.names import STYLEGAN, Policy
+from gansmith.importers.notes import Call, Name, Reference, Refused, printable
 
 
 class _Mark:
     """Marks a place on the stack."""
 
 
-_PLAIN = {"int", "float", "bool", "str", "bytes", "complex", "list", "tuple", "dict", "set", "frozenset", "slice"}
-
-KNOWN = (
-    {
-        "torch_utils.persistence._reconstruct_persistent_obj",
-        "dnnlib.util.EasyDict",
-        "collections.OrderedDict",
-        "torch._utils._rebuild_tensor",
-        "torch._utils._rebuild_tensor_v2",
-        "torch._utils._rebuild_parameter",
-        "torch.storage._load_from_bytes",
-        "torch.Size",
-        "torch.device",
-        "torch.nn.parameter.Parameter",
-        "torch.Tensor",
-        "numpy.dtype",
-        "numpy.ndarray",
-        "numpy.core.multiarray._reconstruct",
-        "numpy.core.multiarray.scalar",
-        "numpy._core.multiarray._reconstruct",
-        "numpy._core.multiarray.scalar",
-        "numpy.core.numeric._frombuffer",
-        "numpy._core.numeric._frombuffer",
-        "_codecs.encode",
-    }
-    | {
-        f"torch.{d}"
-        for d in ("float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool")
-    }
-    | {f"{module}.{name}" for module in ("builtins", "__builtin__") for name in _PLAIN}
-    | {
-        f"torch.{kind}Storage"
-        for kind in ("Double", "Float", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")
-    }
-)
-"""Every name that may occur in a StyleGAN2 pickle. None of them is imported by this reader either."""
-
 _TENSORFLOW = ("dnnlib.tflib.", "tfutil.")
 """Where the networks of the trainers before PyTorch live."""
 
-MAX_OPERATIONS = 2_000_000
-"""Steps of a pickle before it is taken for an attack; the largest published files take about a hundred thousand."""
+MAX_OPERATIONS = 1_000_000
+"""Steps of a file's pickles before they are taken for an attack; the largest published files take about a hundred thousand."""
 
 MAX_LINE = 2**24
 """Bytes of a line in a pickle; other kinds of files may be one endless line."""
 
+MAX_DIGITS = 1000
+"""Bytes of a line that holds a number; to read a number of n digits takes n^2 steps."""
 
-class Refused(ModelError):
-    """The pickle asks for something that a file of weights has no use for."""
+MAX_PLACE = 2**32
+"""Places of the memo are numbered below this."""
+
+MAX_KEY = 2**60
+"""Whole numbers that are keys are smaller: larger ones can have equal hashes, and a table of those takes quadratic time."""
 
 
-def printable(text: str) -> str:
-    """Words out of a file, for a message: short, and without characters that a terminal would obey."""
-    return re.sub(r"[^\x20-\x7e]", "?", text[:120])
+@dataclass
+class Budget:
+    """Steps that the pickles of one file may still take together."""
+
+    left: int
+
+
+def budget() -> Budget:
+    """As many steps as one file may take."""
+    return Budget(MAX_OPERATIONS)
 
 
 class _Reader:
     """The stack machine of pickle, building notes instead of objects."""
 
-    def __init__(self, source: str, references: bool) -> None:
-        self.source, self.references = source, references
+    def __init__(self, source: str, references: bool, policy: Policy) -> None:
+        self.source, self.references, self.policy = source, references, policy
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
 
     def refuse(self, what: str) -> Refused:
         return Refused(
-            f"{self.source} was not read: it {what}, which a file of StyleGAN2 weights never does. Nothing in it was run. "
+            f"{self.source} was not read: it {what}, which {self.policy.what} never does. Nothing in it was run. "
             "It may have been made to attack whoever opens it."
         )
+
+    def inflated(self) -> Refused:
+        return Refused(f"{self.source} was not read: it is nested or inflated beyond reason. Nothing in it was run.")
 
     # --- the stack
 
@@ -149,7 +106,8 @@ class _Reader:
                 f"{self.source} was written by the TensorFlow StyleGAN. Only the PyTorch pickles of StyleGAN2-ADA are read: "
                 "convert it with the legacy.py that comes with the PyTorch trainer, then import the result."
             )
-        if name not in KNOWN or "." in attribute:  # a dotted attribute reaches into what the module imports
+        # a dotted attribute reaches into what the module imports
+        if "." in attribute or not self.policy.allows(name):
             raise self.refuse(f"asks for '{printable(name)}'")
         return Name(name)
 
@@ -173,21 +131,39 @@ class _Reader:
         target = self.top((dict, Call))
         for key, value in pairs:
             if not isinstance(key, (str, int, float, bool, bytes, type(None))):
-                raise self.refuse("has keys that are neither words nor numbers")
+                if not self.policy.odd_keys:
+                    raise self.refuse("has keys that are neither words nor numbers")
+                key = f"\0{id(key)}"  # nothing of a network: only kept apart from the others, as hashing it may take for ever
+            if isinstance(key, int) and abs(key) >= MAX_KEY:
+                raise self.inflated()
             if isinstance(target, Call):
-                target.items.append((key, value))
+                if target.pairs is None:
+                    target.pairs = []
+                target.pairs.append((key, value))
             else:
                 target[key] = value
 
     def add(self, values: list[Any]) -> None:
         target = self.top((list, Call))
-        (target.elements if isinstance(target, Call) else target).extend(values)
+        if isinstance(target, Call):
+            if target.added is None:
+                target.added = []
+            target.added.extend(values)
+        else:
+            target.extend(values)
 
-    def run(self, stream: _Bounded) -> Any:
+    def remember(self, place: int) -> None:
+        """Put the top of the stack into the memo."""
+        if not 0 <= place < MAX_PLACE:
+            raise self.inflated()
+        self.memo[place] = self.stack[-1]
+
+    def run(self, stream: _Bounded, budget: Budget) -> Any:
         """One pickle from the stream, as notes."""
-        for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):  # type: ignore[arg-type]
-            if count > MAX_OPERATIONS:
-                raise MemoryError
+        for opcode, argument, _ in pickletools.genops(stream):  # type: ignore[arg-type]
+            budget.left -= 1
+            if budget.left < 0:
+                raise self.inflated()
             if opcode.name == "STOP":
                 return self.pop()
             if opcode.name in _CONSTANTS:
@@ -255,10 +231,10 @@ _OPERATIONS: dict[str, Callable[[_Reader, Any], Any]] = {
     "POP": lambda reader, _: reader.stack.pop(),
     "POP_MARK": lambda reader, _: reader.pop_to_mark(),
     "DUP": lambda reader, _: reader.stack.append(reader.stack[-1]),
-    "PUT": lambda reader, index: reader.memo.__setitem__(int(index), reader.stack[-1]),
-    "BINPUT": lambda reader, index: reader.memo.__setitem__(index, reader.stack[-1]),
-    "LONG_BINPUT": lambda reader, index: reader.memo.__setitem__(index, reader.stack[-1]),
-    "MEMOIZE": lambda reader, _: reader.memo.__setitem__(len(reader.memo), reader.stack[-1]),
+    "PUT": lambda reader, index: reader.remember(int(index)),
+    "BINPUT": lambda reader, index: reader.remember(index),
+    "LONG_BINPUT": lambda reader, index: reader.remember(index),
+    "MEMOIZE": lambda reader, _: reader.remember(len(reader.memo)),
     "GET": lambda reader, index: reader.stack.append(reader.memo[int(index)]),
     "BINGET": lambda reader, index: reader.stack.append(reader.memo[index]),
     "LONG_BINGET": lambda reader, index: reader.stack.append(reader.memo[index]),
@@ -288,6 +264,10 @@ _OPERATIONS: dict[str, Callable[[_Reader, Any], Any]] = {
 }
 
 
+_NUMBERS = (b"I", b"L", b"F", b"p", b"g")
+"""Operations whose line is a number."""
+
+
 class _Bounded:
     """A stream that asks the file for no more than it has: lengths in a pickle can be lies."""
 
@@ -295,32 +275,43 @@ class _Bounded:
         self.stream = stream
         here = stream.tell()
         self.end = stream.seek(0, io.SEEK_END)
+        self.last = b""  # what was read last: before a line it is the operation that the line belongs to
         stream.seek(here)
 
     def read(self, count: int) -> bytes:
-        return self.stream.read(max(0, min(count, self.end - self.stream.tell())))
+        self.last = self.stream.read(max(0, min(count, self.end - self.stream.tell())))
+        return self.last
 
     def readline(self) -> bytes:
-        return self.stream.readline(MAX_LINE)
+        return self.stream.readline(MAX_DIGITS if self.last in _NUMBERS else MAX_LINE)
 
     def tell(self) -> int:
         return self.stream.tell()
 
 
-def read_notes(stream: BinaryIO, source: str, references: bool = False) -> Any:
+def read_notes(
+    stream: BinaryIO,
+    source: str,
+    references: bool = False,
+    policy: Policy = STYLEGAN,
+    steps: Budget | None = None,
+) -> Any:
     """One pickle as notes: plain values, :class:`Name`, :class:`Call` and :class:`Reference`.
 
     Args:
         stream: a binary file at the start of a pickle; left behind its end.
         source: what to call it in messages.
         references: whether it may point at data that lies outside the pickle.
+        policy: which names it may hold.
+        steps: how many steps it may take, which are taken off; None allows it all that a file may take.
 
     Raises:
-        Refused: it names something outside ``KNOWN``, or does what no file of weights does.
+        Refused: it names something that the policy does not allow, or does what no file of weights does.
         ModelError: it is not a pickle, or it is damaged.
     """
+    reader = _Reader(source, references, policy)
     try:
-        return _Reader(source, references).run(_Bounded(stream))
+        return reader.run(_Bounded(stream), steps or budget())
     except Refused:
         raise
     except (
@@ -333,10 +324,9 @@ def read_notes(stream: BinaryIO, source: str, references: bool = False) -> Any:
         EOFError,
         struct.error,
     ) as error:
+        what = "a StyleGAN2 pickle" if policy is STYLEGAN else "a file of weights"
         raise ModelError(
-            f"{source} is not a StyleGAN2 pickle, or it is damaged or incomplete ({printable(str(error))}). Download it again."
+            f"{source} is not {what}, or it is damaged or incomplete ({printable(str(error))}). Download it again."
         ) from None
     except (RecursionError, MemoryError):
-        raise Refused(
-            f"{source} was not read: it is nested or inflated beyond reason. Nothing in it was run."
-        ) from None
+        raise reader.inflated() from None

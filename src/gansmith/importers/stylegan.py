@@ -17,9 +17,10 @@ from gansmith.errors import ModelError
 from gansmith.game import ImageSpec
 from gansmith.gans.stylegan2 import Config, StyleGAN2, levels
 from gansmith.importers.imported import Imported, expected_shapes, misfit, require_fit, square_pictures
+from gansmith.importers.notes import Refused, mapping, printable
 from gansmith.importers.persistent import Network, collect
-from gansmith.importers.pickled_tensors import mapping
-from gansmith.importers.safe_pickle import Refused, printable, read_notes
+from gansmith.importers.pickled_tensors import Tensors
+from gansmith.importers.safe_pickle import read_notes
 
 
 def read(path: Path) -> Imported:
@@ -34,7 +35,8 @@ def read(path: Path) -> Imported:
     if content is None or (content.get("G_ema") is None and content.get("G") is None):
         raise ModelError(f"{source} is a pickle, but not a StyleGAN2 network: it has neither 'G_ema' nor 'G'.")
     which = "G_ema" if content.get("G_ema") is not None else "G"
-    network = collect(content[which], source, which)
+    reader = Tensors(source, path.stat().st_size)
+    network = collect(content[which], reader, which)
     check_kind(network, source)
     notes = [] if which == "G_ema" else ["The file has no averaged generator (G_ema); the generator G was taken."]
     config, spec, note = generator_settings(network, source)
@@ -43,7 +45,7 @@ def read(path: Path) -> Imported:
     require_fit(tensors, expected_shapes(StyleGAN2, config, spec, "generator."), source)
     discriminator: dict[str, Tensor] = {}
     if content.get("D") is not None:
-        discriminator, note = discriminator_tensors(content["D"], config, spec, source)
+        discriminator, note = discriminator_tensors(content["D"], config, spec, reader)
         notes += note
     return Imported("stylegan2", configs.to_plain(config), spec, tensors, discriminator, notes)
 
@@ -203,11 +205,12 @@ def generator_tensors(network: Network, spec: ImageSpec, source: str) -> dict[st
 
 
 def discriminator_tensors(
-    note: Any, config: Config, spec: ImageSpec, source: str
+    note: Any, config: Config, spec: ImageSpec, reader: Tensors
 ) -> tuple[dict[str, Tensor], list[str]]:
     """A discriminator's tensors by our names, and notes; no tensors, and a note why, where its kind is not ours."""
+    source = reader.source
     try:
-        network = collect(note, source, "D")
+        network = collect(note, reader, "D")
         if wrong := unusual_discriminator(network):
             raise ModelError(f"it has another '{wrong}' than StyleGAN2's own")
         check_filters(network, source)

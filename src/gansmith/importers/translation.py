@@ -1,12 +1,10 @@
 """Other people's translation weights: CycleGAN's and pix2pix's ``*_net_G*.pth``, and RRDBNet ``.pth`` of ESRGAN and Real-ESRGAN.
 
-Files are told apart by the names and shapes of their tensors, whatever they are called, and read with
-``weights_only=True``: nothing in them is ever executed.
+Networks are told apart by the names and shapes of their tensors, whatever their files are called (:mod:`gansmith.importers.kinds`).
 """
 
 from __future__ import annotations
 
-import pickle
 import re
 from pathlib import Path
 
@@ -15,64 +13,63 @@ from torch import Tensor
 
 from gansmith.errors import ModelError, first_line
 from gansmith.game import ImageSpec
+from gansmith.importers import kinds
 from gansmith.importers.imported import Imported
+from gansmith.importers.tables import Table, choose
+from gansmith.importers.torch_file import open_weights
 
 Tensors = dict[str, Tensor]
 
 _OLD_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
-_WRAPPERS = ("params_ema", "params", "state_dict", "model_state_dict", "model", "generator", "netG")
-"""Names under which trainers put a network's tensors, the averaged ones first."""
-_AROUND = re.compile(r"^((module|_orig_mod)\.)+")
-"""What training on several GPUs and torch.compile put in front of every name."""
+MOST_BLOCKS, MOST_WIDE = 256, 8192
+"""Residual blocks of a network, and channels of a layer; published ones have at most 32 and 2048."""
 
 
-def import_translation(path: str | Path) -> Imported:
-    """Read a generator's weights.
+def read_table(table: Table) -> Imported:
+    """A generator's weights as a model.
 
     ``X_net_G_A.pth`` with ``X_net_G_B.pth`` beside it become a ``cyclegan`` that translates both ways; any other generator of
     that project a ``pix2pix``; an RRDBNet an ``upscale``.
 
     Raises:
-        ModelError: not weights, unsafe content, or another network; says what was found.
+        ModelError: it is of a form that is not read; says which.
     """
-    path = Path(path)
-    tensors = read_tensors(path)
-    if any(name.startswith(("conv_first.", "model.1.sub.")) for name in tensors):
-        return rrdb(tensors)
-    if "model.model.0.weight" in tensors:
-        return unet(tensors)
-    if "model.1.weight" in tensors and any(".conv_block." in name for name in tensors):
-        partner = _partner(path)
+    check_sizes(table)
+    if table.kind == kinds.RRDB:
+        return rrdb(table.read())
+    partner = _partner(table.weights.path) if not table.key else None
+    if table.kind == kinds.UNET:
+        imported = unet(table.read())
         if partner is not None:
-            return cyclegan(tensors, read_tensors(partner), partner.name)
-        return resnet(tensors)
-    raise ModelError(_unknown(path, tensors))
+            imported.notes.append(_alone(partner.name, "U-Nets"))
+        return imported
+    return resnet(table.read()) if partner is None else with_partner(table, partner)
 
 
-def read_tensors(path: Path) -> Tensors:
-    """The tensors of a ``.pth``, out of ``params_ema``, ``state_dict``, ... where they lie there, without ``module.`` in front.
+def check_sizes(table: Table) -> None:
+    """Before anything is read or built: do names and shapes ask for no more than such networks have?
 
     Raises:
-        ModelError: missing, damaged, more than tensors, or nothing of the kind.
+        ModelError: they do, or the numbers of blocks have gaps.
     """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise ModelError(f"There is no file '{path}'.") from None
-    except pickle.UnpicklingError as error:
+    numbers = {match[1] for name in table.shapes if (match := _BLOCK.match(name))}
+    # names are not believed: 'body.1000000000' would ask for a billion of blocks
+    whole = all(len(number) <= 4 for number in numbers) and len(numbers) <= MOST_BLOCKS
+    found = sorted(map(int, numbers)) if whole else []
+    first = found[0] if found else 0
+    if not whole or found != list(range(first, first + len(found))):
         raise ModelError(
-            f"'{path}' holds more than tensors, or is no file of weights, and is not read: {first_line(error)}"
-        ) from None
-    except Exception as error:  # torch raises RuntimeError, EOFError, KeyError, ... on damaged archives
-        raise ModelError(f"'{path}' cannot be read as a file of weights: {first_line(error)}") from None
-    for _ in range(2):  # some trainers wrap twice
-        inner = next(
-            (key for key in _WRAPPERS if isinstance(content, dict) and isinstance(content.get(key), dict)), None
+            f"{table.weights.name} names blocks of a network that cannot be: they are numbered with gaps, or there are more than "
+            f"{MOST_BLOCKS}. The file is damaged, or made to attack whoever opens it."
         )
-        content = content if inner is None else content[inner]
-    if not isinstance(content, dict) or not content or not all(isinstance(v, Tensor) for v in content.values()):
-        raise ModelError(f"'{path}' holds no table of tensors, so it is no file of a generator's weights.")
-    return {_AROUND.sub("", str(name)): tensor for name, tensor in content.items()}
+    widest = max((side for shape in table.shapes.values() for side in shape), default=0)
+    if widest > MOST_WIDE:
+        raise ModelError(
+            f"{table.weights.name} has a layer of {widest:,} channels; generators of at most {MOST_WIDE:,} are read."
+        )
+
+
+_BLOCK = re.compile(r"(?:body|RRDB_trunk|model\.1\.sub|model)\.(\d+)\.(?:rdb1\.|RDB1\.|conv_block\.)")
 
 
 # --- CycleGAN and pix2pix -----------------------------------------------------------------------------------------
@@ -83,31 +80,72 @@ def resnet(tensors: Tensors) -> Imported:
     facts, cleaned = _resnet_facts(tensors)
     config: dict[str, object] = {"generator": "resnet", **facts}
     return Imported(
-        "pix2pix", config, _resnet_spec(cleaned, facts), _prefixed("generator", cleaned), notes=_notes(tensors, cleaned)
+        "pix2pix",
+        config,
+        _resnet_spec(cleaned, facts),
+        _prefixed("generator", cleaned),
+        notes=_notes(tensors, cleaned, str(facts["norm"])),
+    )
+
+
+def with_partner(table: Table, partner: Path) -> Imported:
+    """A residual generator, and where the other direction's is of the same kind, both as a ``cyclegan``."""
+    ab = table.read()
+    try:
+        other = choose(open_weights(partner))
+        if other.kind != kinds.RESNET:
+            raise ModelError(f"it holds {other.kind}")
+        check_sizes(other)
+        return cyclegan(ab, other.read(), partner.name)
+    except ModelError as error:
+        imported = resnet(ab)
+        imported.notes.append(_alone(partner.name, first_line(error).rstrip(".")))
+        return imported
+
+
+def _alone(partner: str, reason: str) -> str:
+    return (
+        f"The way back, {partner}, was not read with it ({reason}): a cyclegan has two residual generators of one form with instance norm. "
+        f"This direction is a pix2pix by itself; import {partner} into another folder for the other one."
     )
 
 
 def cyclegan(ab: Tensors, ba: Tensors, partner: str) -> Imported:
-    """Both residual generators of a CycleGAN."""
+    """Both residual generators of a CycleGAN.
+
+    Raises:
+        ModelError: they are of no form that a ``cyclegan`` has, or of two; says which.
+    """
     facts, cleaned = _resnet_facts(ab)
-    spec = _resnet_spec(cleaned, facts)
-    try:
-        other_facts, other = _resnet_facts(ba)
-        back = _resnet_spec(other, other_facts)
-        alike = facts == other_facts and (spec.channels, spec.other_channels) == (back.other_channels, back.channels)
-    except ModelError:
-        alike, other = False, {}
-    if not alike or facts["norm"] != "instance" or facts["dropout"]:
-        imported = resnet(ab)
-        imported.notes.append(f"{partner} has another form, so this direction was read alone.")
-        return imported
+    other_facts, other = _resnet_facts(ba)
+    spec, back = _resnet_spec(cleaned, facts), _resnet_spec(other, other_facts)
+    if facts["norm"] != "instance":
+        raise ModelError("they have batch norm")
+    differs = next((name for name in ("blocks", "width", "norm") if facts[name] != other_facts[name]), None)
+    if differs is not None:
+        raise ModelError(f"its {differs} is {other_facts[differs]}, and {facts[differs]} here")
+    if (spec.channels, spec.other_channels) != (back.other_channels, back.channels):
+        raise ModelError(
+            f"it takes {back.channels} channels and makes {back.other_channels}, which does not lead back here"
+        )
+    cleaned, other = _without_dropout(cleaned, facts), _without_dropout(other, other_facts)
     config: dict[str, object] = {"blocks": facts["blocks"], "width": facts["width"]}
     if spec.channels != spec.other_channels:
         config["identity"] = 0.0  # nothing can stay the same
     names = _prefixed("generator_ab", cleaned) | _prefixed("generator_ba", other)
-    return Imported(
-        "cyclegan", config, spec, names, notes=[*_notes(ab, cleaned), f"The way back was read from {partner}."]
-    )
+    notes = [*_notes(ab, cleaned), f"The way back was read from {partner}."]
+    if facts["dropout"] or other_facts["dropout"]:
+        notes.append(
+            "They were trained with dropout, which a cyclegan here has not; pictures are the same, further training is not."
+        )
+    return Imported("cyclegan", config, spec, names, notes=notes)
+
+
+def _without_dropout(tensors: Tensors, facts: dict[str, object]) -> Tensors:
+    """The layers' names where no dropout stands before a block's second convolution."""
+    if not facts["dropout"]:
+        return tensors
+    return {re.sub(r"(\.conv_block)\.6\.", r"\1.5.", name): tensor for name, tensor in tensors.items()}
 
 
 def unet(tensors: Tensors) -> Imported:
@@ -115,6 +153,10 @@ def unet(tensors: Tensors) -> Imported:
     level = "model.model.1.model"
     cleaned, norm = _normed(tensors, f"{level}.1", f"{level}.2")
     depth = 1 + max(name.count("model.") - 2 for name in cleaned)
+    if not 3 <= depth <= 10:
+        raise ModelError(
+            f"This U-Net halves the size {depth} times; those of 3 to 10 halvings (8 to 1024 px) are read."
+        )
     first, last = _weight(cleaned, "model.model.0"), _weight(cleaned, "model.model.3")
     config: dict[str, object] = {
         "generator": "unet",
@@ -128,27 +170,25 @@ def unet(tensors: Tensors) -> Imported:
         config,
         _spec(2**depth, first.shape[1], last.shape[1]),
         _prefixed("generator", cleaned),
-        notes=_notes(tensors, cleaned),
+        notes=_notes(tensors, cleaned, norm),
     )
 
 
 def _resnet_facts(tensors: Tensors) -> tuple[dict[str, object], Tensors]:
-    blurring = next((name for name in tensors if name.endswith(".filt")), None)
-    if blurring is not None:
-        raise ModelError(
-            f"This residual generator blurs where it changes size ('{blurring}': the anti-aliased layers of CUT and FastCUT), "
-            "which is not supported. Generators trained with --no_antialias and --no_antialias_up are read."
-        )
     cleaned, norm = _normed(tensors, "model.1", "model.2")
-    blocks = {int(match[1]) for name in cleaned if (match := re.match(r"model\.(\d+)\.conv_block\.", name))}
+    blocks = {int(match[1]) for name in cleaned if (match := re.match(r"model\.(\d{1,4})\.conv_block\.", name))}
     convs = {
         int(match[1])
         for name in cleaned
-        if (match := re.match(r"model\.10\.conv_block\.(\d+)\.weight", name)) and cleaned[name].ndim == 4
+        if (match := re.match(r"model\.10\.conv_block\.(\d{1,4})\.weight", name)) and cleaned[name].ndim == 4
     }
+    if convs in ({0, 3}, {0, 4}):
+        raise ModelError(
+            "This residual generator pads with zeros (padding type 'zero'); only the form that pads by mirroring ('reflect') is read."
+        )
     if convs not in ({1, 5}, {1, 6}) or blocks != set(range(10, 10 + len(blocks))):
         raise ModelError(
-            "This residual generator does not pad by mirroring (padding type 'reflect'), which is the only form that is read."
+            "This residual generator's blocks are of another form than CycleGAN's: two 3x3 convolutions that pad by mirroring."
         )
     facts: dict[str, object] = {
         "blocks": len(blocks),
@@ -197,13 +237,19 @@ def _weight(tensors: Tensors, layer: str) -> Tensor:
 
 
 def _last_outputs(tensors: Tensors) -> int:
-    last = max(int(m[1]) for n in tensors if (m := re.fullmatch(r"model\.(\d+)\.weight", n)))
+    last = max(int(m[1]) for n in tensors if (m := re.fullmatch(r"model\.(\d{1,4})\.weight", n)))
     return _weight(tensors, f"model.{last}").shape[0]
 
 
-def _notes(before: Tensors, after: Tensors) -> list[str]:
+def _notes(before: Tensors, after: Tensors, norm: str = "instance") -> list[str]:
     dropped = len(before.keys() - after.keys())
-    return [f"Left out {dropped} unused statistics of old instance norms."] if dropped else []
+    notes = [f"Left out {dropped} unused statistics of old instance norms."] if dropped else []
+    if norm == "batch":
+        notes.append(
+            "The official tester runs batch norm and dropout as in training unless it is given --eval, and its pictures differ from those "
+            "made here by the averages of training. For pictures like its own: gansmith apply --norm batch."
+        )
+    return notes
 
 
 def _partner(path: Path) -> Path | None:
@@ -219,8 +265,8 @@ def _partner(path: Path) -> Path | None:
 
 def rrdb(tensors: Tensors) -> Imported:
     """An RRDBNet of any of its three ways of naming, as an ``upscale`` model."""
-    named = {_rrdb_name(name, tensors): tensor for name, tensor in tensors.items()}
-    blocks = 1 + max((int(m[1]) for n in named if (m := re.match(r"body\.(\d+)\.", n))), default=-1)
+    named = _rrdb_names(tensors)
+    blocks = len({match[1] for name in named if (match := re.match(r"body\.(\d{1,4})\.", name))})
     layers = [named.get(f"{name}.weight") for name in ("conv_first", "conv_last", "body.0.rdb1.conv1")]
     if not blocks or any(layer is None or layer.ndim != 4 for layer in layers):
         raise ModelError("This looks like an ESRGAN network but has no RRDB blocks, or lacks its first or last layer.")
@@ -237,23 +283,27 @@ def rrdb(tensors: Tensors) -> Imported:
     return Imported("upscale", config, _spec(128, channels, 0), _prefixed("generator", named))
 
 
-def _rrdb_name(name: str, tensors: Tensors) -> str:
-    """Any of the names that RRDBNet's layers have had -> today's."""
-    if name.startswith("model."):  # ESRGAN's first release: numbered layers
-        if match := re.fullmatch(r"model\.1\.sub\.(\d+)\.RDB(\d)\.conv(\d)\.0\.(weight|bias)", name):
-            return f"body.{match[1]}.rdb{match[2]}.conv{match[3]}.{match[4]}"
-        if match := re.fullmatch(r"model\.1\.sub\.\d+\.(weight|bias)", name):
-            return f"conv_body.{match[1]}"
-        numbers = sorted({int(m[1]) for n in tensors if (m := re.fullmatch(r"model\.(\d+)\.weight", n))})
-        ups = [f"conv_up{i + 1}" for i in range(len(numbers) - 3)]
-        roles = dict(zip(numbers, ["conv_first", *ups, "conv_hr", "conv_last"], strict=False))
-        match = re.fullmatch(r"model\.(\d+)\.(weight|bias)", name)
-        role = roles.get(int(match[1])) if match else None
-        return f"{role}.{match[2]}" if match and role else name
-    name = re.sub(r"^RRDB_trunk\.(\d+)\.RDB(\d)\.", r"body.\1.rdb\2.", name)
-    name = re.sub(r"^trunk_conv\.", "conv_body.", name)
-    name = re.sub(r"^upconv(\d)\.", r"conv_up\1.", name)
-    return re.sub(r"^HRconv\.", "conv_hr.", name)
+def _rrdb_names(tensors: Tensors) -> Tensors:
+    """The same tensors by today's names of RRDBNet's layers, from any of the names that they have had."""
+    numbers = sorted({int(m[1]) for name in tensors if (m := re.fullmatch(r"model\.(\d{1,4})\.weight", name))})
+    ups = [f"conv_up{i + 1}" for i in range(len(numbers) - 3)]
+    roles = dict(zip(numbers, ["conv_first", *ups, "conv_hr", "conv_last"], strict=False))
+
+    def today(name: str) -> str:
+        if name.startswith("model."):  # ESRGAN's first release: numbered layers
+            if match := re.fullmatch(r"model\.1\.sub\.(\d{1,4})\.RDB(\d)\.conv(\d)\.0\.(weight|bias)", name):
+                return f"body.{match[1]}.rdb{match[2]}.conv{match[3]}.{match[4]}"
+            if match := re.fullmatch(r"model\.1\.sub\.\d{1,4}\.(weight|bias)", name):
+                return f"conv_body.{match[1]}"
+            match = re.fullmatch(r"model\.(\d{1,4})\.(weight|bias)", name)
+            role = roles.get(int(match[1])) if match else None
+            return f"{role}.{match[2]}" if match and role else name
+        name = re.sub(r"^RRDB_trunk\.(\d+)\.RDB(\d)\.", r"body.\1.rdb\2.", name)
+        name = re.sub(r"^trunk_conv\.", "conv_body.", name)
+        name = re.sub(r"^upconv(\d)\.", r"conv_up\1.", name)
+        return re.sub(r"^HRconv\.", "conv_hr.", name)
+
+    return {today(name): tensor for name, tensor in tensors.items()}
 
 
 # --- all ----------------------------------------------------------------------------------------------------------
@@ -273,13 +323,3 @@ def _prefixed(network: str, tensors: Tensors) -> Tensors:
         f"{network}.{name}": tensor.float() if tensor.is_floating_point() else tensor
         for name, tensor in tensors.items()
     }
-
-
-def _unknown(path: Path, tensors: Tensors) -> str:
-    known = "Generators of CycleGAN and pix2pix (*_net_G*.pth) and RRDBNets of ESRGAN and Real-ESRGAN are read."
-    if "model.0.weight" in tensors and "model.11.weight" in tensors and tensors["model.0.weight"].shape[-1] == 4:
-        return f"'{path}' holds a discriminator; give the generator's file, *_net_G*.pth."
-    if "body.0.weight" in tensors:
-        return f"'{path}' holds a compact network (SRVGGNet), which is not supported. {known}"
-    shown = ", ".join(list(tensors)[:3])
-    return f"'{path}' holds a network that is not known here (its tensors: {shown}, ...). {known}"

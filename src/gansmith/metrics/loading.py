@@ -23,19 +23,19 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Raises:
         ModelError: missing, or not such a file.
     """
-    from safetensors.torch import load_file
+    from gansmith.importers.notes import mapping
+    from gansmith.importers.torch_file import open_weights
 
     if not path.is_file():
         raise ModelError(f"There is no file of weights at {path}.")
     try:
-        state = (
-            load_file(path)
-            if path.suffix == ".safetensors"
-            else torch.load(path, map_location="cpu", weights_only=True)
-        )
-    except Exception as error:  # unpickling errors, zip errors, header errors: all mean the same to the user
-        raise ModelError(f"{path} is not a readable file of weights ({first_line(error)}).") from None
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        weights = open_weights(path)
+        names = weights.table(weights.root)
+        plain = mapping(weights.root) is not None and len(names) == len(mapping(weights.root) or {})
+        state = {name: weights.tensor(note) for name, note in names.items()} if plain else {}
+    except ModelError as error:
+        raise ModelError(f"{path} is not a readable file of weights: {first_line(error)}") from None
+    if not state:
         raise ModelError(f"{path} is not a plain table of named tensors.")
     return state
 

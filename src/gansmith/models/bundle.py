@@ -24,6 +24,7 @@ from gansmith.files.atomic import sync_folder
 from gansmith.files.pictures import to_arrays
 from gansmith.files.run import spec_to_plain
 from gansmith.game import Game, ImageSpec
+from gansmith.models.bounds import check_settings, load_tensors, within
 from gansmith.models.card import model_card
 from gansmith.models.locate import FORMAT, described, locate, read_document
 from gansmith.version import __version__
@@ -233,26 +234,9 @@ def load(path: str | Path, device: str = "cpu") -> Model:
     folder = locate(path)
     document = read_document(folder)
     family, config, spec = described(document, folder / "config.json")
-    try:
-        tensors = safetensors.torch.load_file(folder / "model.safetensors")
-    except FileNotFoundError:
-        raise ModelError(
-            f"{folder} has no model.safetensors: the model is incomplete. Copy or download it again."
-        ) from None
-    except (OSError, safetensors.SafetensorError) as error:
-        raise ModelError(
-            f"{folder / 'model.safetensors'} cannot be read ({error}). Copy or download it again."
-        ) from None
+    tensors = load_tensors(folder / "model.safetensors")
     info = {key: document[key] for key in document if key not in ("format", "family", "settings", "spec")}
-    try:
-        game = build_exports(family, config, spec)
-    except GansmithError:
-        raise
-    except Exception as error:  # torch's layers raise many kinds where a number makes no sense
-        raise ModelError(
-            f"No networks can be built of what {folder / 'config.json'} says ({first_line(error)}): it was changed or damaged. Copy "
-            "or download the model again."
-        ) from None
+    game = _built(family, config, spec, tensors, str(folder / "config.json"))
     return _assemble(document["family"], game, tensors, info, str(folder)).to(device)
 
 
@@ -273,8 +257,27 @@ def from_tensors(
         ModelError: they do not fit the family's networks.
     """
     kind = registry.family(family)
-    game = build_exports(kind, configs.make(kind.Config, settings, family), spec)
+    game = _built(kind, configs.make(kind.Config, settings, family), spec, tensors, source)
     return _assemble(family, game, tensors, info, source)
+
+
+def _built(family: type[Game], config: Any, spec: ImageSpec, tensors: Mapping[str, Tensor], source: str) -> Game:
+    """The networks for these weights, untrained.
+
+    Raises:
+        ModelError: the settings make no sense, or ask for far more than the weights explain.
+    """
+    check_settings(configs.to_plain(config), spec.height, spec.width, source)
+    try:
+        with within(tensors, source):
+            return build_exports(family, config, spec)
+    except GansmithError:
+        raise
+    except Exception as error:  # torch's layers raise many kinds where a number makes no sense
+        raise ModelError(
+            f"No networks can be built of what {source} says ({first_line(error)}): it was changed or damaged. Copy or download the model "
+            "again."
+        ) from None
 
 
 def _assemble(family: str, game: Game, tensors: Mapping[str, Tensor], info: dict[str, Any], source: str) -> Model:

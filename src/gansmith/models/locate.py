@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import json
 from pathlib import Path
 from typing import Any
 
 from gansmith import config as configs
 from gansmith import registry
 from gansmith.errors import GansmithError, ModelError, first_line
+from gansmith.files.documents import Unreadable, read_json
 from gansmith.files.run import spec_from_plain
 from gansmith.game import Game, ImageSpec
 
@@ -51,13 +51,15 @@ def read_document(folder: Path) -> dict[str, Any]:
         ModelError: missing, damaged or of a newer version.
     """
     try:
-        document = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        document = read_json(folder / "config.json")
     except FileNotFoundError:
         raise ModelError(
             f"{folder} has no config.json: it is not a model folder. A finished run has one in model/."
         ) from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ModelError(f"{folder / 'config.json'} cannot be read ({error}). Copy or download it again.") from None
+    except Unreadable as error:
+        raise ModelError(f"{folder / 'config.json'} {error}. Copy or download the model again.") from None
+    except OSError as error:
+        raise ModelError(f"{folder / 'config.json'} cannot be read ({error.strerror or error}).") from None
     if not isinstance(document, dict) or not isinstance(document.get("format", 0), int):
         raise ModelError(f"{folder / 'config.json'} is not one of gansmith's. Copy or download the model again.")
     if document.get("format", 0) > FORMAT:

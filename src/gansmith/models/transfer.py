@@ -18,8 +18,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
@@ -27,6 +25,7 @@ from gansmith import config as configs
 from gansmith import registry
 from gansmith.errors import ModelError
 from gansmith.game import Game, ImageSpec
+from gansmith.models.bounds import load_tensors
 from gansmith.models.bundle import OPPONENT, Model, exported_tensors, load
 from gansmith.models.locate import locate
 from gansmith.nn.equalized import Dense
@@ -103,10 +102,7 @@ def find_opponent(model_folder: Path) -> tuple[dict[str, Tensor], str]:
     """
     beside = model_folder / OPPONENT
     if beside.is_file():
-        try:
-            tensors = safetensors.torch.load_file(beside)
-        except (OSError, safetensors.SafetensorError) as error:
-            raise ModelError(f"{beside} cannot be read ({error}). Copy or download it again, or remove it.") from None
+        tensors = load_tensors(beside)
         if spoilt := [name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]:
             raise ModelError(f"{beside} is damaged: '{spoilt[0]}' holds NaN or infinity. Copy it again, or remove it.")
         return tensors, str(beside)
@@ -116,8 +112,8 @@ def find_opponent(model_folder: Path) -> tuple[dict[str, Tensor], str]:
     )
     for path in reversed(found):
         try:
-            tensors = safetensors.torch.load_file(path)
-        except (OSError, safetensors.SafetensorError):
+            tensors = load_tensors(path)
+        except ModelError:
             continue  # the one before it, as a resumed run does
         prefix = "game/"
         return {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}, str(path.parent)

@@ -57,7 +57,7 @@ def one(studio: Studio, arguments: Arguments) -> Any:
     row = studio.logs.summary(root, name, job)
     run = studio.logs.run(root)
     if row is None or run is None:
-        raise Refused("This run's config.yaml is damaged.", 422)
+        raise Refused((row or {}).get("problem") or "This run's config.yaml is damaged.", 422)
     report = root / "report.md"
     return {
         **row,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gansmith.errors import GansmithError
+from gansmith.errors import GansmithError, first_line
+from gansmith.files.documents import MAX_LINE, Unreadable, parse_json
 from gansmith.studio import models
 
 if TYPE_CHECKING:  # it brings torch, which need not be there before the page is
@@ -22,6 +22,8 @@ SENT = 2000
 _ALIVE_SECONDS = 90.0
 """A run whose log is not older than this goes on, or twice the time between its lines; its first line may take longer."""
 _COMPARED = 256
+READ = 1 << 25
+"""Bytes of a log that are read in one go; what is left is read next time."""
 
 
 class Tail:
@@ -47,20 +49,21 @@ class Tail:
                     self.records, self._offset, self._rest, self._before = [], 0, b"", b""
                     self.generation += 1
                 file.seek(self._offset)
-                new = file.read()
+                new = file.read(READ)
                 self._offset += len(new)
                 self._before = (self._before + new)[-_COMPARED:]
         except OSError:
             return
-        *lines, self._rest = (self._rest + new).split(b"\n")
+        *lines, rest = (self._rest + new).split(b"\n")
+        self._rest = rest[: MAX_LINE + 1]  # a line without end is kept no longer than that
         for line in lines:
             try:
-                record = json.loads(line)
-            except ValueError:
+                record = parse_json(line.decode("utf-8", "replace")) if len(line) <= MAX_LINE else None
+            except Unreadable:
                 continue
             if isinstance(record, dict) and isinstance(record.get("images"), (int, float)):
                 self.records.append(_finite(record))
-        if len(self.records) > KEPT:
+        while len(self.records) > KEPT:
             self.records = self.records[::2]
             self.generation += 1
 
@@ -126,14 +129,23 @@ class Logs:
             self._runs = {path: kept for path, kept in self._runs.items() if not path.is_relative_to(root)}
 
     def summary(self, root: Path, name: str, job: dict[str, Any] | None) -> dict[str, Any] | None:
-        """A run in a few numbers, or None where the folder is no run that can be read."""
+        """A run in a few numbers, a broken one with what is wrong (``problem``), or None where the folder is no run."""
         run = self.run(root)
-        if run is None:
-            return None
-        try:
-            return self._summary(root, name, job, run)
-        except (OSError, KeyError, TypeError, ValueError, AttributeError):
-            return None  # renamed meanwhile, or edited by hand: the other runs are still listed
+        problem = "" if run is not None else self.problem(root)
+        if run is not None:
+            try:
+                return self._summary(root, name, job, run)
+            except OSError:
+                return None  # renamed meanwhile
+            except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:  # edited by hand
+                problem = f"Its config.yaml or log.jsonl is damaged ({first_line(error)})."
+        return _broken(name, problem) if problem else None
+
+    def problem(self, root: Path) -> str:
+        """Why a folder's config.yaml cannot be read as a run's; empty where it is another program's."""
+        from gansmith.files.run import Run
+
+        return Run.problem(root).replace(str(root / "config.yaml"), "config.yaml")
 
     def _summary(self, root: Path, name: str, job: dict[str, Any] | None, run: Run) -> dict[str, Any]:
         records = self.tail(root).records
@@ -177,6 +189,23 @@ class Logs:
         if fresh and not _ended_with(job, time.time() - age):
             return "running"  # started by the command line
         return {"finished": "finished", "stopped": "stopped", "diverged": "diverged"}.get(str(kept), "stopped")
+
+
+def _broken(name: str, problem: str) -> dict[str, Any]:
+    """The row of a run that cannot be read."""
+    nothing: dict[str, Any] = dict.fromkeys(("data_spec", "pictures", "left", "job", "grid"))
+    numbers = dict.fromkeys(("classes", "images", "progress", "seconds", "speed", "created"), 0)
+    flags = {"has_model": False, "translates": False, "size": [0, 0, 0], "scores": {}, "health": ""}
+    return {
+        "id": name,
+        "family": "?",
+        "data": "?",
+        **nothing,
+        **numbers,
+        **flags,
+        "status": "broken",
+        "problem": problem,
+    }
 
 
 def _patience(records: list[dict[str, Any]]) -> float:

@@ -23,6 +23,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from gansmith.files.documents import Unreadable
+from gansmith.files.documents import read_json as read_document
+
 POLL = 0.3
 """Seconds between looks at the stop file."""
 PATIENCE = 120.0
@@ -32,8 +35,8 @@ PATIENCE = 120.0
 def read_json(path: Path) -> dict[str, Any]:
     """A small JSON file; empty where it is missing or half-written."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = read_document(path)
+    except (OSError, Unreadable):
         return {}
     return found if isinstance(found, dict) else {}
 

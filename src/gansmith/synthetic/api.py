@@ -11,6 +11,7 @@ from typing import Any
 
 from gansmith import config
 from gansmith.data import Pictures
+from gansmith.errors import shown
 from gansmith.study.comparison import StudySettings
 from gansmith.study.report import write_study_report
 from gansmith.study.study import check_study, study
@@ -110,7 +111,7 @@ def _as_asked(dataset: SyntheticDataset, kind: Kind, transform: Callable[[Any], 
 def _say(message: str) -> None:
     import sys
 
-    print(message, file=sys.stderr, flush=True)
+    print(shown(message), file=sys.stderr, flush=True)
 
 
 def _silent(message: str) -> None:

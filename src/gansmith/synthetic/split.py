@@ -18,8 +18,11 @@ from torch import Tensor
 from gansmith.data import Pictures
 from gansmith.errors import DataError
 from gansmith.files.atomic import write_atomically
+from gansmith.files.documents import Unreadable, read_json
 
 FILE = "split.json"
+MAX_SPLIT = 2**28
+"""Bytes of that file: 40 for each picture."""
 MINIMUM = 5
 """Different pictures that every class needs."""
 
@@ -77,9 +80,9 @@ class Split:
         if not path.is_file():
             return None
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = read_json(path, MAX_SPLIT)
             values = {f.name: content[f.name] for f in fields(cls)}
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (Unreadable, OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(f"{path} is damaged ({error}). Restore it, or make the pictures again.") from None
         lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
         return cls(**{**values, **lists})

@@ -20,8 +20,11 @@ from torch import Tensor
 
 from gansmith.errors import RunError
 from gansmith.files.atomic import flatten, sync_folder, unflatten
+from gansmith.files.documents import Unreadable, read_json
 
 KEEP = 2
+MAX_STATE = 2**24
+"""Bytes of a state.json; the largest family's has 300 KB."""
 
 
 def save(folder: Path, name: str, tree: dict[str, Any]) -> Path:
@@ -67,7 +70,7 @@ def load(folder: Path, warn: Callable[[str], None]) -> dict[str, Any] | None:
     for name in reversed(names):
         try:
             return read(folder / name)
-        except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
+        except (Unreadable, OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
             warn(f"The checkpoint {folder / name} is damaged ({error}); trying the one before it.")
     if names:
         raise RunError(
@@ -80,9 +83,9 @@ def read(checkpoint: Path) -> dict[str, Any]:
     """One checkpoint's tree.
 
     Raises:
-        OSError, ValueError, KeyError, TypeError: it is incomplete or does not match its checksum.
+        Unreadable, OSError, ValueError, KeyError, TypeError: it is incomplete or does not match its checksum.
     """
-    document = json.loads((checkpoint / "state.json").read_text(encoding="utf-8"))
+    document = read_json(checkpoint / "state.json", MAX_STATE)
     content = (checkpoint / "state.safetensors").read_bytes()
     if hashlib.blake2b(content).hexdigest() != document["blake2b"]:
         raise ValueError("its checksum does not match")

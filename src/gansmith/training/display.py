@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from gansmith.errors import shown
 from gansmith.files.text import clock_text
 from gansmith.training.engine import State
 
@@ -52,11 +53,11 @@ class Display:
     def say(self, message: str) -> None:
         """A message for the person."""
         if not self.quiet:
-            self.console.print(message, markup=False)
+            self.console.print(shown(message), markup=False)
 
     def warn(self, message: str) -> None:
         """A warning, shown even when quiet."""
-        self.console.print(f"warning: {message}", style="yellow", markup=False)
+        self.console.print(f"warning: {shown(message)}", style="yellow", markup=False)
 
     def show(self, record: dict[str, Any]) -> None:
         """Show a log record."""

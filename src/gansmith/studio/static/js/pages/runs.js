@@ -24,12 +24,18 @@ export async function open(main, query) {
     drawn = text;
     if (!runs.length) fill(list, empty("runs", "No runs yet", "What you train appears here, whether you start it on the Train page or in a terminal.", h("a", { class: "button primary", href: "#/train" }, icon("train"), "Train one")));
     else drawList();
-    if (!chosen.size && runs.length) { runs.slice(0, 2).forEach((run) => chosen.add(run.id)); drawList(); compare(); } else await follow();
+    if (!chosen.size && runs.some((run) => !run.problem)) { runs.filter((run) => !run.problem).slice(0, 2).forEach((run) => chosen.add(run.id)); drawList(); compare(); } else await follow();
   }
 
   function drawList() {
     const scores = [...new Set(runs.flatMap((run) => Object.keys(run.scores)))].slice(0, 2);
+    // a run that cannot be read is named, with what is wrong; it can only be deleted
+    const broken = (run) => h("tr", { "data-run": run.id }, h("td"), h("td", { class: "thumb" }, h("span")),
+      h("td", {}, h("b", { class: "name" }, shortName(run.id)), h("div", { class: "muted" }, run.problem)),
+      h("td", {}, chip("broken")), h("td"), h("td"), scores.map(() => h("td")),
+      h("td", { class: "right" }, h("div", { class: "row actions" }, iconButton(`Delete ${shortName(run.id)}`, "trash", () => remove(run)))));
     const row = (run) => {
+      if (run.problem) return broken(run);
       const box = h("input", { type: "checkbox", class: "tick", checked: chosen.has(run.id), "aria-label": `Compare ${shortName(run.id)}`, onchange: () => {
         if (box.checked && chosen.size >= MOST) { box.checked = false; return toast(`Up to ${MOST} runs are compared at once.`); }
         chosen[box.checked ? "add" : "delete"](run.id);
@@ -80,7 +86,7 @@ export async function open(main, query) {
   let turn = 0;
   async function compare() {
     const mine = ++turn;
-    const shown = runs.filter((run) => chosen.has(run.id));
+    const shown = runs.filter((run) => chosen.has(run.id) && !run.problem);
     follow = async () => {};
     if (!shown.length) return fill(compared);
     const [details, logs] = await Promise.all([

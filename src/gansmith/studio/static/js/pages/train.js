@@ -54,7 +54,7 @@ export async function open(main, query) {
   const jobs = await drawQueue();
   if (!watched) {
     const active = jobs.find((job) => job.status === "running");
-    watched = active?.run || (await get("/api/runs"))[0]?.id;
+    watched = active?.run || (await get("/api/runs")).find((run) => !run.problem)?.id;
   }
   if (watched) look(watched);
   if (missing) fill(live, h("div", { class: "card" }, empty("train", "No runs yet", "Choose a family and press Start. Two minutes are enough for digits that you can recognise.")));

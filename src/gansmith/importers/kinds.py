@@ -1,0 +1,92 @@
+"""What a network is, told from the names and shapes of its tensors, whatever its file is called."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+RRDB, RESNET, UNET, STYLEGAN2 = "an RRDBNet", "a residual generator", "a U-Net generator", "a StyleGAN2 of rosinality"
+"""Generators that are read."""
+
+
+def generator(shapes: Shapes) -> str:
+    """Which of the generators that are read these tensors are; empty where they are none of them."""
+    names = shapes.keys()
+    if any(name.startswith(("conv_first.", "model.1.sub.")) for name in names) and any(
+        _RRDB.match(name) for name in names
+    ):
+        return RRDB
+    if {"model.model.0.weight", "model.model.3.weight"} <= names and any(
+        n.startswith("model.model.1.model.") for n in names
+    ):
+        return UNET
+    if (
+        "model.1.weight" in names
+        and any(name.startswith("model.10.conv_block.") for name in names)
+        and not other(shapes)
+    ):
+        return RESNET
+    return STYLEGAN2 if {"style.1.weight", "input.input", "to_rgb1.conv.weight"} <= names else ""
+
+
+_RRDB = re.compile(r"(body\.\d+\.rdb1|RRDB_trunk\.\d+\.RDB1|model\.1\.sub\.\d+\.RDB1)\.")
+
+
+def has(*names: str) -> Callable[[Shapes], bool]:
+    """Are all these among the tensors?"""
+    return lambda shapes: set(names) <= shapes.keys()
+
+
+def like(*patterns: str) -> Callable[[Shapes], bool]:
+    """Does a name begin as each of these patterns says?"""
+    compiled = [re.compile(pattern) for pattern in patterns]
+    return lambda shapes: all(any(pattern.match(name) for name in shapes) for pattern in compiled)
+
+
+def first_block(shapes: Shapes) -> int:
+    """The number of the first residual block of a generator of CycleGAN's kind: 10 where it halves the size twice; 0 without one."""
+    return min((int(m[1]) for name in shapes if (m := re.match(r"model\.(\d{1,4})\.conv_block\.", name))), default=0)
+
+
+_TRANSFORMER = "RRDBNets of ESRGAN and Real-ESRGAN are the upscalers that are read: RealESRGAN_x4plus.pth, for example, does the same task."
+_FACES = "No family here repairs faces. For upscaling, give an RRDBNet of Real-ESRGAN; for faces of your own, train inpaint or upscale."
+_GENERATORS = "Give the generator's file, such as latest_net_G.pth, g_ema or params_ema."
+
+_OTHERS: tuple[tuple[Callable[[Shapes], bool], str, str], ...] = (
+    (like(r".*\.filt$"), "a generator of CUT or FastCUT, which blurs where it changes size (anti-aliased layers)",
+     "Generators that were trained with --no_antialias and --no_antialias_up are read."),
+    (like(r"model1_1\.\d+\.weight"), "a local enhancer of pix2pixHD",
+     "Generators of pix2pix and CycleGAN are read; pix2pixHD's global and local ones are not."),
+    (lambda shapes: "model.1.weight" in shapes and first_block(shapes) > 10, "a generator of pix2pixHD, which halves the size more than twice",
+     "Generators of pix2pix and CycleGAN are read; pix2pixHD's global and local ones are not."),
+    (like(r"(model\.\d+\.)?(convg2g|ffc)|.*\.ffc\.convl2l\."), "LaMa, which fills holes with Fourier convolutions",
+     "Train inpaint on pictures like yours instead."),
+    (like(r"stylegan_decoder\."), "GFPGAN, which repairs faces", _FACES),
+    (has("position_emb"), "CodeFormer, which repairs faces", _FACES),
+    (like(r"encoder\.", r"decoder\.style\.1\.weight"), "pSp or e4e: an encoder of faces with the StyleGAN2 that it belongs to",
+     "Its StyleGAN2 is read with --key decoder; its encoder is not. To find a picture's styles, use: gansmith invert."),
+    (like(r"layers\.\d+\.residual_group\.blocks\.\d+\."), "an upscaler made of transformers (SwinIR, HAT or the like)", _TRANSFORMER),
+    (like(r"body\.\d+\.conv1x1|.*RDB\d\.conv1x1"), "an RRDBNet of ESRGAN+, which has another residual block",
+     "RRDBNets of ESRGAN and Real-ESRGAN are read."),
+    (has("conv_first.weight", "body.0.conv1.weight"), "an SRResNet, whose blocks are plain ones: it has no RRDB blocks",
+     "RRDBNets of ESRGAN and Real-ESRGAN are read."),
+    (has("body.0.weight", "body.1.weight"), "a compact network (SRVGGNet), which is not supported", "RRDBNets of ESRGAN and Real-ESRGAN are read."),
+    (has("conv0.weight", "conv8.weight_orig"), "the discriminator of Real-ESRGAN", _GENERATORS),
+    (has("convs.0.0.weight", "final_linear.0.weight"), "the discriminator of a StyleGAN2", _GENERATORS),
+    (lambda shapes: {"model.0.weight", "model.11.weight"} <= shapes.keys() and shapes["model.0.weight"][-1:] == (4,),
+     "a discriminator of CycleGAN or pix2pix", _GENERATORS),
+    (like(r"model\.diffusion_model\.|down_blocks\.\d+\.resnets\.|unet\.down_blocks\."), "a diffusion model, which is no GAN", _GENERATORS),
+    (like(r".*lora_(up|down|A|B)\.|.*\.lora_"), "a LoRA: changes to a diffusion model, and no network by itself", _GENERATORS),
+    (has("features.0.weight", "classifier.6.weight"), "a VGG, which tells pictures apart and makes none", _GENERATORS),
+    (has("layer1.0.conv1.weight", "fc.weight"), "a ResNet, which tells pictures apart and makes none", _GENERATORS),
+    (like(r"Mixed_5b\."), "an Inception network, which tells pictures apart and makes none",
+     "To measure with it, give it to: gansmith evaluate --weights."),
+)  # fmt: skip
+"""Networks that people give and that are not read: a test, what they are, and what can be done."""
+
+
+def other(shapes: Shapes) -> tuple[str, str] | None:
+    """What a network is that is not read, and what can be done instead; None where it is not known either."""
+    return next(((what, advice) for test, what, advice in _OTHERS if test(shapes)), None)
