@@ -16,7 +16,9 @@ from PIL import Image
 from gansmith.apply.finding import STRIPS, Item, find_pictures
 from gansmith.apply.storing import check_size, comparison, read_stored, store, write
 from gansmith.apply.tiles import Progress, translate_picture
-from gansmith.data.decode import EXTENSIONS, Broken, Header, open_file, read_header, read_picture
+from gansmith.data.decode import Header, open_file, read_header, read_picture
+from gansmith.data.formats import EXTENSIONS
+from gansmith.data.parallel import Broken
 from gansmith.data.planning import default_memory_limit
 from gansmith.errors import GansmithError
 from gansmith.files.paths import check_writable

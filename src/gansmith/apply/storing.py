@@ -14,7 +14,8 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from gansmith.data.decode import FORMATS, UPRIGHT
+from gansmith.data.decode import UPRIGHT
+from gansmith.data.formats import FORMATS
 from gansmith.errors import GansmithError, first_line
 from gansmith.files.pictures import LONGEST as _LONGEST
 

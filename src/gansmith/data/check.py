@@ -8,8 +8,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from gansmith.data.arrays import ArraySource
-from gansmith.data.decode import Broken, Header, Progress, in_parallel
-from gansmith.data.files import Source, outside_of_classes
+from gansmith.data.decode import Header
+from gansmith.data.files import Source
+from gansmith.data.layouts import outside_of_classes
+from gansmith.data.parallel import Broken, Progress, in_parallel
 from gansmith.data.planning import MAX_BROKEN, checked_size, make_plan, refuse_many_broken
 from gansmith.data.specs import open_source
 from gansmith.errors import DataError

@@ -11,8 +11,9 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from gansmith.data.decode import Broken, Header, Progress
+from gansmith.data.decode import Header
 from gansmith.data.files import Source
+from gansmith.data.parallel import Broken, Progress
 from gansmith.data.planning import Plan, checked_size, default_memory_limit, make_plan, refuse_many_broken, survey
 from gansmith.data.sources import MemoryPictures, Pictures, StreamedPictures, load_plan, open_pictures
 from gansmith.data.specs import open_source

@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from gansmith.data.decode import Broken, Header, in_parallel, read_header
+from gansmith.data.decode import Header, read_header
+from gansmith.data.parallel import Broken, in_parallel
 from gansmith.data.shards import ShardSource, names_for
 from gansmith.data.tars import Files
 from gansmith.errors import DataError, MissingExtra, first_line

@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gansmith.data.decode import Progress, in_parallel, size_range
+from gansmith.data.decode import size_range
 from gansmith.data.files import Source
+from gansmith.data.parallel import Progress, in_parallel
 from gansmith.data.planning import checked_size, content_hash, default_memory_limit, refuse_many_broken, survey
 from gansmith.data.sources import Standins
 from gansmith.data.specs import open_source

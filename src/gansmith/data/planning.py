@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from gansmith.data.arrays import ArraySource
-from gansmith.data.decode import Broken, Header, Progress, in_parallel, size_range
+from gansmith.data.decode import Header, size_range
 from gansmith.data.files import Source
+from gansmith.data.parallel import Broken, Progress, in_parallel
 from gansmith.errors import DataError
 from gansmith.game import ImageSpec
 

@@ -15,8 +15,9 @@ from pathlib import PurePosixPath
 import numpy as np
 from PIL import Image
 
-from gansmith.data.decode import Broken, Header, fingerprint, read_header, read_picture
+from gansmith.data.decode import Header, fingerprint, read_header, read_picture
 from gansmith.data.files import Source
+from gansmith.data.parallel import Broken
 from gansmith.data.tars import Files, Shard, expand, read_index, scan
 from gansmith.errors import DataError
 from gansmith.parallel import seeds

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from gansmith.data.arrays import ArraySource
-from gansmith.data.decode import Progress, in_parallel
 from gansmith.data.files import Source
+from gansmith.data.parallel import Progress, in_parallel
 from gansmith.data.planning import Plan, checked_size, default_memory_limit, make_plan, refuse_many_broken, survey
 from gansmith.data.shards import ShardOrder, ShardSource
 from gansmith.data.specs import open_source

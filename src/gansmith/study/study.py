@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from gansmith.data import Pictures
-from gansmith.data.decode import Broken
+from gansmith.data.parallel import Broken
 from gansmith.data.specs import open_source
 from gansmith.errors import DataError, GansmithError
 from gansmith.game import ImageSpec
