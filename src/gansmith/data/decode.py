@@ -15,7 +15,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from gansmith.data import depth
 from gansmith.data.colours import to_rgb
 from gansmith.data.formats import FORMATS, reason_for
-from gansmith.data.parallel import Broken
+from gansmith.data.threads import Broken
 
 _ORIENTATION = 0x0112
 UPRIGHT = {
@@ -249,7 +249,7 @@ def _orientation(image: Image.Image) -> int:
 def _has_colour(image: Image.Image) -> bool:
     if image.mode in ("1", "L", "LA", "La", "I", "F") or image.mode.startswith("I;"):
         return False
-    if image.mode == "RGBA" and image.format == "PNG" and "LA;16" in str(image.tile):
+    if image.mode == "RGBA" and image.format == "PNG" and "LA;16" in depth.raw_mode(image):
         return False  # grey with alpha at 16 bits, of which Pillow makes colours
     if image.mode in ("P", "PA"):
         entries = np.asarray(image.getpalette() or [], dtype=np.uint8).reshape(-1, 3)

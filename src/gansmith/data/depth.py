@@ -58,12 +58,17 @@ def bits_of(image: Image.Image) -> int:
         return 16
     kind = image.format
     if kind == "PNG":
-        return 16 if ";16" in str(image.tile[0][3] if image.tile else "") else 8
+        return 16 if ";16" in raw_mode(image) else 8
     if kind == "TIFF" and image.mode in ("RGB", "RGBA", "RGBX", "LA"):
         bits = _tag(image, _BITS)
         deep = isinstance(bits, tuple) and bits[:1] == (16,) and _tag(image, _PHOTOMETRIC) in _GREY_OR_RGB
         return 16 if deep else 8
     return 8
+
+
+def raw_mode(image: Image.Image) -> str:
+    """How Pillow's decoder is told to read the pixels of a picture that was not decoded yet, such as ``RGB;16B``."""
+    return str(getattr(image, "tile", ""))
 
 
 def tagged_range(image: Image.Image) -> tuple[int, int] | None:
@@ -149,7 +154,7 @@ def _colours(file: BinaryIO, image: Image.Image) -> np.ndarray:
     if array is None or array.dtype != np.uint16 or array.shape[:2] != image.size[::-1]:
         raise Unreadable("its 16-bit colours cannot be decoded; save it with 8 bits, or with another compression")
     array = array if array.ndim == 3 else array[..., None]
-    grey_with_alpha = image.mode == "LA" or "LA;16" in str(image.tile)
+    grey_with_alpha = image.mode == "LA" or "LA;16" in raw_mode(image)
     return array[..., [0, -1]] if grey_with_alpha and array.shape[2] > 2 else array
 
 
@@ -220,6 +225,11 @@ def unstretched(pixels: np.ndarray, like: np.ndarray, known: Range) -> np.ndarra
     return np.rint(numbers).astype(like.dtype)
 
 
+def centred(pixels: np.ndarray) -> np.ndarray:
+    """uint16 -> int16 around 0, which torch can compute with."""
+    return (pixels.astype(np.int32) - 32768).astype(np.int16)
+
+
 def eight_bits(pixels: np.ndarray) -> np.ndarray:
     """uint16 -> uint8, rounded."""
     return ((pixels.astype(np.uint32) * 255 + FULL // 2) // FULL).astype(np.uint8)
@@ -235,8 +245,20 @@ def resized(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         Image.fromarray(np.ascontiguousarray(plane[..., 0], np.float32))
         for plane in np.split(pixels, pixels.shape[2], 2)
     ]
-    made = [np.asarray(ImageOps.fit(plane, size[::-1], Image.Resampling.LANCZOS)) for plane in planes]
+    made = [np.asarray(ImageOps.fit(plane, (size[1], size[0]), Image.Resampling.LANCZOS)) for plane in planes]
     return np.rint(np.stack(made, 2).clip(0, FULL)).astype(np.uint16)
+
+
+def scaled(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Deep pixels [H, W, C] of any kind to (width, height) with antialiasing, nothing cut off."""
+    if pixels.shape[1::-1] == size:
+        return pixels
+    planes = [Image.fromarray(np.ascontiguousarray(pixels[..., c], np.float32)) for c in range(pixels.shape[2])]
+    made = np.stack([np.asarray(plane.resize(size, Image.Resampling.LANCZOS)) for plane in planes], 2)
+    if pixels.dtype == np.float32:
+        return made.clip(0, 1)
+    limits = np.iinfo(pixels.dtype)
+    return np.rint(made.clip(limits.min, limits.max)).astype(pixels.dtype)
 
 
 def with_channels(pixels: np.ndarray, channels: int) -> np.ndarray:

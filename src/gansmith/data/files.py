@@ -59,6 +59,10 @@ class Source(ABC):
         """All that a picture of more than 8 bits a channel holds, or None; see :func:`read_deep`. Raises ``Broken``."""
         return None
 
+    def at_hand(self, rows: Sequence[int]) -> Sequence[int]:
+        """Those of these pictures that can be read without fetching much."""
+        return rows
+
     def pixels(self, index: int, channels: int, size: tuple[int, int] | None) -> np.ndarray:
         """A picture as uint8 [H, W, C]. Raises ``Broken``."""
         return fit(self.picture(index, None if size is None else 2 * max(size)), channels, size)

@@ -15,7 +15,7 @@ from typing import BinaryIO
 from gansmith.data.files import FileSource
 from gansmith.data.formats import EXTENSIONS, KNOWN, UNREAD, suffix, why_unread
 from gansmith.data.layouts import MOST_LABEL_BYTES, classes_of
-from gansmith.data.parallel import Broken
+from gansmith.data.threads import Broken
 from gansmith.data.zips import open_members
 from gansmith.errors import DataError
 

@@ -19,11 +19,11 @@ from PIL import Image
 from gansmith.data.decode import fingerprint, fit, read_header, read_picture
 from gansmith.data.files import FileSource, Source
 from gansmith.data.formats import suffix
-from gansmith.data.parallel import Broken, Progress, threads
 from gansmith.data.planning import checked_size, refuse_many_broken
 from gansmith.data.shards import ShardSource
 from gansmith.data.specs import open_source
 from gansmith.data.tars import INDEX, Shard, scan
+from gansmith.data.threads import Broken, Progress, threads
 from gansmith.errors import DataError
 from gansmith.files.atomic import write_atomically
 from gansmith.files.paths import named

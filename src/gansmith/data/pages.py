@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from gansmith.data.decode import Header, header_of, open_image, picture_of
-from gansmith.data.parallel import Broken, in_parallel
+from gansmith.data.threads import Broken, in_parallel
 
 MOST_PAGES = 10_000
 """Pictures that are taken from one file."""

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from gansmith.data.formats import EXTENSIONS
-from gansmith.data.parallel import Broken
+from gansmith.data.threads import Broken
 from gansmith.errors import DataError, MissingExtra
 
 INDEX = "index.json.gz"

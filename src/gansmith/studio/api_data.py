@@ -112,8 +112,8 @@ def _run_check(studio: Studio, state: Check) -> None:
 
 def _draw_wall(spec: str, report: Any) -> tuple[list[dict[str, Any]], bytes]:
     """Tiles and what is to say about each: problems first, then a sample of the rest."""
-    from gansmith.data.parallel import Broken
     from gansmith.data.specs import open_source
+    from gansmith.data.threads import Broken
 
     source = open_source(spec)
     position = {name: i for i, name in enumerate(source.names)}

@@ -68,7 +68,7 @@ def _upload(studio: Studio) -> Any:
 
 def _take_in(raw: Path, name: str) -> dict[str, Any]:
     from gansmith.data.decode import open_file, read_picture
-    from gansmith.data.parallel import Broken
+    from gansmith.data.threads import Broken
 
     uploads.check_picture(raw, name)
     try:

@@ -108,7 +108,7 @@ def check_picture(path: Path, name: str = "") -> str:
 
     from gansmith.data.decode import open_file, read_header
     from gansmith.data.formats import FORMATS
-    from gansmith.data.parallel import Broken
+    from gansmith.data.threads import Broken
 
     try:
         with open_file(lambda: path.open("rb")) as file:
