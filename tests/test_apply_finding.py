@@ -73,7 +73,7 @@ def test_linked_folders_and_names_in_zips(tmp_path: Path) -> None:
 def test_a_zip_bomb_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with zipfile.ZipFile(tmp_path / "p.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("p.png", b"\0" * 100_000)
-    monkeypatch.setattr("gansmith.apply.finding._MAX_MEMBER", 1000)
+    monkeypatch.setattr("gansmith.data.folders._MAX_MEMBER", 1000)
     [(_, reason)] = apply_to_pictures(game(), find_pictures([str(tmp_path / "p.zip")]), tmp_path / "out", BOX).failed
     assert "too large for a picture" in reason
 

@@ -409,8 +409,8 @@ def test_colour_among_grey_gives_three_channels(tmp_path):
     pixels = everything(open_pictures(str(tmp_path)))
     assert pixels.shape == (4, 3, 16, 16)
     assert (pixels[0, 0] == pixels[0, 2]).all()
-    for i in (1, 2, 3):
-        assert np.abs(pixels[i].transpose(1, 2, 0).astype(int) - smooth(16, 16)).mean() < 12
+    for i, most in ((1, 1), (2, 20), (3, 12)):  # inks are duller than light
+        assert np.abs(pixels[i].transpose(1, 2, 0).astype(int) - smooth(16, 16)).mean() < most
     assert everything(open_pictures(str(tmp_path), channels=1)).shape == (4, 1, 16, 16)
     with pytest.raises(DataError, match="not 2"):
         open_pictures(str(tmp_path), channels=2)

@@ -9,15 +9,20 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
 
+from gansmith.apply.deep import KINDS, Deep, network_pixels, range_of, result_of
 from gansmith.apply.finding import STRIPS, Item, find_pictures
-from gansmith.apply.storing import check_size, comparison, read_stored, store, write
+from gansmith.apply.storing import Stored, check_size, comparison, read_stored, store, store_deep, write
 from gansmith.apply.tiles import Progress, translate_picture
-from gansmith.data.decode import EXTENSIONS, Broken, Header, open_file, read_header, read_picture
+from gansmith.data.decode import Header, open_file, read_deep, read_header, read_picture
+from gansmith.data.depth import Range
+from gansmith.data.formats import EXTENSIONS
 from gansmith.data.planning import default_memory_limit
+from gansmith.data.threads import Broken
 from gansmith.errors import GansmithError
 from gansmith.files.paths import check_writable
 from gansmith.translation import Translation
@@ -51,6 +56,7 @@ class Options:
         compare: also write before/after strips, to ``compare/``.
         tile: pixels of a tile; 0 chooses.
         before: applied to the uint8 [H, W, C] pixels first.
+        trained: black and white of the pictures that the model was trained on, where they had more than 8 bits.
     """
 
     direction: str = "ab"
@@ -60,6 +66,7 @@ class Options:
     compare: bool = False
     tile: int = 0
     before: Callable[[np.ndarray], np.ndarray] | None = None
+    trained: Range | None = None
 
 
 def check_out(out: Path) -> None:
@@ -135,14 +142,31 @@ def _apply(game: Translation, item: Item, wanted: Sequence[Path], options: Optio
         stored = read_stored(file)
         check_size(stored, header.width * game.scale, header.height * game.scale)
         _check_memory(game, header)
-        file.seek(0)
-        upright = read_picture(file)
+        deep = _deep(file, header, stored, options)
+        upright = read_picture(file) if deep is None else deep.image
     mask = mask_for(game, item, upright.size, options)
-    result = translate_image(game, upright, options, mask, progress)
-    store(result, wanted[0], stored)
+    if deep is None:
+        result = translate_image(game, upright, options, mask, progress)
+        store(result, wanted[0], stored)
+    else:
+        pixels = network_input(game, upright, options.direction)
+        pixels = (
+            network_pixels(deep, pixels) if options.before is None else options.before(pixels).astype(np.uint16) * 257
+        )
+        made = result_of(game, translate_pixels(game, pixels, options, mask, progress), deep, mask)
+        store_deep(made, wanted[0], stored)
+        result = made.image
     for strip in wanted[1:]:
         write(comparison(upright, result, mask), strip, "PNG", {})
-    return f"the first of its {stored.frames} pictures was taken" if stored.frames > 1 else ""
+    notes = ["its CMYK colours became sRGB"] if header.mode == "CMYK" else []
+    notes += [f"the first of its {stored.frames} pictures was taken"] if stored.frames > 1 else []
+    return "; ".join(notes)
+
+
+def _deep(file: BinaryIO, header: Header, stored: Stored, options: Options) -> Deep | None:
+    """The picture with all its bits, where it has more than 8 and its kind of file takes them back."""
+    pixels = read_deep(file) if header.bits > 8 and stored.kind in KINDS else None
+    return None if pixels is None else Deep(pixels, range_of(pixels, header.tagged, options.trained))
 
 
 def translate_image(
@@ -160,6 +184,13 @@ def translate_image(
     pixels = network_input(game, upright, options.direction)
     if options.before is not None:
         pixels = options.before(pixels)
+    return as_picture(game, translate_pixels(game, pixels, options, mask, progress), upright)
+
+
+def translate_pixels(
+    game: Translation, pixels: np.ndarray, options: Options, mask: np.ndarray | None, progress: Progress
+) -> np.ndarray:
+    """What the model takes, uint8 or uint16 [H, W, C], to what it makes of it, of the same type."""
     # a grey model that repairs does so channel by channel, since colours must stay
     by_plane = game.repairs and pixels.shape[2] > game.inputs == 1
     planes = np.split(pixels, pixels.shape[2], 2) if by_plane else [pixels]
@@ -174,12 +205,12 @@ def translate_image(
         )
         for k, plane in enumerate(planes)
     ]
-    return as_picture(game, np.concatenate(made, 2) if by_plane else made[0], upright)
+    return np.concatenate(made, 2) if by_plane else made[0]
 
 
 def _check_memory(game: Translation, header: Header) -> None:
     """Raise a GansmithError where a picture and its result, as bytes, would not fit into the memory that is free."""
-    pixels = header.width * header.height
+    pixels = header.width * header.height * (1 + (header.bits > 8))
     needed, free = pixels * (8 + 9 * game.scale**2), 2 * default_memory_limit()
     if pixels > _USUAL_PIXELS and needed > free:
         raise GansmithError(

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import glob
-import io
 import itertools
 import os
-import re
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from gansmith.data.decode import EXTENSIONS, Broken
-from gansmith.data.files import open_folder
+from gansmith.data.folders import hidden, list_folder, read_member
+from gansmith.data.formats import EXTENSIONS, KNOWN, UNREAD, suffix
+from gansmith.data.zips import open_members
 from gansmith.errors import DataError
 
 STRIPS = "compare"
 """Folder below the output folder for before/after strips."""
-_MAX_MEMBER = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -58,8 +56,7 @@ def find_pictures(specs: Sequence[str], out: Path | None = None) -> list[Item]:
             found = [item for match in _globbed(path, spec, results) for item in _items(match, results, named=False)]
         if not found:
             raise DataError(
-                f"'{spec}' has no pictures, or none but earlier results. JPEG, PNG, WebP, BMP, TIFF and GIF files are "
-                "read, in sub-folders too."
+                f"'{spec}' has no pictures, or none but earlier results. {KNOWN} are read, in sub-folders too."
             )
         items |= {(item.name, item.relative): item for item in found}
     return list(items.values())
@@ -98,12 +95,12 @@ def _in_folder(path: Path, results: Path | None, named: bool) -> Iterator[Item]:
     elif results is not None and root in results.parents:
         own = results.relative_to(root).parts
     try:
-        names = open_folder(path).names
+        found = list_folder(path)
     except DataError:
         if named:
             raise
         return
-    for name in names:
+    for name in sorted([*found.pictures, *(name for name, _ in found.unread)]):  # those fail, and are said to
         relative = PurePosixPath(name)
         if own is None or relative.parts[: len(own)] != own:
             yield Item(str(path / name), relative, _opener(path / name))
@@ -114,25 +111,10 @@ def _opener(path: Path) -> Callable[[], BinaryIO]:
 
 
 def _members(path: Path) -> Iterator[Item]:
-    try:
-        archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
-        raise DataError(f"'{path}' cannot be read as a zip: {error}.") from None
-    for info in sorted(archive.infolist(), key=lambda info: info.filename):
-        name = PurePosixPath(info.filename.replace("\\", "/"))
-        drive = re.match(r"[A-Za-z]:", str(name)) is not None or (os.name == "nt" and ":" in str(name))
-        safe = not name.is_absolute() and ".." not in name.parts and not drive
-        hidden = any(part.startswith(".") or part == "__MACOSX" for part in name.parts)
-        if not info.is_dir() and safe and not hidden and name.suffix.lower() in EXTENSIONS:
-            yield Item(f"{path}:{name}", name, _member_opener(archive, info))
+    members = open_members(path, lambda name: suffix(name) in EXTENSIONS or suffix(name) in UNREAD, hidden)
+    for name, info in sorted(members.infos.items()):
+        yield Item(f"{path}:{name}", PurePosixPath(name), _member_opener(members.archive, info))
 
 
 def _member_opener(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Callable[[], BinaryIO]:
-    def opened() -> BinaryIO:
-        if info.file_size > _MAX_MEMBER:
-            raise Broken(f"unpacks to {info.file_size >> 20} MiB, too large for a picture")
-        if info.flag_bits & 1:
-            raise Broken("encrypted: make the zip without a password")
-        return io.BytesIO(archive.read(info))
-
-    return opened
+    return lambda: read_member(archive, info)

@@ -35,11 +35,11 @@ def halved(pixels: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray
     """Half as large: means of what is known of every 2x2 pixels, and where nothing is."""
     more = (0, mask.shape[0] % 2), (0, mask.shape[1] % 2)
     pixels, mask = np.pad(pixels, (*more, (0, 0)), mode="edge"), np.pad(mask, more, mode="edge")
-    total = np.zeros((mask.shape[0] // 2, mask.shape[1] // 2, pixels.shape[2]), np.uint16)
+    total = np.zeros((mask.shape[0] // 2, mask.shape[1] // 2, pixels.shape[2]), np.uint32)
     count = np.zeros(total.shape[:2], np.uint16)
     for top in (0, 1):
         for left in (0, 1):
             known = ~mask[top::2, left::2]
             total += pixels[top::2, left::2] * known[..., None]
             count += known
-    return (total // np.maximum(count, 1)[..., None]).astype(np.uint8), count == 0
+    return (total // np.maximum(count, 1)[..., None]).astype(pixels.dtype), count == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -14,7 +14,9 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from gansmith.data.decode import FORMATS, UPRIGHT
+from gansmith.apply.deep import Deep, encoded
+from gansmith.data.decode import UPRIGHT
+from gansmith.data.formats import FORMATS, writable
 from gansmith.errors import GansmithError, first_line
 from gansmith.files.pictures import LONGEST as _LONGEST
 
@@ -74,6 +76,8 @@ def _lossless_webp(file: BinaryIO) -> bool:
 
 def check_size(stored: Stored, width: int, height: int) -> None:
     """Raise a GansmithError where a result of this size cannot be a file of the picture's kind."""
+    if not writable(stored.kind):
+        raise GansmithError(f"{stored.kind} files can be read and not written; save the picture as PNG or TIFF first")
     most = _LONGEST.get(stored.kind)
     if most is not None and max(width, height) > most:
         raise GansmithError(
@@ -89,6 +93,18 @@ def store(result: Image.Image, target: Path, stored: Stored) -> None:
         result = result.transpose(_UPRIGHT_TO_STORED[orientation])
     options = {"lossless": True, "exact": True} if stored.lossless else _SAVE.get(stored.kind, {})
     write(result, target, stored.kind, {**options, **_metadata(stored, result)})
+
+
+def store_deep(result: Deep, target: Path, stored: Stored) -> None:
+    """:func:`store` for a result of more than 8 bits a channel."""
+    eight = result.image
+    orientation = stored.exif.get(_ORIENTATION, 1)
+    if orientation in (5, 6, 7, 8):
+        eight = eight.transpose(Image.Transpose.TRANSPOSE)  # for its size and mode, which the metadata tell
+    options = {**_SAVE.get(stored.kind, {}), **_metadata(stored, eight)}
+    content = encoded(result, stored.kind, orientation, options)
+    with _whole(target) as file:
+        file.write(content)
 
 
 def _metadata(stored: Stored, result: Image.Image) -> dict[str, Any]:
@@ -160,16 +176,24 @@ def write(image: Image.Image, target: Path, kind: str, options: Mapping[str, Any
         OSError: no place, or no permission.
     """
     image = _storable(image, kind)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".gansmith-{os.getpid()}.tmp")  # short: the target's name may be as long as names get
     try:
-        with open(temporary, "wb") as file:
+        with _whole(target) as file:
             image.save(file, kind, **options)
-        os.replace(temporary, target)
     except (OSError, MemoryError):
         raise
     except Exception as error:  # encoders raise ValueError, struct.error, TypeError, ...
         raise GansmithError(f"its result cannot be written as {kind}: {first_line(error)}") from None
+
+
+@contextlib.contextmanager
+def _whole(target: Path) -> Iterator[BinaryIO]:
+    """A file that takes the target's place once all is written to it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".gansmith-{os.getpid()}.tmp")  # short: the target's name may be as long as names get
+    try:
+        with open(temporary, "wb") as file:
+            yield file
+        os.replace(temporary, target)
     finally:
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()

@@ -14,10 +14,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from gansmith.apply.holes import around, depth, halved
+from gansmith.data.depth import centred
 from gansmith.errors import GansmithError
 from gansmith.files.pictures import to_float, to_uint8
 from gansmith.nn.norms import forget_statistics, instance_norms, statistics_mode
@@ -92,14 +94,14 @@ def translate_picture(
 
     Args:
         game: an eval-mode model.
-        pixels: uint8 [H, W, C], C the channels the model takes.
+        pixels: uint8 or uint16 [H, W, C], C the channels the model takes.
         direction: which way.
         mask: bool [H, W], True where to fill, for models that take one. What is False comes back bit for bit.
         tile: pixels of a tile of the input; 0 chooses, and takes a picture whole where that needs little memory.
         progress: told after every tile.
 
     Returns:
-        uint8 [H * scale, W * scale, C'].
+        [H * scale, W * scale, C'], of the type of ``pixels``.
     """
     if game.takes_mask and mask is None:
         raise GansmithError("This model fills holes: give --mask PICTURE (white where to fill) or --box x,y,w,h.")
@@ -122,7 +124,7 @@ def translate_picture(
     if len(rows) == len(columns) == 1:
         result = _run(game, pixels, direction, mask)
         progress(1, 1)
-        return _kept(to_uint8(result)[0].permute(1, 2, 0).numpy(), pixels, mask)
+        return _kept(_numbers(result[0], pixels.dtype), pixels, mask)
     if mask is not None:
         pixels, mask = _fill_deep(game, pixels, direction, mask, tile)
     try:
@@ -147,14 +149,36 @@ def _grid(game: Translation, height: int, width: int, tile: int) -> tuple[list[S
 
 
 def _run(game: Translation, pixels: np.ndarray, direction: str, mask: np.ndarray | None) -> Tensor:
-    """One piece: uint8 [H, W, C] -> float [1, C', H * scale, W * scale] on the CPU."""
+    """One piece: uint8 or uint16 [H, W, C] -> float [1, C', H * scale, W * scale] on the CPU."""
     images = _tensor(pixels, game.device)
     where = None if mask is None else torch.from_numpy(mask)[None, None].to(game.device, torch.float32)
     return game.translate(images, direction=direction, mask=where).float().cpu()
 
 
 def _tensor(pixels: np.ndarray, device: torch.device) -> Tensor:
+    if pixels.dtype == np.uint16:
+        pixels = centred(pixels)
     return to_float(torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None], device)
+
+
+def _numbers(made: Tensor, dtype: np.dtype) -> np.ndarray:
+    """Float [C, H, W] in [-1, 1] -> uint8 or uint16 [H, W, C], rounded, values outside cut off."""
+    if dtype == np.uint16:
+        made = made.float().add(1).mul(32767.5).round().clamp(0, 65535).to(torch.int32)
+    else:
+        made = to_uint8(made)
+    return made.permute(1, 2, 0).numpy().astype(dtype)
+
+
+def _plane(pixels: np.ndarray) -> Image.Image:
+    """One channel [H, W] as a picture that can be resized."""
+    return Image.fromarray(pixels.astype(np.float32) if pixels.dtype == np.uint16 else pixels)
+
+
+def _of_plane(plane: Image.Image, dtype: np.dtype) -> np.ndarray:
+    """The inverse of :func:`_plane`."""
+    array = np.asarray(plane)
+    return np.rint(array.clip(0, 65535)).astype(dtype) if dtype == np.uint16 else array
 
 
 def _kept(result: np.ndarray, pixels: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
@@ -187,13 +211,9 @@ def _fill_deep(
     height, width = mask.shape
     small, small_mask = halved(pixels, mask)
     made = translate_picture(game, small, direction=direction, mask=small_mask, tile=tile)
-    from PIL import Image
-
-    planes = [
-        Image.fromarray(plane[..., 0]).resize((2 * small.shape[1], 2 * small.shape[0]), Image.Resampling.BICUBIC)
-        for plane in np.split(made, made.shape[2], 2)
-    ]
-    enlarged = np.stack([np.asarray(plane)[:height, :width] for plane in planes], 2)
+    size = 2 * small.shape[1], 2 * small.shape[0]
+    planes = [_plane(made[..., c]).resize(size, Image.Resampling.BICUBIC) for c in range(made.shape[2])]
+    enlarged = np.stack([_of_plane(plane, pixels.dtype)[:height, :width] for plane in planes], 2)
     return np.where(deep[..., None], enlarged, pixels), mask & ~deep
 
 
@@ -220,7 +240,7 @@ def _blend(
                 else _run(game, piece, direction, hole)
             )
             if output is None:
-                output = np.empty((height * scale, width * scale, made.shape[1]), np.uint8)
+                output = np.empty((height * scale, width * scale, made.shape[1]), pixels.dtype)
                 strip = torch.zeros(made.shape[1], 0, width * scale)
             missing = (row.stop - row.start) * scale - strip.shape[1]
             if missing > 0:
@@ -230,7 +250,7 @@ def _blend(
         end = rows[i + 1].start if i + 1 < len(rows) else height
         finished = (end - row.start) * scale
         assert output is not None
-        output[row.start * scale : end * scale] = to_uint8(strip[:, :finished]).permute(1, 2, 0).numpy()
+        output[row.start * scale : end * scale] = _numbers(strip[:, :finished], pixels.dtype)
         strip = strip[:, finished:].clone()
     assert output is not None
     return output
@@ -257,17 +277,15 @@ def _by_overview(game: Translation, pixels: np.ndarray, size: int, progress: Pro
     """Models that decide on the whole picture made small, and finish at full size (colour is coarser than light)."""
     height, width = pixels.shape[:2]
     factor = size / min(height, width)
-    from PIL import Image
-
-    small = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
-    small = small.resize((max(8, round(width * factor)), max(8, round(height * factor))), Image.Resampling.BOX)
-    array = np.asarray(small)
-    guide = game.overview(_tensor(array if array.ndim == 3 else array[..., None], game.device)).float().cpu()
+    small_size = max(8, round(width * factor)), max(8, round(height * factor))
+    planes = [_plane(pixels[..., c]).resize(small_size, Image.Resampling.BOX) for c in range(pixels.shape[2])]
+    small = np.stack([_of_plane(plane, pixels.dtype) for plane in planes], 2)
+    guide = game.overview(_tensor(small, game.device)).float().cpu()
     guide = interpolate(guide, size=(height, width), mode="bicubic")
     parts = []
     starts = range(0, height, 256)
     for number, start in enumerate(starts):
         piece = _tensor(pixels[start : start + 256], torch.device("cpu"))
-        parts.append(to_uint8(game.finish(piece, guide[:, :, start : start + 256]))[0].permute(1, 2, 0).numpy())
+        parts.append(_numbers(game.finish(piece, guide[:, :, start : start + 256])[0], pixels.dtype))
         progress(number + 1, len(starts))
     return np.concatenate(parts)

@@ -51,6 +51,7 @@ def main(argv: list[str]) -> int:
         raise GansmithError(f"--tile cannot be negative: {args.tile}.")
     boxes = tuple(parse_box(text) for text in args.box)
     from gansmith import devices
+    from gansmith.apply.deep import trained_range
     from gansmith.apply.files import Options, apply_to_pictures, check_out, find_pictures
     from gansmith.models import bundle
     from gansmith.translation import Translation
@@ -72,7 +73,9 @@ def main(argv: list[str]) -> int:
     if args.draw_edges and model.family != "sketch":
         raise GansmithError(f"--draw-edges is for sketch models; this is a {model.family} model.")
     before = edges_of if args.draw_edges else None
-    options = Options(args.direction, args.mask, boxes, args.overwrite, args.compare, args.tile, before)
+    options = Options(
+        args.direction, args.mask, boxes, args.overwrite, args.compare, args.tile, before, trained_range(model.info)
+    )
     with _Progress(len(items)) as shown:
         report = apply_to_pictures(game, items, args.out, options, on_picture=shown.picture, progress=shown.tile)
     say(f"{len(report.written)} of {len(items)} pictures written to {args.out}", sys.stdout)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
 import hashlib
 import io
@@ -15,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from gansmith.data.decode import Header
+from gansmith.data.depth import eight_bits, stretched
 from gansmith.data.files import Source
 from gansmith.errors import DataError, first_line
 
@@ -26,7 +28,7 @@ class ArraySource(Source):
     """Pictures held as one array.
 
     Args:
-        x: uint8 [N, H, W] or [N, H, W, C] with C = 1, 3 or 4.
+        x: uint8 or uint16 [N, H, W] or [N, H, W, C] with C = 1, 3 or 4.
         y: [N] (or [N, 1]) whole numbers from 0, or None.
         class_names: a name for each class; numbers if left out.
 
@@ -49,18 +51,24 @@ class ArraySource(Source):
 
     def header(self, index: int) -> Header:
         digest = hashlib.blake2b(np.ascontiguousarray(self.x[index]).data, digest_size=16).digest()
-        return Header(self.x.shape[2], self.x.shape[1], _MODES[self.channels], self.channels > 1, digest)
+        bits = 8 * self.x.itemsize
+        mode = "I;16" if bits == 16 and self.channels == 1 else _MODES[self.channels]
+        return Header(self.x.shape[2], self.x.shape[1], mode, self.channels > 1, digest, bits)
 
     def picture(self, index: int, at_least: int | None = None) -> Image.Image:
         pixels = self.x[index]
+        if pixels.dtype != np.uint8:
+            pixels = eight_bits(stretched(pixels, self.known_range))
         return Image.fromarray(np.ascontiguousarray(pixels[:, :, 0] if self.channels == 1 else pixels))
 
+    def deep(self, index: int) -> np.ndarray | None:
+        return None if self.x.dtype == np.uint8 else self.x[index]
+
     def select(self, rows: np.ndarray) -> ArraySource:
-        chosen = ArraySource.__new__(ArraySource)
-        chosen.x, chosen.name, chosen.ignored = self.x[rows], self.name, self.ignored
+        chosen = copy.copy(self)
+        chosen.x = self.x[rows]
         chosen.names = [self.names[i] for i in rows]
         chosen.labels = None if self.labels is None else self.labels[rows]
-        chosen.class_names = self.class_names
         return chosen
 
 
@@ -174,8 +182,10 @@ def _labels_beside(path: Path) -> Path | None:
 
 
 def _checked_pictures(x: np.ndarray, name: str) -> np.ndarray:
-    wanted = "Pictures are uint8 [N, H, W] or [N, H, W, C] with 1, 3 or 4 channels."
-    if x.dtype != np.uint8:
+    wanted = "Pictures are uint8 or uint16 [N, H, W] or [N, H, W, C] with 1, 3 or 4 channels."
+    if x.dtype == np.dtype(">u2"):
+        x = x.astype(np.uint16)
+    if x.dtype not in (np.uint8, np.uint16):
         raise DataError(
             f"'{name}' holds {x.dtype} numbers. {wanted} Scale to 0..255 and convert with .astype('uint8')."
         )

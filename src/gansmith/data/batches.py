@@ -102,7 +102,7 @@ class Batches:
         images, labels, other = None, None, None
         aligned = getattr(self.source, "aligned", True)
         for i, (side, order) in enumerate(zip(self.sides, self.orders, strict=True)):
-            pixels, side_labels = side.fetch(order(start, count))
+            pixels, side_labels = getattr(side, "fetch_deep", side.fetch)(order(start, count))
             if i == 0 or not aligned:  # aligned sides are cut and mirrored alike
                 choice = random.random((self.world_size, 3))[rank * count :][:count]
             tensor = self._finish(pixels, choice)
@@ -143,5 +143,5 @@ class CropBatches(Batches):
         start = drawn + rank * count
         random = np.random.Generator(np.random.Philox(seeds.derive(self.seed, "batch", drawn)))
         choice = random.random((self.world_size, 3))[rank * count :][:count]
-        pixels = self.source.crops(self.orders[0](start, count), self.size, choice[:, :2])
+        pixels = self.source.crops(self.orders[0](start, count), self.size, choice[:, :2], deep=True)
         return Batch(self._finish(pixels, choice), world_size=self.world_size)

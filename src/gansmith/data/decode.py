@@ -1,33 +1,21 @@
-"""One picture file to one array of bytes: header, decoding, colour, size. All that touches Pillow is here."""
+"""One picture file to one array of bytes: header, decoding, colour, size."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from time import perf_counter
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError, WebPImagePlugin
+from PIL import Image, ImageOps, UnidentifiedImageError
 
-T = TypeVar("T")
-Progress = Callable[[int, int], None]
-"""Called with (done, total) from the calling thread."""
-
-EXTENSIONS = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif"}
-    | {".ppm", ".pgm", ".pbm", ".pnm"}
-)
-"""Endings of files that are taken for pictures, in lower case."""
-
-# Only raster decoders: a file's content decides its format, and Pillow would run Ghostscript on an EPS named .png.
-_PLUGINS = (TiffImagePlugin, WebPImagePlugin)  # registered by their import; the others always are
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "PPM")
+from gansmith.data import depth
+from gansmith.data.colours import to_rgb
+from gansmith.data.formats import FORMATS, reason_for
+from gansmith.data.threads import Broken
 
 _ORIENTATION = 0x0112
 UPRIGHT = {
@@ -40,74 +28,40 @@ UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 """EXIF's orientation -> what sets a picture upright."""
+_TURNED = {
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
+    8: lambda a: np.rot90(a),
+}
+"""The same for arrays [H, W, C]."""
 _WHOLE = 65536
 _WINDOW = 16384
 
 
-class Broken(Exception):
-    """This one picture cannot be used; the message is the reason, for a list."""
-
-
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a picture's first bytes tell: upright size, Pillow's mode, whether it has colours, a hash of its content."""
+    """What a picture's first bytes tell.
+
+    Attributes:
+        width, height: upright size.
+        mode: Pillow's.
+        colour: whether it has any.
+        digest: a hash of its content.
+        bits: of a channel: 8, 16, or 32 for floats.
+        tagged: the least and the largest of its numbers, where its file says so.
+    """
 
     width: int
     height: int
     mode: str
     colour: bool
     digest: bytes = b""
-
-
-def threads() -> int:
-    """Decoding threads: Pillow releases the interpreter's lock while it decodes."""
-    return max(2, min(8, os.cpu_count() or 2))
-
-
-def in_parallel(
-    function: Callable[[int], T], count: int, progress: Progress | None = None, *, quiet: bool = True
-) -> list[T | Broken]:
-    """``[function(0), ..., function(count - 1)]`` by threads; a ``Broken`` raised by one stands in its place.
-
-    Where the first few take under a millisecond, all are done by this thread: others would only wait for the
-    interpreter's lock. ``quiet`` silences Pillow's warnings, which changes a setting of the whole process meanwhile.
-    """
-
-    def guarded(index: int) -> T | Broken:
-        try:
-            return function(index)
-        except Broken as reason:
-            return reason
-
-    def collect(part: Iterable[T | Broken]) -> None:
-        for result in part:
-            results.append(result)
-            if progress is not None and (len(results) % 16 == 0 or len(results) == count):
-                progress(len(results), count)
-
-    results: list[T | Broken] = []
-    with _quiet_pillow() if quiet else nullcontext():
-        start, first = perf_counter(), min(4, count)
-        collect(map(guarded, range(first)))
-        if perf_counter() - start < 1e-3 * first:
-            collect(map(guarded, range(first, count)))
-            return results
-        pool = ThreadPoolExecutor(threads())
-        try:
-            for begin in range(first, count, 1024):  # in blocks, so that a million futures never exist at once
-                collect(pool.map(guarded, range(begin, min(begin + 1024, count))))
-        finally:
-            pool.shutdown(cancel_futures=True)
-    return results
-
-
-@contextmanager
-def _quiet_pillow() -> Iterator[None]:
-    """Keep Pillow from printing what we report ourselves, with the file's name (too large, odd metadata)."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"PIL\.")
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        yield
+    bits: int = 8
+    tagged: tuple[int, int] | None = None
 
 
 def fingerprint(file: BinaryIO) -> bytes:
@@ -128,31 +82,72 @@ def read_header(file: BinaryIO, digest: bytes = b"") -> Header:
     Raises:
         Broken: not a picture, empty, or more pixels than Pillow's limit against decompression bombs.
     """
-    with _reasons(), _opened(file) as image:
+    with opened(file) as image:
+        return header_of(image, digest)
+
+
+def header_of(image: Image.Image, digest: bytes = b"") -> Header:
+    """:func:`read_header` of a picture that was opened, at its page. Raises ``Broken``."""
+    with _reasons():
+        bits, tagged, colour = depth.bits_of(image), depth.tagged_range(image), _has_colour(image)
         # Asking a PNG for its EXIF decodes all of it unless it came before the pixels.
         turned = (image.format != "PNG" or "exif" in image.info) and _orientation(image) >= 5
         if turned and image.format == "TIFF":
             image.load()  # Pillow turns these itself, and its versions differ in what the size says before
             turned = False
         width, height = image.size[::-1] if turned else image.size
-        return Header(width, height, image.mode, _has_colour(image), digest)
+        return Header(width, height, image.mode, colour, digest, bits, tagged)
 
 
-def read_picture(file: BinaryIO, at_least: int | None = None) -> Image.Image:
-    """Decode a picture: upright, first frame, 8 bits, in mode L, LA, RGB or RGBA.
+def read_picture(file: BinaryIO, at_least: int | None = None, known: depth.Range | None = None) -> Image.Image:
+    """Decode a picture: upright, first page, 8 bits, in mode L, LA, RGB or RGBA.
 
     Args:
         at_least: both sides need no more pixels than this; large JPEGs then decode at 1/2, 1/4 or 1/8, much faster.
+        known: black and white of pictures with more than 8 bits; None takes each picture's own.
 
     Raises:
         Broken: it cannot be decoded; says why.
     """
-    with _reasons(), _opened(file) as image:
+    with opened(file) as image:
+        return picture_of(file, image, at_least, known)
+
+
+def picture_of(
+    file: BinaryIO, image: Image.Image, at_least: int | None = None, known: depth.Range | None = None
+) -> Image.Image:
+    """:func:`read_picture` of a picture that was opened, at its page. Raises ``Broken``."""
+    deep = deep_of(file, image)
+    if deep is not None:
+        eight = depth.eight_bits(depth.stretched(deep, known))
+        return Image.fromarray(eight[..., 0] if eight.shape[2] == 1 else eight)
+    with _reasons():
         if at_least is not None and image.format in ("JPEG", "MPO"):
             image.draft(None, (at_least, at_least))
         image.load()
         turn = UPRIGHT.get(_orientation(image))
-        return _eight_bits(image if turn is None else image.transpose(turn))
+        made = _eight_bits(image if turn is None else image.transpose(turn))
+        return made.copy() if made is image else made
+
+
+def read_deep(file: BinaryIO) -> np.ndarray | None:
+    """All that a picture of more than 8 bits a channel holds, upright, or None for one of 8 bits; see :func:`depth.deep_pixels`.
+
+    Raises:
+        Broken: it cannot be decoded; says why.
+    """
+    with opened(file) as image:
+        return deep_of(file, image)
+
+
+def deep_of(file: BinaryIO, image: Image.Image) -> np.ndarray | None:
+    """:func:`read_deep` of a picture that was opened, at its page. Raises ``Broken``."""
+    with _reasons():
+        if depth.bits_of(image) == 8:
+            return None
+        orientation = 1 if image.format == "TIFF" else _orientation(image)  # Pillow turns TIFFs as it decodes them
+        pixels = depth.deep_pixels(file, image)
+        return np.ascontiguousarray(_TURNED[orientation](pixels)) if orientation in _TURNED else pixels
 
 
 def fit(image: Image.Image, channels: int, size: tuple[int, int] | None) -> np.ndarray:
@@ -183,12 +178,29 @@ def size_range(headers: Sequence[Header]) -> str:
 
 
 @contextmanager
-def _opened(file: BinaryIO) -> Iterator[Image.Image]:
-    image = Image.open(file, formats=FORMATS)
+def opened(file: BinaryIO) -> Iterator[Image.Image]:
+    """A picture, not decoded yet. Raises ``Broken`` where it is none, or has too many pixels."""
+    with _reasons():
+        file.seek(0)
+        image = open_image(file)
+    yield image
+
+
+def open_image(file: BinaryIO) -> Image.Image:
+    """A picture of one of the formats that are read, not decoded yet.
+
+    Raises:
+        Broken: not a picture, or more pixels than Pillow's limit against decompression bombs.
+    """
+    try:
+        image = Image.open(file, formats=FORMATS)
+    except UnidentifiedImageError:
+        file.seek(0)
+        raise Broken(reason_for(file.read(256))) from None
     limit = Image.MAX_IMAGE_PIXELS
     if limit is not None and image.width * image.height > limit:
         raise Broken(f"{image.width}x{image.height} pixels are over the limit of {limit / 1e6:.0f} megapixels")
-    yield image
+    return image
 
 
 @contextmanager
@@ -198,8 +210,8 @@ def _reasons() -> Iterator[None]:
         yield
     except (Broken, MemoryError):
         raise
-    except UnidentifiedImageError:
-        raise Broken("its content is not a picture of a known format") from None
+    except depth.Unreadable as reason:
+        raise Broken(str(reason)) from None
     except Image.DecompressionBombError as error:
         raise Broken(f"far too many pixels, perhaps a decompression bomb: {error}") from None
     except FileNotFoundError:
@@ -237,6 +249,8 @@ def _orientation(image: Image.Image) -> int:
 def _has_colour(image: Image.Image) -> bool:
     if image.mode in ("1", "L", "LA", "La", "I", "F") or image.mode.startswith("I;"):
         return False
+    if image.mode == "RGBA" and image.format == "PNG" and "LA;16" in depth.raw_mode(image):
+        return False  # grey with alpha at 16 bits, of which Pillow makes colours
     if image.mode in ("P", "PA"):
         entries = np.asarray(image.getpalette() or [], dtype=np.uint8).reshape(-1, 3)
         return bool((entries != entries[:, :1]).any())
@@ -247,22 +261,10 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     mode = image.mode
     if mode in ("L", "LA", "RGB", "RGBA") and "transparency" not in image.info:
         return image
-    if mode.startswith("I"):
-        if mode == "I" and image.format == "TIFF":  # whose 16 bits are I;16; how far up 32 bits reach nobody says
-            raise Broken("its pixels are 32-bit integers; save it with 8 or 16 bits")
-        deep = np.asarray(image).astype(np.int64)
-        if deep.size and (deep.min() < 0 or deep.max() > 65535):
-            raise Broken("its pixels are 32-bit integers; save it with 8 or 16 bits")
-        return Image.fromarray(((deep * 255 + 32767) // 65535).astype(np.uint8))
-    if mode == "F":
-        real = np.asarray(image)
-        if not (np.isfinite(real).all() and real.min() >= 0 and real.max() <= 1):
-            raise Broken("its pixels are floats outside [0, 1]; save it with 8 or 16 bits")
-        return Image.fromarray(np.rint(real * 255).astype(np.uint8))
     if mode == "1":
         return image.convert("L")
     if mode in ("LA", "La", "PA", "RGBa", "RGBA") or "transparency" in image.info:
         return image.convert("RGBA")
     if mode == "P":
         return image.convert("RGB" if _has_colour(image) else "L")
-    return image.convert("RGB")
+    return to_rgb(image)

@@ -16,12 +16,14 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
-from gansmith.data.decode import Broken, Progress, fingerprint, fit, read_header, read_picture, threads
+from gansmith.data.decode import fingerprint, fit, read_header, read_picture
 from gansmith.data.files import FileSource, Source
+from gansmith.data.formats import suffix
 from gansmith.data.planning import checked_size, refuse_many_broken
 from gansmith.data.shards import ShardSource
 from gansmith.data.specs import open_source
 from gansmith.data.tars import INDEX, Shard, scan
+from gansmith.data.threads import Broken, Progress, threads
 from gansmith.errors import DataError
 from gansmith.files.atomic import write_atomically
 from gansmith.files.paths import named
@@ -145,9 +147,9 @@ def _verified(path: Path, digests: list[bytes], labels: list[int]) -> Shard:
 
 def _encoded(source: Source, row: int, resize: tuple[int, int] | None) -> tuple[bytes, str]:
     """The bytes of a picture's file and its ending."""
-    if resize is None and isinstance(source, FileSource):
-        with source._open(row) as file:
-            return file.read(), PurePosixPath(source.names[row]).suffix.lower() or ".png"
+    if resize is None and isinstance(source, FileSource) and (file_name := source.file_of(row)) is not None:
+        with source.open(row) as file:
+            return file.read(), suffix(file_name) or ".png"
     if resize is None and isinstance(source, ShardSource):
         return source.encoded(row), PurePosixPath(source.names[row]).suffix.lower()
     image = source.picture(row, None if resize is None else 2 * max(resize))

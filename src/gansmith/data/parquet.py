@@ -14,15 +14,16 @@ import io
 import json
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
 
-from gansmith.data.decode import Broken, Header, in_parallel, read_header
+from gansmith.data.decode import Header, read_header
 from gansmith.data.shards import ShardSource, names_for
 from gansmith.data.tars import Files
+from gansmith.data.threads import Broken, in_parallel
 from gansmith.errors import DataError, MissingExtra, first_line
 
 LOOKED_AT = 8
@@ -241,7 +242,7 @@ class ParquetSource(ShardSource):
         like = self._like[index % len(self._like)]
         place = self.files.places[self.shard_of[index]], int(self._rows[index])
         digest = hashlib.blake2b(repr(place).encode(), digest_size=16).digest()
-        return Header(like.width, like.height, like.mode, like.colour, digest)
+        return replace(like, digest=digest)
 
     def encoded(self, index: int) -> bytes:
         assert isinstance(self.files, ParquetFiles)

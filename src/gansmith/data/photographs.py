@@ -6,11 +6,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gansmith.data.decode import Progress, in_parallel, size_range
+from gansmith.data.decode import size_range
+from gansmith.data.depth import centred
 from gansmith.data.files import Source
-from gansmith.data.planning import checked_size, content_hash, default_memory_limit, refuse_many_broken, survey
-from gansmith.data.sources import Standins
+from gansmith.data.planning import (
+    checked_size,
+    content_hash,
+    default_memory_limit,
+    refuse_many_broken,
+    settle_range,
+    survey,
+)
+from gansmith.data.sources import in_bytes
 from gansmith.data.specs import open_source
+from gansmith.data.standins import Standins
+from gansmith.data.threads import Progress, in_parallel
 from gansmith.errors import DataError
 from gansmith.game import ImageSpec
 
@@ -20,15 +30,27 @@ class Photographs:
 
     Attributes:
         channels: 1, 3 or 4, of every picture.
-        hash, name, names, skipped, streams: as for :class:`Pictures`; pictures that were too small are in ``skipped``.
+        sizes: (width, height) of every picture.
+        hash, name, names, skipped, streams, unread, notes, known_range: as for :class:`Pictures`; pictures that were too
+            small are in ``skipped``.
     """
 
     def __init__(
-        self, source: Source, channels: int, hash: str, *, held: list[Tensor] | None, broken: Standins
+        self,
+        source: Source,
+        channels: int,
+        hash: str,
+        *,
+        held: list[Tensor] | None,
+        broken: Standins,
+        sizes: list[tuple[int, int]],
+        deep: bool = False,
     ) -> None:
+        self.sizes = sizes
         self.channels, self.hash, self.skipped = channels, hash, broken.skipped
         self.name, self.names, self.streams = source.name, source.names, held is None
-        self._source, self._held, self._standins = source, held, broken
+        self.unread, self.notes, self.known_range = source.unread, source.notes, source.known_range
+        self._source, self._held, self._standins, self._deep = source, held, broken, deep
 
     def __len__(self) -> int:
         return len(self.names)
@@ -39,23 +61,36 @@ class Photographs:
 
     def picture(self, index: int) -> Tensor:
         """A whole picture, uint8 [C, H, W]. Raises ``Broken`` if it is streamed and cannot be decoded."""
-        return self._held[index] if self._held is not None else _decode(self._source, index, self.channels)
+        return in_bytes(self._picture(index))
 
-    def crops(self, indices: np.ndarray, size: int, corners: np.ndarray, flips: np.ndarray | None = None) -> Tensor:
+    def _picture(self, index: int) -> Tensor:
+        return self._held[index] if self._held is not None else _decode(self._source, index, self.channels, self._deep)
+
+    def crops(
+        self,
+        indices: np.ndarray,
+        size: int,
+        corners: np.ndarray,
+        flips: np.ndarray | None = None,
+        *,
+        deep: bool = False,
+    ) -> Tensor:
         """Square windows, uint8 [n, C, size, size].
 
         Args:
             indices: [n] which pictures; one may come several times.
             corners: [n, 2] numbers in [0, 1): the window's place from top to bottom and from left to right.
             flips: [n] booleans: mirror left and right.
+            deep: all bits that there are: int16 where they are more than 8, as :meth:`Pictures.fetch_deep` gives them.
 
         Raises:
             DataError: a picture is smaller than ``size``, or over 10 % turned out broken.
         """
-        out = torch.empty(len(indices), self.channels, size, size, dtype=torch.uint8)
+        dtype = torch.int16 if self._deep else torch.uint8
+        out = torch.empty(len(indices), self.channels, size, size, dtype=dtype)
 
         def cut(slot: int, row: int) -> None:
-            picture = self.picture(row)
+            picture = self._picture(row)
             height, width = picture.shape[1:]
             if min(height, width) < size:
                 raise DataError(f"'{self.names[row]}' is {width}x{height}, smaller than the window of {size}.")
@@ -68,7 +103,7 @@ class Photographs:
         else:
             for slot, row in enumerate(indices):
                 cut(slot, int(row))
-        return out
+        return out if deep else in_bytes(out)
 
 
 def open_photographs(
@@ -105,20 +140,28 @@ def open_photographs(
         (source.names[i], f"{headers[i].width}x{headers[i].height}, smaller than {min_size}") for i in sorted(small)
     ]
     source, good = source.select(np.array(keep)), [headers[i] for i in keep]
+    settle_range(source, good)
+    sizes = [(h.width, h.height) for h in good]
+    deep = any(h.bits > 8 for h in good)
     digest = content_hash(source, good, ImageSpec(0, 0, channels))
     limit = default_memory_limit() if memory_limit is None else memory_limit
-    if sum(h.width * h.height for h in good) * channels > limit:
-        return Photographs(source, channels, digest, held=None, broken=Standins(source, broken, skipped, total))
+    if sum(h.width * h.height for h in good) * channels * (1 + deep) > limit:
+        standins = Standins(source, broken, skipped, total)
+        return Photographs(source, channels, digest, held=None, broken=standins, sizes=sizes, deep=deep)
     found = in_parallel(
-        lambda i: _decode(source, i, channels), len(source), progress and (lambda done, n: progress(n + done, 2 * n))
+        lambda i: _decode(source, i, channels, deep),
+        len(source),
+        progress and (lambda done, n: progress(n + done, 2 * n)),
     )
     held = {i: picture for i, picture in enumerate(found) if isinstance(picture, Tensor)}
     late = [(source.names[i], str(found[i])) for i in range(len(found)) if i not in held]
     refuse_many_broken(source.name, broken + late, total)
     source = source.select(np.array(list(held))) if late else source
     standins = Standins(source, broken + late, skipped + late, total)
-    return Photographs(source, channels, digest, held=list(held.values()), broken=standins)
+    sizes = [sizes[i] for i in held]
+    return Photographs(source, channels, digest, held=list(held.values()), broken=standins, sizes=sizes, deep=deep)
 
 
-def _decode(source: Source, index: int, channels: int) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(source.pixels(index, channels, None).transpose(2, 0, 1)))
+def _decode(source: Source, index: int, channels: int, deep: bool) -> Tensor:
+    pixels = centred(source.deep_pixels(index, channels, None)) if deep else source.pixels(index, channels, None)
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))

@@ -8,6 +8,7 @@ n-th picture drawn is a function of the seed and n, as it is for any other data:
 
 from __future__ import annotations
 
+import copy
 import io
 from collections.abc import Sequence
 from pathlib import PurePosixPath
@@ -15,9 +16,10 @@ from pathlib import PurePosixPath
 import numpy as np
 from PIL import Image
 
-from gansmith.data.decode import Broken, Header, fingerprint, read_header, read_picture
+from gansmith.data.decode import Header, fingerprint, read_deep, read_header, read_picture
 from gansmith.data.files import Source
 from gansmith.data.tars import Files, Shard, expand, read_index, scan
+from gansmith.data.threads import Broken
 from gansmith.errors import DataError
 from gansmith.parallel import seeds
 
@@ -80,13 +82,20 @@ class ShardSource(Source):
 
     def header(self, index: int) -> Header:
         if self._headers is not None:
-            width, height, mode, colour, digest = self._headers[index]
-            return Header(width, height, mode, bool(colour), bytes.fromhex(digest))
+            width, height, mode, colour, digest, *more = self._headers[index]
+            bits, tagged = more or (16 if mode.startswith("I") else 8, None)  # indices of older versions say no more
+            return Header(width, height, mode, bool(colour), bytes.fromhex(digest), bits, tagged and tuple(tagged))
         content = self.encoded(index)
         return read_header(io.BytesIO(content), fingerprint(io.BytesIO(content)))
 
     def picture(self, index: int, at_least: int | None = None) -> Image.Image:
-        return read_picture(io.BytesIO(self.encoded(index)), at_least)
+        return read_picture(io.BytesIO(self.encoded(index)), at_least, self.known_range)
+
+    def deep(self, index: int) -> np.ndarray | None:
+        return read_deep(io.BytesIO(self.encoded(index)))
+
+    def at_hand(self, rows: Sequence[int]) -> Sequence[int]:
+        return [row for row in rows if self.shard_of[row] == self.shard_of[rows[0]]] if self.files.remote else rows
 
     def encoded(self, index: int) -> bytes:
         """The bytes of a picture's file. Raises ``Broken``."""
@@ -99,13 +108,7 @@ class ShardSource(Source):
         return content
 
     def select(self, rows: np.ndarray) -> ShardSource:
-        chosen = ShardSource.__new__(ShardSource)
-        chosen.name, chosen.files, chosen.ignored, chosen.class_names = (
-            self.name,
-            self.files,
-            self.ignored,
-            self.class_names,
-        )
+        chosen = copy.copy(self)
         chosen.shard_of, chosen._offsets, chosen._sizes = self.shard_of[rows], self._offsets[rows], self._sizes[rows]
         chosen.names = [self.names[i] for i in rows]
         chosen._headers = None if self._headers is None else [self._headers[i] for i in rows]

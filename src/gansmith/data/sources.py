@@ -5,18 +5,21 @@ from __future__ import annotations
 import hashlib
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from gansmith.data.arrays import ArraySource
-from gansmith.data.decode import Progress, in_parallel
+from gansmith.data.depth import Range, centred
 from gansmith.data.files import Source
 from gansmith.data.planning import Plan, checked_size, default_memory_limit, make_plan, refuse_many_broken, survey
 from gansmith.data.shards import ShardOrder, ShardSource
 from gansmith.data.specs import open_source
+from gansmith.data.standins import Standins
+from gansmith.data.threads import Progress, in_parallel
 from gansmith.game import ImageSpec
 
 
@@ -30,6 +33,9 @@ class Pictures(ABC):
         skipped: (name, reason) of every file that was left out. A streamed set's list grows as it meets broken files.
         names: a name for every picture: its path in the folder or zip, or ``set#row``.
         streams: whether fetching decodes files, so that it pays to fetch ahead.
+        unread: (name, reason) of pictures that were found and are of kinds that cannot be read here.
+        notes: what a person should know of how the set was read.
+        known_range: black and white in the files, for pictures with more than 8 bits a channel.
     """
 
     spec: ImageSpec
@@ -38,6 +44,9 @@ class Pictures(ABC):
     skipped: list[tuple[str, str]]
     names: list[str]
     streams: bool = False
+    unread: Sequence[tuple[str, str]] = ()
+    notes: Sequence[str] = ()
+    known_range: Range | None = None
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -46,12 +55,31 @@ class Pictures(ABC):
     def fetch(self, indices: np.ndarray) -> tuple[Tensor, Tensor | None]:
         """Pictures uint8 [n, C, H, W] and their labels int64 [n], or None where there are no labels."""
 
+    def fetch_deep(self, indices: np.ndarray) -> tuple[Tensor, Tensor | None]:
+        """The same with all bits that there are: int16, the range stretched from -32768 to 32767, where they are more than 8."""
+        return self.fetch(indices)
+
+    def labels(self) -> np.ndarray | None:
+        """The class number of every picture, int64 [N], or None where there are no labels."""
+        return None
+
+    def relabel(self, labels: np.ndarray | None) -> None:
+        """Give every picture another class number, int64 [N]; None takes all labels away. The spec is left as it is."""
+        raise NotImplementedError
+
+
+def in_bytes(pixels: Tensor) -> Tensor:
+    """What ``fetch_deep`` gives, as uint8."""
+    if pixels.dtype == torch.uint8:
+        return pixels
+    return pixels.int().add_(32768).mul_(255).add_(32767).div_(65535, rounding_mode="floor").to(torch.uint8)
+
 
 class MemoryPictures(Pictures):
     """Pictures held in memory.
 
     Attributes:
-        x: all pictures, uint8 [N, C, H, W].
+        x: all pictures, uint8 [N, C, H, W]; int16 as ``fetch_deep`` gives them where there are more than 8 bits.
         y: all labels, int64 [N], or None.
     """
 
@@ -87,66 +115,27 @@ class MemoryPictures(Pictures):
         return len(self.x)
 
     def fetch(self, indices: np.ndarray) -> tuple[Tensor, Tensor | None]:
+        x, y = self.fetch_deep(indices)
+        return in_bytes(x), y
+
+    def fetch_deep(self, indices: np.ndarray) -> tuple[Tensor, Tensor | None]:
         rows = torch.as_tensor(np.asarray(indices, dtype=np.int64))
         return self.x.index_select(0, rows), None if self.y is None else self.y[rows]  # whole rows, not pixel by pixel
 
+    def labels(self) -> np.ndarray | None:
+        return None if self.y is None else self.y.numpy()
+
+    def relabel(self, labels: np.ndarray | None) -> None:
+        self.y = None if labels is None else torch.from_numpy(labels)
+
     def take(self, rows: np.ndarray) -> MemoryPictures:
         """A copy with these pictures only, in this order."""
-        x, y = self.fetch(rows)
+        x, y = self.fetch_deep(rows)
         digest = hashlib.blake2b(self.hash.encode() + np.asarray(rows, np.int64).tobytes(), digest_size=16).hexdigest()
         names = [self.names[i] for i in rows]
-        return MemoryPictures(x, y, self.spec, names=names, name=self.name, hash=digest, skipped=self.skipped)
-
-
-class Standins:
-    """Broken files met after the start: each is listed once, and the next picture that can be read stands in for it.
-
-    Which picture that is depends on the files alone, not on the order of the questions.
-
-    Args:
-        source: the set.
-        broken: (name, reason) of what was found broken at the start.
-        skipped: the public list to add to.
-        total: pictures in the set, broken ones too.
-    """
-
-    def __init__(
-        self, source: Source, broken: list[tuple[str, str]], skipped: list[tuple[str, str]], total: int
-    ) -> None:
-        self.source, self.skipped, self.total = source, skipped, total
-        self.found = list(broken)
-        self.broken: set[int] = set()
-
-    def fill(self, indices: np.ndarray, put: Callable[[int, int], None]) -> list[int]:
-        """Call ``put(slot, row)`` by threads for every index; returns the rows that were used.
-
-        Raises:
-            DataError: more than 10 % of the set turned out broken.
-        """
-        rows = [self._readable(int(i)) for i in indices]
-        todo = list(range(len(rows)))
-        while todo:
-            todo = self._attempt(todo, rows, put)
-            refuse_many_broken(self.source.name, self.found, self.total)
-            for slot in todo:
-                rows[slot] = self._readable(rows[slot])
-        return rows
-
-    def _attempt(self, slots: list[int], rows: list[int], put: Callable[[int, int], None]) -> list[int]:
-        """The slots whose rows turned out broken."""
-        results = in_parallel(lambda k: put(slots[k], rows[slots[k]]), len(slots), quiet=False)
-        failed = [(slot, str(reason)) for slot, reason in zip(slots, results, strict=True) if reason is not None]
-        for slot, reason in failed:
-            if rows[slot] not in self.broken:
-                self.broken.add(rows[slot])
-                self.found.append((self.source.names[rows[slot]], reason))
-                self.skipped.append(self.found[-1])
-        return [slot for slot, _ in failed]
-
-    def _readable(self, index: int) -> int:
-        while index in self.broken:
-            index = (index + 1) % len(self.source)
-        return index
+        made = MemoryPictures(x, y, self.spec, names=names, name=self.name, hash=digest, skipped=self.skipped)
+        made.unread, made.notes, made.known_range = self.unread, self.notes, self.known_range
+        return made
 
 
 class StreamedPictures(Pictures):
@@ -156,11 +145,18 @@ class StreamedPictures(Pictures):
 
     def __init__(self, plan: Plan) -> None:
         self.source, self.spec, self.hash, self.skipped = plan.source, plan.spec, plan.hash, plan.skipped
+        self._dtype = torch.int16 if plan.deep else torch.uint8
         self.name, self.names = plan.source.name, plan.source.names
         self.standins = Standins(plan.source, plan.skipped, self.skipped, plan.total)
 
     def __len__(self) -> int:
         return len(self.source)
+
+    def labels(self) -> np.ndarray | None:
+        return self.source.labels if self.spec.classes else None
+
+    def relabel(self, labels: np.ndarray | None) -> None:
+        self.source.labels = labels
 
     @property
     def sharded(self) -> bool:
@@ -173,11 +169,43 @@ class StreamedPictures(Pictures):
         return ShardOrder(source.shard_of, seed, batch, files=source.files) if isinstance(source, ShardSource) else None
 
     def fetch(self, indices: np.ndarray) -> tuple[Tensor, Tensor | None]:
-        out = torch.empty(len(indices), *self.spec.shape, dtype=torch.uint8)
+        x, y = self.fetch_deep(indices)
+        return in_bytes(x), y
+
+    def fetch_deep(self, indices: np.ndarray) -> tuple[Tensor, Tensor | None]:
+        out = torch.empty(len(indices), *self.spec.shape, dtype=self._dtype)
         pixels = out.numpy()
         rows = self.standins.fill(indices, lambda slot, row: _decode_into(pixels[slot], self.source, row))
         labels = self.source.labels if self.spec.classes else None
         return out, None if labels is None else torch.from_numpy(labels[rows])
+
+
+def without_empty_classes(pictures: Pictures) -> tuple[str, ...]:
+    """Take classes that have no pictures out of a set, in place; the rest are numbered anew.
+
+    A label that no picture has is never learned, so what is drawn from it means nothing. Where fewer than two classes are
+    left, there are no labels any more.
+
+    Returns:
+        The names of the classes that were taken out.
+    """
+    labels = pictures.labels()
+    if labels is None:
+        return ()
+    names = pictures.spec.class_names
+    counts = np.bincount(labels, minlength=len(names))
+    kept = np.flatnonzero(counts)
+    if len(kept) == len(names):
+        return ()
+    number = np.full(len(names), -1, np.int64)
+    number[kept] = np.arange(len(kept))
+    classes = len(kept) if len(kept) > 1 else 0
+    pictures.relabel(number[labels] if classes else None)
+    pictures.spec = replace(
+        pictures.spec, classes=classes, class_names=tuple(names[i] for i in kept) if classes else ()
+    )
+    pictures.hash = hashlib.blake2b(f"{pictures.hash} {kept.tolist()}".encode(), digest_size=16).hexdigest()
+    return tuple(names[i] for i in np.flatnonzero(counts == 0))
 
 
 def open_pictures(
@@ -236,24 +264,31 @@ def load_plan(plan: Plan, memory_limit: int | None = None, progress: Progress | 
     source, spec, n = plan.source, plan.spec, len(plan.source)
     limit = default_memory_limit() if memory_limit is None else memory_limit
     keep, skipped = np.arange(n), plan.skipped
-    if isinstance(source, ArraySource) and source.x.shape[1:] == (spec.height, spec.width, spec.channels):
+    shape = spec.height, spec.width, spec.channels
+    if isinstance(source, ArraySource) and not plan.deep and source.x.shape[1:] == shape:
         pixels = np.ascontiguousarray(source.x.transpose(0, 3, 1, 2))
         x = torch.from_numpy(pixels if pixels.flags.writeable else pixels.copy())
-    elif n * math.prod(spec.shape) > limit:
-        return StreamedPictures(plan)
+    elif n * math.prod(spec.shape) * (1 + plan.deep) > limit:
+        return _noted(StreamedPictures(plan), source)
     else:
-        x, keep, found = _decode_all(source, spec, progress and (lambda done, _: progress(n + done, 2 * n)))
+        x, keep, found = _decode_all(plan, progress and (lambda done, _: progress(n + done, 2 * n)))
         skipped = skipped + found
         refuse_many_broken(source.name, skipped, plan.total)
     y = torch.from_numpy(source.labels[keep]) if spec.classes and source.labels is not None else None
     names = [source.names[i] for i in keep]
-    return MemoryPictures(x, y, spec, names=names, name=source.name, hash=plan.hash, skipped=skipped)
+    made = MemoryPictures(x, y, spec, names=names, name=source.name, hash=plan.hash, skipped=skipped)
+    return _noted(made, source)
 
 
-def _decode_all(
-    source: Source, spec: ImageSpec, progress: Progress | None
-) -> tuple[Tensor, np.ndarray, list[tuple[str, str]]]:
-    x = torch.empty(len(source), *spec.shape, dtype=torch.uint8)
+def _noted(pictures: Pictures, source: Source) -> Pictures:
+    """The pictures, with what their source tells a person."""
+    pictures.unread, pictures.notes, pictures.known_range = source.unread, source.notes, source.known_range
+    return pictures
+
+
+def _decode_all(plan: Plan, progress: Progress | None) -> tuple[Tensor, np.ndarray, list[tuple[str, str]]]:
+    source = plan.source
+    x = torch.empty(len(source), *plan.spec.shape, dtype=torch.int16 if plan.deep else torch.uint8)
     pixels = x.numpy()
     results = in_parallel(lambda i: _decode_into(pixels[i], source, i), len(source), progress)
     broken = [(source.names[i], str(reason)) for i, reason in enumerate(results) if reason is not None]
@@ -267,6 +302,9 @@ def _decode_all(
 
 
 def _decode_into(out: np.ndarray, source: Source, index: int) -> None:
-    """Decode a picture into uint8 [C, H, W], resized if need be. Raises ``Broken``."""
+    """Decode a picture into uint8 or int16 [C, H, W], resized if need be. Raises ``Broken``."""
     channels, height, width = out.shape
-    out[...] = source.pixels(index, channels, (height, width)).transpose(2, 0, 1)
+    if out.dtype == np.int16:
+        out[...] = centred(source.deep_pixels(index, channels, (height, width))).transpose(2, 0, 1)
+    else:
+        out[...] = source.pixels(index, channels, (height, width)).transpose(2, 0, 1)

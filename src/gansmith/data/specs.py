@@ -11,8 +11,9 @@ import numpy as np
 
 from gansmith.data import standard
 from gansmith.data.arrays import ArraySource, idx_files, is_idx, open_idx, open_npy, open_npz
-from gansmith.data.decode import EXTENSIONS
-from gansmith.data.files import Source, open_folder, open_single, open_zip
+from gansmith.data.files import Source
+from gansmith.data.folders import open_folder, open_single, open_zip
+from gansmith.data.formats import EXTENSIONS
 from gansmith.data.shards import open_shards
 from gansmith.data.tars import INDEX
 from gansmith.errors import DataError

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from gansmith.data.decode import EXTENSIONS, Broken
+from gansmith.data.formats import EXTENSIONS
+from gansmith.data.threads import Broken
 from gansmith.errors import DataError, MissingExtra
 
 INDEX = "index.json.gz"

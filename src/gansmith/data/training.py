@@ -11,15 +11,19 @@ import torch
 
 from gansmith.config import TrainSettings
 from gansmith.data.batches import Batches, CropBatches
+from gansmith.data.formats import why_unread
+from gansmith.data.planning import FEW, FEWEST, FEWEST_WINDOWS, WINDOW, few_pictures, windows_in
+from gansmith.data.sources import without_empty_classes
 from gansmith.errors import DataError
 from gansmith.game import Batch, Game, ImageSpec
 from gansmith.parallel import seeds
 
-DEFAULT_CROP = 64
-"""Window, in pixels, cut from photographs when --size does not say."""
-
 MEASURABLE = 100
 """Fewest pictures that a Frechet distance makes sense for (``gansmith.metrics.evaluate.MINIMUM``)."""
+SCORABLE = 40
+"""Fewest real pictures on which ``gansmith evaluate`` measures anything: two halves for prdc or swd."""
+_FEWEST_OF_A_SIDE = 2
+_FEW_OF_A_SIDE = 10
 
 
 class Rows:
@@ -35,6 +39,10 @@ class Rows:
     def fetch(self, indices: np.ndarray) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Pixels and labels of the ``indices``-th of them."""
         return self.pictures.fetch(self.rows[indices])
+
+    def fetch_deep(self, indices: np.ndarray) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """The same with all bits that there are; see :meth:`gansmith.data.Pictures.fetch_deep`."""
+        return self.pictures.fetch_deep(self.rows[indices])
 
 
 @dataclass
@@ -68,22 +76,59 @@ class TrainingData:
 
     @property
     def skipped(self) -> list[tuple[str, str]]:
-        return self.source.skipped
+        """(name, reason) of every picture that is not trained on, those of kinds that cannot be read here too."""
+        return [*self.source.skipped, *getattr(self.source, "unread", ())]
 
     def __len__(self) -> int:
         return len(self.source.a) if hasattr(self.source, "a") else len(self.source)
 
     def facts(self) -> dict[str, Any]:
-        """Name, hash and count, for config.yaml and the model."""
-        return {"name": self.name, "hash": self.hash, "pictures": len(self)}
+        """Name, hash and count, for config.yaml and the model; black and white of pictures with more than 8 bits."""
+        known = getattr(self.source, "known_range", None)
+        deep = {} if known is None else {"range": [known.low, known.high]}
+        return {"name": self.name, "hash": self.hash, "pictures": len(self)} | deep
 
     def describe(self) -> str:
-        """One line for a person."""
-        spec = self.spec
+        """A line for a person, and one for each thing to know of how the set was read."""
+        spec, known = self.spec, getattr(self.source, "known_range", None)
         colour = {1: "grey", 3: "RGB", 4: "RGBA"}.get(spec.channels, f"{spec.channels} channels")
         classes = f", {spec.classes} classes" if spec.classes else ""
         count = f"{len(self.source.a):,} + {len(self.source.b):,}" if hasattr(self.source, "b") else f"{len(self):,}"
-        return f"{self.name}: {count} pictures, {spec.width}x{spec.height}, {colour}{classes}"
+        deep = "" if known is None else f", black and white at {known}, by {known.origin}"
+        lines = [f"{self.name}: {count} pictures, {spec.width}x{spec.height}, {colour}{classes}{deep}"]
+        return "\n".join([*lines, *(f"  {note}" for note in getattr(self.source, "notes", ()))])
+
+    def check_enough(self) -> str:
+        """Refuse too few pictures; what to know where they are few, else ''.
+
+        Raises:
+            DataError: so few that nothing but copies can come out.
+        """
+        source, count = self.source, len(self)
+        if hasattr(source, "b"):
+            sides = min(len(source.a), len(source.b))
+            if sides < _FEWEST_OF_A_SIDE:
+                raise DataError(
+                    f"'{self.name}' has {len(source.a)} and {len(source.b)} pictures. With one picture a side the discriminator knows it "
+                    "by heart at once, and nothing is learned: give at least two of each."
+                )
+            few = f"Only {sides} pictures a side: what comes out will follow them closely."
+            return few if sides < _FEW_OF_A_SIDE else ""
+        if self.windows:
+            window = self.spec.height
+            windows = windows_in(source.sizes, window)
+            if windows < FEWEST_WINDOWS:
+                raise DataError(
+                    f"'{self.name}' holds {windows} windows of {window}x{window} pixels; at least {FEWEST_WINDOWS} are needed to learn "
+                    "what pictures have in common. Give more or larger pictures, or a smaller --size."
+                )
+            return ""
+        if count < FEWEST:
+            raise DataError(
+                f"'{self.name}' has {count} picture(s). At least {FEWEST} are needed to make pictures from noise, even with --init from "
+                f"a trained model, and about {FEW} from scratch: from fewer, nothing but copies comes out."
+            )
+        return few_pictures(count)
 
     def batches(self, batch: int, seed: int, device: torch.device, channels_last: bool) -> Batches:
         """Shuffled, endless batches."""
@@ -138,11 +183,11 @@ def open_training_data(
     from gansmith import data
 
     specs, size = settings.data, settings.size or None
-    expected = {"images": (1,), "crops": (1,), "unpaired": (2,), "paired": (1, 2)}[family.data]
+    expected = {"images": (1,), "crops": (1,), "unpaired": (1, 2), "paired": (1, 2)}[family.data]
     if len(specs) not in expected:
         need = {
-            "unpaired": "two folders: --data FOLDER_A FOLDER_B",
-            "paired": "one folder of side-by-side pictures, or two folders with the same file names",
+            "unpaired": "two folders, or one that holds both sides as trainA and trainB",
+            "paired": "two folders with the same file names, or one of side-by-side pictures or with both sides",
         }.get(family.data, "one data set")
         raise DataError(f"This family trains on {need}; --data names {len(specs)}.")
     scale = getattr(config, "load_scale", 1.0)
@@ -152,14 +197,16 @@ def open_training_data(
         )
     load_size = size and round(size * scale)
     if family.data == "crops":
-        window = size or DEFAULT_CROP
+        window = size or WINDOW
         photos = data.open_photographs(specs[0], min_size=window)
         opened = TrainingData(photos, photos.spec_for(window), settings.flip, windows=True)
     elif family.data == "images":
         source = data.open_pictures(specs[0], size=load_size)
+        if empty := without_empty_classes(source):
+            warn(f"Classes without pictures are left out: {', '.join(empty[:12])}{', ...' if len(empty) > 12 else ''}.")
         opened = TrainingData(source, source.spec, settings.flip)
     elif family.data == "unpaired":
-        source = data.open_unpaired(*specs, size=load_size)
+        source = data.open_unpaired(specs[0], specs[1] if len(specs) > 1 else None, size=load_size)
         opened = TrainingData(source, source.spec, settings.flip)
     else:
         source = data.open_paired(specs[0], specs[1] if len(specs) > 1 else None, size=load_size)
@@ -170,12 +217,24 @@ def open_training_data(
     if settings.eval_every:
         _check_measurable(opened)
     opened.keep_some_from_training(settings.hold_out)
-    if opened.skipped:
-        path, reason = opened.skipped[0]
-        warn(
-            f"{len(opened.skipped)} picture(s) left out, for example {path}: {reason}. The run folder lists them in skipped.tsv."
-        )
+    _tell_left_out(opened, warn)
     return opened
+
+
+def _tell_left_out(opened: TrainingData, warn: Callable[[str], None]) -> None:
+    """Say how many pictures are not trained on, and why."""
+    skipped, unread = opened.source.skipped, getattr(opened.source, "unread", ())
+    if not skipped and not unread:
+        return
+    used = len(opened) + (len(opened.source.b) if hasattr(opened.source, "b") and not opened.source.aligned else 0)
+    reasons = [why_unread(unread)] if unread else []
+    if skipped:
+        path, reason = skipped[0]
+        reasons.append(f"{len(skipped):,} picture(s) left out, for example {path}: {reason}")
+    warn(
+        f"{used:,} of {used + len(skipped) + len(unread):,} pictures can be used. {'; '.join(reasons)}. The run folder lists them in "
+        "skipped.tsv."
+    )
 
 
 def _check_measurable(opened: TrainingData) -> None:
@@ -184,9 +243,15 @@ def _check_measurable(opened: TrainingData) -> None:
     cut = opened.windows or opened.crop is not None
     if cut or len(real) < MEASURABLE:
         why = "this run learns from windows cut out of larger ones" if cut else f"there are {len(real)}"
+        instead = "Leave --eval-every out; gansmith evaluate measures a finished model."
+        if not cut and len(real) < SCORABLE:
+            instead = f"Leave --eval-every out: on fewer than {SCORABLE} pictures no score means anything, so look at the samples."
+        elif not cut:
+            instead = (
+                "Leave --eval-every out; gansmith evaluate RUN --metrics prdc,swd measures a finished model on so few."
+            )
         raise DataError(
-            f"--eval-every compares samples with at least {MEASURABLE} whole pictures, and {why}. Leave --eval-every out; gansmith "
-            "evaluate measures a finished model."
+            f"--eval-every compares samples with at least {MEASURABLE} whole pictures, and {why}. {instead}"
         )
 
 

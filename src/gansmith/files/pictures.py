@@ -126,5 +126,8 @@ def to_uint8(images: Tensor) -> Tensor:
 
 
 def to_float(images: Tensor, device: torch.device | str = "cpu") -> Tensor:
-    """uint8 0..255 -> float32 in [-1, 1], on the device."""
-    return images.to(device, non_blocking=True).to(torch.float32).mul_(1 / 127.5).sub_(1)
+    """uint8 0..255, or int16 -32768..32767, -> float32 in [-1, 1], on the device."""
+    moved = images.to(device, non_blocking=True)
+    if images.dtype == torch.int16:
+        return moved.to(torch.float32).add_(0.5).mul_(1 / 32767.5)
+    return moved.to(torch.float32).mul_(1 / 127.5).sub_(1)

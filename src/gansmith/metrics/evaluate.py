@@ -197,9 +197,17 @@ def check_counts(metrics: Sequence[str], samples: int, half: int) -> None:
                 f"{metric} needs at least {MINIMUM[metric]} samples, and there are {samples}. Make more (--n)."
             )
         if half < MINIMUM[metric]:
+            others = [other for other in METRICS if MINIMUM[other] <= min(half, samples)]
+            instead = (
+                f"or a metric for fewer pictures: --metrics {','.join(others)}"
+                if others
+                else (
+                    f"for no score means anything on fewer than {2 * min(MINIMUM.values())}: look at the samples instead"
+                )
+            )
             raise GansmithError(
                 f"{metric} needs at least {2 * MINIMUM[metric]} real pictures, to compare two halves of them too, and only "
-                f"{2 * half} can be used. Use more data, or a metric for fewer pictures (prdc, swd)."
+                f"{2 * half} can be used. Use more data, {instead}."
             )
 
 

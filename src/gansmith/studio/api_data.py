@@ -112,8 +112,8 @@ def _run_check(studio: Studio, state: Check) -> None:
 
 def _draw_wall(spec: str, report: Any) -> tuple[list[dict[str, Any]], bytes]:
     """Tiles and what is to say about each: problems first, then a sample of the rest."""
-    from gansmith.data.decode import Broken
     from gansmith.data.specs import open_source
+    from gansmith.data.threads import Broken
 
     source = open_source(spec)
     position = {name: i for i, name in enumerate(source.names)}
@@ -238,7 +238,7 @@ def _target(studio: Studio, arguments: Arguments) -> Path:
     if Path(path.name).suffix.lower() in sets.ARCHIVES:
         studio.workspace.data.mkdir(parents=True, exist_ok=True)
         return studio.workspace.data / path.name
-    from gansmith.data.decode import EXTENSIONS
+    from gansmith.data.formats import EXTENSIONS
 
     if Path(path.name).suffix.lower() not in EXTENSIONS:
         raise Refused(f"'{path.name}' is no picture: {', '.join(sorted(EXTENSIONS)[:8])} ... are taken.", 415)

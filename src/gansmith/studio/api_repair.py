@@ -67,7 +67,8 @@ def _upload(studio: Studio) -> Any:
 
 
 def _take_in(raw: Path, name: str) -> dict[str, Any]:
-    from gansmith.data.decode import Broken, open_file, read_picture
+    from gansmith.data.decode import open_file, read_picture
+    from gansmith.data.threads import Broken
 
     uploads.check_picture(raw, name)
     try:

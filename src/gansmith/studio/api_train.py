@@ -74,7 +74,7 @@ def start(studio: Studio, arguments: Arguments) -> Any:
     kind = registry.family(name)
     given = [Arguments({"data": spec}).text("data") for spec in arguments.listed("data", 2)]
     specs = [studio.workspace.data_spec(spec) for spec in given]
-    expected = {"images": (1,), "crops": (1,), "unpaired": (2,), "paired": (1, 2)}[kind.data]
+    expected = {"images": (1,), "crops": (1,), "unpaired": (1, 2), "paired": (1, 2)}[kind.data]
     if len(specs) not in expected:
         raise Refused(
             "This family trains on two sets: choose side A and side B."

@@ -13,7 +13,7 @@ ARCHIVES = (".zip", ".npz")
 
 def found(studio: Studio) -> list[dict[str, Any]]:
     """Folders with pictures, zips and npz files: in the workspace itself, and in its ``data/`` a level deeper."""
-    from gansmith.data.decode import EXTENSIONS
+    from gansmith.data.formats import EXTENSIONS
 
     rows: list[dict[str, Any]] = []
     runs = set(studio.workspace.all_runs())

@@ -106,7 +106,9 @@ def check_picture(path: Path, name: str = "") -> str:
     """
     from PIL import Image
 
-    from gansmith.data.decode import FORMATS, Broken, open_file, read_header
+    from gansmith.data.decode import open_file, read_header
+    from gansmith.data.formats import FORMATS
+    from gansmith.data.threads import Broken
 
     try:
         with open_file(lambda: path.open("rb")) as file:
@@ -130,7 +132,7 @@ def check_archive(path: Path) -> int:
     Raises:
         Refused: it is damaged, encrypted, a bomb, holds pickles or no pictures.
     """
-    from gansmith.data.decode import EXTENSIONS
+    from gansmith.data.formats import EXTENSIONS
 
     is_npz = path.suffix.lower() == ".npz"
     _check_list(path)

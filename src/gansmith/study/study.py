@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from gansmith.data import Pictures
-from gansmith.data.decode import Broken
 from gansmith.data.specs import open_source
+from gansmith.data.threads import Broken
 from gansmith.errors import DataError, GansmithError
 from gansmith.game import ImageSpec
 from gansmith.study.comparison import (

@@ -197,6 +197,8 @@ class Session:
             if self.main:
                 found.write_config()
             return found
+        if few := self.data.check_enough():
+            self._warn(few)
         root = processes.from_first(lambda: settings.out or run.new_folder(self.name, self.data.name))
         facts = {
             "gansmith": __version__,
