@@ -166,7 +166,7 @@ class Session:
         return data
 
     def _build_game(self, family_config: Any) -> Game:
-        """The networks, seeded or taken from ``--init``. Settles the precision where it is ``auto``."""
+        """The networks, seeded or taken from ``--init``, with all they need. Settles the precision where it is ``auto``."""
         model = None if self.settings.resume else self.settings.init
         if model:
             family_config = of_fine_tuning(family_config)
@@ -174,6 +174,7 @@ class Session:
         game = self.kind(family_config, self.data.spec).to(self.device.torch_device)
         if model:
             start_from(game, model)
+        game.prepare()
         if self.settings.precision == "auto":
             self.device = devices.suited(self.device, game)
         return game
