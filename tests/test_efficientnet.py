@@ -95,9 +95,7 @@ def test_what_is_folded_is_batch_norm():
     x = layer((pixels - 127) / 128, "_conv_stem", "_bn0", stride=2).clamp(0, 6)
     x = layer(x, "_blocks.0._depthwise_conv", "_blocks.0._bn1", groups=32).clamp(0, 6)
     x = layer(x, "_blocks.0._project_conv", "_blocks.0._bn2")
-    torch.testing.assert_close(
-        efficientnet.pretrained().maps(pixels / 127.5 - 1, (0,))[0], x, rtol=1e-4, atol=1e-4
-    )
+    torch.testing.assert_close(efficientnet.pretrained().maps(pixels / 127.5 - 1, (0,))[0], x, rtol=1e-4, atol=1e-4)
 
 
 @installed

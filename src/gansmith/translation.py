@@ -20,8 +20,8 @@ from torch.nn.functional import interpolate, l1_loss
 
 from gansmith.errors import GansmithError
 from gansmith.game import Batch, Clock, Game, Grid, ImageSpec, Logs, Optimizer, Turn
-from gansmith.nn.losses import ADVERSARIAL, AdversarialName
 from gansmith.nn import efficientnet
+from gansmith.nn.losses import ADVERSARIAL, AdversarialName
 from gansmith.nn.perceptual import EffNetPerceptual, Perceptual, vgg_weights
 from gansmith.parallel import seeds
 
@@ -202,7 +202,9 @@ class Paired(Translation):
 
     def __init__(self, config: PairedConfig, spec: ImageSpec, networks: Mapping[str, nn.Module] | None = None) -> None:
         super().__init__(config, spec, networks)
-        self._outside: list[Perceptual | EffNetPerceptual] = []  # in a list, so that frozen weights of others are no part of this module
+        self._outside: list[
+            Perceptual | EffNetPerceptual
+        ] = []  # in a list, so that frozen weights of others are no part of this module
 
     def turns(self) -> Sequence[Turn]:
         # the generator plays first: its one pass serves both players

@@ -64,7 +64,6 @@ def main(argv: list[str]) -> int:
     from gansmith.apply.styles import Styles, invert
     from gansmith.files import pictures
     from gansmith.files.pictures import to_float
-    from gansmith.metrics.repair import lpips_weights
     from gansmith.models.bundle import load
 
     styles = Styles(load(options.model).to(devices.resolve(options.device, "fp32").torch_device))

@@ -142,7 +142,11 @@ class Upscale(Paired):
 
     def pixel_weight(self) -> float:
         config = self.config
-        return config.pixels if config.perceptual == 0 or isinstance(self.perceptual, Perceptual) else config.pixels_unaided
+        return (
+            config.pixels
+            if config.perceptual == 0 or isinstance(self.perceptual, Perceptual)
+            else config.pixels_unaided
+        )
 
     def shown(self, pair: Pair) -> Tensor:
         return interpolate(pair.given, scale_factor=self.scale, mode="nearest")

@@ -186,7 +186,11 @@ def folded(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """
     pairs = {"stem": ("_conv_stem", "_bn0"), "head": ("_conv_head", "_bn1")}
     for number in range(sum(count for _, _, count, _, _ in _STAGES)):
-        own = {"expand": ("_expand_conv", "_bn0"), "filter": ("_depthwise_conv", "_bn1"), "project": ("_project_conv", "_bn2")}
+        own = {
+            "expand": ("_expand_conv", "_bn0"),
+            "filter": ("_depthwise_conv", "_bn1"),
+            "project": ("_project_conv", "_bn2"),
+        }
         for name, (conv, norm) in own.items():
             if name != "expand" or number > 0:  # the first block does not expand
                 pairs[f"blocks.{number}.{name}"] = (f"_blocks.{number}.{conv}", f"_blocks.{number}.{norm}")
