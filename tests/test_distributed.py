@@ -21,33 +21,9 @@ from gansmith import registry
 from gansmith.errors import GansmithError
 from gansmith.files.run import Run
 from gansmith.parallel import launch, processes, seeds
+from helpers import ENVIRONMENT, SETTINGS, free_port, run, start
 
 HERE = Path(__file__).parent
-ENVIRONMENT = {k: v for k, v in os.environ.items() if k not in ("RANK", "WORLD_SIZE", "LOCAL_RANK")} | {
-    "OMP_NUM_THREADS": "1"
-}
-SETTINGS = ["--steps", "12", "--batch", "8", "--width", "8", "--latent-dim", "8", "--snapshots", "1", "--device", "cpu"]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def start(command: list[str], rank: int, port: int, host: str = "127.0.0.1", **options) -> subprocess.Popen:
-    environment = ENVIRONMENT | {
-        "RANK": str(rank),
-        "LOCAL_RANK": str(rank),
-        "WORLD_SIZE": "2",
-        "MASTER_ADDR": host,
-        "MASTER_PORT": str(port),
-    }
-    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, **options)
-
-
-def run(*words: str) -> subprocess.CompletedProcess:
-    return subprocess.run(words, env=ENVIRONMENT, capture_output=True, text=True, timeout=280, check=False)
 
 
 def state_of(out: Path) -> dict[str, torch.Tensor]:
@@ -90,29 +66,7 @@ def test_every_launcher_trains_and_resumes_the_same_run_bit_for_bit(npz, tmp_pat
         range(8, 97, 8)
     )  # written once, by the first process
     shutil.rmtree(max((parts / "checkpoint").iterdir()))
-    accelerate = [
-        sys.executable,
-        "-m",
-        "accelerate.commands.launch",
-        "--multi_gpu",
-        "--num_processes",
-        "2",
-        "--num_machines",
-        "1",
-    ]
-    done = run(
-        *accelerate,
-        "--mixed_precision",
-        "no",
-        "--dynamo_backend",
-        "no",
-        "-m",
-        "gansmith",
-        "train",
-        "--resume",
-        "--out",
-        str(parts),
-    )
+    done = run(*torchrun, "train", "--resume", "--out", str(parts))
     assert done.returncode == 0, done.stderr
     one, two = state_of(whole), state_of(parts)
     assert one.keys() == two.keys()

@@ -60,8 +60,11 @@ class TrainSettings:
     """Mirror pictures left to right at random."""
     device: str = "auto"
     """cuda, cuda:1, mps, cpu, or auto."""
-    precision: Literal["auto", "fp32", "bf16", "bf16-products"] = "auto"
-    """bf16 computes losses in bfloat16 where it is safe, bf16-products only matrix products; auto takes what is fastest."""
+    precision: Literal["auto", "fp32", "bf16", "fp16", "bf16-products"] = "auto"
+    """bf16 computes losses in bfloat16 where it is safe, fp16 in scaled float16 on GPUs that have no bf16 (T4, V100), bf16-products
+    only matrix products; auto takes what is fastest."""
+    deterministic: bool = False
+    """On a GPU: take algorithms that give the same bits every time, where there are such; slower. CPUs do so anyway."""
     compile: Literal["off", "auto"] = "off"
     """auto tries torch.compile for a few steps before the run and keeps it where it is faster; worth its minutes on long runs."""
     accumulate: int = 1

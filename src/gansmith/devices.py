@@ -21,7 +21,10 @@ from gansmith.parallel import processes
 if TYPE_CHECKING:
     from gansmith.game import Game
 
-PRECISIONS = ("auto", "fp32", "bf16", "bf16-products")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16", "bf16-products")
+
+
+_AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True)
@@ -29,17 +32,17 @@ class Device:
     """A device and the precision losses are computed in.
 
     Attributes:
-        precision: "fp32"; "bf16", where convolutions, matrix products and what lies between them are bfloat16; or
-            "bf16-products", where matrix products round their factors to bfloat16 and everything is held in float32.
+        precision: "fp32"; "bf16", where convolutions, matrix products and what lies between them are bfloat16; "fp16",
+            where they are float16 and losses are scaled (:mod:`gansmith.training.scaling`); or "bf16-products", where matrix products round their factors to bfloat16 and everything is held in float32.
     """
 
     torch_device: torch.device
     precision: str = "fp32"
 
     def autocast(self) -> AbstractContextManager[object]:
-        """bfloat16 where the precision says so; penalties step out of it by themselves."""
-        if self.precision == "bf16":
-            return torch.autocast(self.torch_device.type, dtype=torch.bfloat16)
+        """bfloat16 or float16 where the precision says so; penalties step out of it by themselves."""
+        if self.precision in _AUTOCAST:
+            return torch.autocast(self.torch_device.type, dtype=_AUTOCAST[self.precision])
         return contextlib.nullcontext()
 
     @contextlib.contextmanager
@@ -87,13 +90,39 @@ def resolve(device: str = "auto", precision: str = "auto") -> Device:
     chosen = _device(device)
     processes.join(chosen)
     if precision == "auto":
-        precision = processes.from_first(lambda: "bf16" if _bf16_is_faster(chosen.type) else "fp32")
-    elif precision.startswith("bf16") and chosen.type == "cuda" and not torch.cuda.is_bf16_supported():
-        raise GansmithError("This GPU does not compute in bf16. Use --precision fp32.")
+        precision = processes.from_first(lambda: _usual_precision(chosen))
+    else:
+        _check_precision(precision, chosen)
     if chosen.type == "cuda":
         torch.backends.cuda.matmul.allow_tf32 = True
         torch.backends.cudnn.allow_tf32 = True
     return Device(chosen, precision)
+
+
+def _check_precision(precision: str, device: torch.device) -> None:
+    """Raise a GansmithError where a device cannot compute in a precision, or only by emulation."""
+    if precision == "fp16" and device.type != "cuda":
+        raise GansmithError(
+            f"--precision fp16 is for CUDA GPUs, and this run computes on {device.type}: leave --precision out, which takes the fastest, "
+            "or use fp32."
+        )
+    if precision == "bf16-products" and device.type != "cpu":
+        raise GansmithError(
+            "--precision bf16-products is for CPUs with bfloat16 tiles. Leave --precision out on a GPU."
+        )
+    if precision == "bf16" and device.type == "cuda" and torch.cuda.get_device_capability(device) < (8, 0):
+        raise GansmithError(
+            f"{torch.cuda.get_device_name(device)} computes bf16 by emulation, many times slower than fp32. Use --precision fp16, which "
+            "it has in hardware, or leave --precision out."
+        )
+
+
+def _usual_precision(device: torch.device) -> str:
+    """The fastest precision of a device. GPUs before Ampere (T4, V100: compute capability 7) have float16 units only."""
+    if device.type == "cuda":
+        capability = torch.cuda.get_device_capability(device)
+        return "bf16" if capability >= (8, 0) else "fp16" if capability >= (7, 0) else "fp32"
+    return "bf16" if device.type == "cpu" and _bf16_is_faster() else "fp32"
 
 
 def _device(name: str) -> torch.device:
@@ -105,13 +134,14 @@ def _device(name: str) -> torch.device:
                 f"There are {torch.cuda.device_count()} GPUs here, and process {index + 1} has none. Start at most one process per GPU, "
                 "or train with --device cpu."
             )
-        if several and torch.cuda.is_available():
-            torch.cuda.set_device(index)
         name = f"cuda:{index}"
     elif name == "auto":
         return torch.device("mps" if torch.backends.mps.is_available() and not several else "cpu")
     try:
         device = torch.device(name)
+        if device.type == "cuda" and torch.cuda.is_available():
+            _check_index(device)
+            torch.cuda.set_device(device)  # before anything asks about "the" GPU: its name, memory, capability
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
@@ -119,6 +149,52 @@ def _device(name: str) -> torch.device:
             f"The device '{name}' cannot be used here ({reason}). Leave --device out to choose by itself."
         ) from None
     return device
+
+
+def _check_index(device: torch.device) -> None:
+    count = torch.cuda.device_count()
+    if (device.index or 0) >= count:
+        there = "cuda:0 is the only GPU here" if count == 1 else f"there are cuda:0 to cuda:{count - 1}"
+        raise GansmithError(f"There is no GPU {device}: {there}. Leave --device out to choose by itself.")
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until a device has done all it was told to, before a clock is read. A CPU has."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def peak_megabytes(device: torch.device) -> float | None:
+    """The most memory that tensors have taken on a GPU, in MB; None where the device does not tell. Nobody waits for it."""
+    if device.type == "cuda":
+        return round(torch.cuda.max_memory_allocated(device) / 2**20, 1)
+    if device.type == "mps":
+        return round(torch.mps.driver_allocated_memory() / 2**20, 1)
+    return None
+
+
+@contextlib.contextmanager
+def deterministic(wanted: bool) -> Iterator[None]:
+    """Inside, torch and cuDNN take the algorithms that give the same bits every time, where they have such.
+
+    An operation that has none is named in a warning of torch. On CPUs runs are the same bit for bit without this.
+    """
+    if not wanted:
+        yield
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it when it starts
+    cudnn = torch.backends.cudnn
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    before_cudnn = cudnn.deterministic, cudnn.benchmark
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    cudnn.deterministic, cudnn.benchmark = True, False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        cudnn.deterministic, cudnn.benchmark = before_cudnn
 
 
 def suited(device: Device, game: Game) -> Device:
@@ -145,12 +221,8 @@ def _has_tiles() -> bool:
 
 
 @functools.cache
-def _bf16_is_faster(kind: str) -> bool:
-    """On a GPU: is it supported in hardware. On a CPU: measured, since emulated bf16 can be a hundred times slower."""
-    if kind == "cuda":
-        return torch.cuda.get_device_capability() >= (8, 0)
-    if kind != "cpu":
-        return False
+def _bf16_is_faster() -> bool:
+    """On this CPU; measured, since emulated bf16 can be a hundred times slower."""
     if _has_tiles():
         return True
     times = dict.fromkeys((torch.bfloat16, torch.float32), float("inf"))

@@ -14,7 +14,7 @@ import torch
 from gansmith.bench.measure import Subject, human_bytes, peak_memory, ready_to_train
 from gansmith.config import TrainSettings
 from gansmith.data.training import TrainingData
-from gansmith.devices import Device, suited
+from gansmith.devices import Device, suited, synchronise
 from gansmith.game import Game
 
 RESERVE = 0.9
@@ -144,6 +144,7 @@ def loader_speed(data: TrainingData, batch: int, device: Device, seconds: float 
     while len(times) < 3 or (time.perf_counter() < end and len(times) < 200):
         start = time.perf_counter()
         batches.at(drawn)
+        synchronise(device.torch_device)
         times.append(time.perf_counter() - start)
         drawn += batch
     return batch / max(statistics.fmean(times[1:]), 1e-9)  # on the whole: prefetching hides nothing when nobody trains
@@ -196,7 +197,7 @@ def versions() -> dict[str, str]:
     """Versions of what training stands on."""
     import platform
 
-    names = ("gansmith", "torch", "torchvision", "accelerate", "numpy", "pillow")
+    names = ("gansmith", "torch", "torchvision", "numpy", "pillow")
     found = {"python": platform.python_version()}
     for name in names:
         try:

@@ -21,6 +21,7 @@ from gansmith.game import Batch, Clock, Game, ImageSpec, Logs, Turn
 from gansmith.parallel import seeds
 from gansmith.training import engine
 from gansmith.training.engine import BatchSource
+from gansmith.training.scaling import make_scalers
 
 
 @dataclass
@@ -91,7 +92,7 @@ class Subject:
         self.game, self.batches, self.device = game.train(), batches, device
         self.optimizers = engine.make_optimizers(game, device.torch_device)
         self.turns = game.turns()
-        self.plan = engine.Plan(device)
+        self.plan = engine.Plan(device, scalers=make_scalers(game.players, device))
         self.clock = Clock(0, 0, 0.6)
         self.row = Row(name, device.precision, size, batches.world_size)
         self._times: dict[str, list[float]] = {}
@@ -169,8 +170,7 @@ class Subject:
         return found
 
     def _now(self) -> float:
-        if self.device.torch_device.type == "cuda":
-            torch.cuda.synchronize()
+        devices.synchronise(self.device.torch_device)
         return time.perf_counter()
 
 
@@ -191,18 +191,16 @@ def ready_to_train(game: Game, device: Device) -> tuple[Game, bool]:
 
 def gemm_peak(device: torch.device, precision: str, seconds: float = 0.3) -> float:
     """The fastest matrix product of this moment, in GFLOP/s."""
-    dtype = torch.bfloat16 if precision.startswith("bf16") else torch.float32
+    dtype = torch.float16 if precision == "fp16" else torch.bfloat16 if precision.startswith("bf16") else torch.float32
 
     def rate(n: int, seconds: float) -> float:
         a, b = (torch.randn(n, n, device=device).to(dtype) for _ in range(2))
         best, end = float("inf"), time.perf_counter() + seconds
         while time.perf_counter() < end or best == float("inf"):
-            if device.type == "cuda":
-                torch.cuda.synchronize()
+            devices.synchronise(device)
             start = time.perf_counter()
             torch.matmul(a, b)
-            if device.type == "cuda":
-                torch.cuda.synchronize()
+            devices.synchronise(device)
             best = min(best, time.perf_counter() - start)
         return 2 * n**3 / best / 1e9
 

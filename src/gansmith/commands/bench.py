@@ -30,7 +30,7 @@ class Options:
     """Pictures per step; 0 takes each family's usual number."""
     rounds: int = 5
     """Timed rounds, each playing every turn of every family once; medians are shown."""
-    precision: tuple[Literal["fp32", "bf16", "bf16-products"], ...] = ()
+    precision: tuple[Literal["fp32", "bf16", "fp16", "bf16-products"], ...] = ()
     """By default fp32, and bf16 where the machine has it in hardware."""
     tiny: bool = False
     """Measure the small networks that families name for trying things out."""

@@ -13,9 +13,12 @@ _TENSOR = "\0tensor"
 
 
 def flatten(tree: Any, prefix: str = "") -> tuple[Any, dict[str, Tensor]]:
-    """Split a tree of dicts, lists, plain values and tensors into its json-able skeleton and its tensors by path."""
+    """Split a tree of dicts, lists, plain values and tensors into its json-able skeleton and its tensors by path.
+
+    The tensors are those of the tree, not copies.
+    """
     if isinstance(tree, Tensor):
-        return {_TENSOR: prefix}, {prefix: tree.detach().contiguous().clone()}
+        return {_TENSOR: prefix}, {prefix: tree.detach()}
     if isinstance(tree, Mapping):
         skeleton, tensors = {}, {}
         for key, value in tree.items():

@@ -25,7 +25,7 @@ from gansmith.errors import GansmithError
 from gansmith.game import Batch, Clock, ImageSpec, Logs, Optimizer, Turn
 from gansmith.generation import Generation, GenerationConfig, judgement_logs
 from gansmith.nn.equalized import Conv, Dense
-from gansmith.nn.penalties import squared_gradient_norm
+from gansmith.nn.penalties import half_precision_scale, squared_gradient_norm
 from gansmith.nn.resample import upsample
 from gansmith.nn.styled import Mapping, NoiseMode, StyledConv, ToImage, minibatch_stddev
 from gansmith.parallel import processes, seeds
@@ -204,9 +204,10 @@ def path_lengths(images: Tensor, styles: Tensor, directions: Tensor) -> Tensor:
         directions: y ~ N(0, I) like images; scaled here so that lengths do not depend on the picture's size.
     """
     y = directions / math.sqrt(images.shape[2] * images.shape[3])
+    scale = half_precision_scale(images.device)
     with torch.autocast(images.device.type, enabled=False):
-        (gradient,) = torch.autograd.grad((images.float() * y).sum(), styles, create_graph=True)
-    return gradient.float().square().sum(2).mean(1).sqrt()
+        (gradient,) = torch.autograd.grad((images.float() * y).sum() * scale, styles, create_graph=True)
+    return (gradient.float() / scale).square().sum(2).mean(1).sqrt()
 
 
 class StyleGAN2(Generation):
@@ -294,7 +295,8 @@ class StyleGAN2(Generation):
         images = self.styled.synthesis(styles)
         lengths = path_lengths(images, styles, seeds.normal(half, *images.shape[1:], device=images.device))
         average = self.path_mean.lerp(processes.mean(lengths.mean()), 0.01)
-        self.path_mean.copy_(average.detach())
+        # a step that overflowed in float16 is skipped, and must not stay in the average
+        self.path_mean.copy_(torch.where(average.isfinite(), average, self.path_mean).detach())
         penalty = (lengths - average).square().mean()
         logs = {"path_length": lengths.detach().mean(), "path_penalty": penalty.detach()}
         return self.path_weight * self.config.path_every * penalty, logs

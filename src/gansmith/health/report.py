@@ -54,6 +54,17 @@ def _summary(run: Run, records: Sequence[dict[str, Any]], status: str) -> list[s
         f"{last['images'] / max(last['seconds'], 1e-9):.0f} images per second, from {facts['data']['pictures']:,} pictures of "
         f"{facts['spec']['width']}x{facts['spec']['height']} px."
     ]
+    if "memory_mb" in last:
+        text.append(
+            f"At most {max(record.get('memory_mb', 0) for record in records):,.0f} MB of the GPU's memory were taken."
+        )
+    skipped = sorted({name for record in records for name in record if name.startswith("skipped/")})
+    for name in skipped:
+        share = sum(record.get(name, 0) for record in records) / len(records)
+        if share > 0:
+            text.append(
+                f"{share:.1%} of the steps of the {name.removeprefix('skipped/')} were skipped, as float16 overflowed."
+            )
     scores = {name for record in records for name in record if name.startswith("score/")}
     for name in sorted(scores):
         values = [(record[name], record["images"]) for record in records if name in record]

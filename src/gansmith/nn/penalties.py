@@ -16,9 +16,17 @@ from gansmith.parallel import seeds
 
 def input_gradient(logits: Tensor, images: Tensor) -> Tensor:
     """d(sum of logits)/d(images), same shape as ``images``, with a graph. ``images`` must require gradients."""
+    scale = half_precision_scale(images.device)
     with torch.autocast(images.device.type, enabled=False):
-        (gradient,) = torch.autograd.grad(_at_least_float32(logits).sum(), images, create_graph=True)
-    return _at_least_float32(gradient)
+        (gradient,) = torch.autograd.grad(_at_least_float32(logits).sum() * scale, images, create_graph=True)
+    return _at_least_float32(gradient) / scale
+
+
+def half_precision_scale(device: torch.device) -> float:
+    """What to multiply a sum by before it is differentiated inside a loss: in float16 small derivatives would vanish."""
+    kind = device.type
+    half = torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind) == torch.float16
+    return 256.0 if half else 1.0
 
 
 def _at_least_float32(tensor: Tensor) -> Tensor:

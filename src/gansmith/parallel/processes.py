@@ -22,12 +22,17 @@ from torch.nn.functional import dropout
 
 from gansmith.errors import GansmithError, RunError, first_line
 from gansmith.parallel import seeds
+from gansmith.parallel.heartbeat import Heartbeat
 from gansmith.version import __version__
 
 T = TypeVar("T")
 
 LONG = timedelta(hours=2)
 """How long processes wait for each other while training: the first one may be measuring or saving meanwhile."""
+
+
+_beats: list[Heartbeat] = []
+"""The thread that watches the other processes, where there are any."""
 
 
 def patience() -> float:
@@ -72,6 +77,8 @@ def join(device: torch.device) -> None:
             "(NCCL_SOCKET_IFNAME for GPUs) to the interface that leads to the other machines; 'ip addr' lists them."
         ) from None
     seeds.set_process(rank, world)
+    _beats.append(Heartbeat(PrefixStore("alive", store), rank, world))
+    _beats[-1].start()
 
 
 def lonely() -> str | None:
@@ -87,6 +94,8 @@ def lonely() -> str | None:
 
 def leave() -> None:
     """Say goodbye to the other processes: without it some backends abort at exit."""
+    while _beats:
+        _beats.pop().stop()
     if distributed.is_available() and distributed.is_initialized():
         distributed.destroy_process_group()
         seeds.set_process(0, 1)

@@ -105,7 +105,8 @@ def _names(folder: Path) -> list[str]:
 
 
 def _on_cpu(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
+    """Copies on the CPU, one tensor after the other: a GPU that is nearly full has no room for copies of its own."""
+    return {name: tensor.to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -16,6 +16,7 @@ from gansmith.game import Game
 from gansmith.training.display import Display
 from gansmith.training.engine import State
 from gansmith.training.hooks import Average
+from gansmith.training.scaling import GradScaler, scaler_states
 
 
 @dataclass
@@ -35,6 +36,7 @@ class RunContext:
         optimizers: one for each player.
         batch: pictures per step, over all processes.
         display: what the person sees.
+        scalers: loss scales by player, in float16.
     """
 
     name: str
@@ -49,6 +51,7 @@ class RunContext:
     optimizers: Mapping[str, Optimizer]
     batch: int
     display: Display
+    scalers: dict[str, GradScaler]
 
     def tree(self) -> dict[str, Any]:
         """Everything that a checkpoint holds."""
@@ -57,6 +60,7 @@ class RunContext:
             "average": self.average.game.state_dict(),
             "optimizers": {player: optimizer.state_dict() for player, optimizer in self.optimizers.items()},
             "state": self.state.state_dict(),
+            **({"scalers": scaler_states(self.scalers)} if self.scalers else {}),
         }
 
     def info(self) -> dict[str, Any]:

@@ -68,7 +68,8 @@ class Display:
         losses = "  ".join(
             f"{name.removeprefix('loss/')} {record[name]:.3f}" for name in record if name.startswith("loss/")
         )
-        line = f"{record['images']:,} images  {record['images_per_second']:.0f}/s  {clock_text(left)} left  {losses}  {self.health}"
+        memory = f"{record['memory_mb'] / 1024:.1f} GB  " if "memory_mb" in record else ""
+        line = f"{record['images']:,} images  {record['images_per_second']:.0f}/s  {clock_text(left)} left  {losses}  {memory}{self.health}"
         if self._live is not None:
             self._live.update(self._task, completed=progress, description=line)
         elif time.monotonic() - self._printed > 5 or progress >= 1:

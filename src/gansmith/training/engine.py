@@ -15,6 +15,7 @@ from gansmith.devices import Device
 from gansmith.errors import GansmithError, RunError
 from gansmith.game import Batch, Clock, Game, Logs, Optimizer, Turn
 from gansmith.parallel import processes, seeds
+from gansmith.training.scaling import SKIPPED, GradScaler, overflowed, without_overflow
 
 
 class BatchSource(Protocol):
@@ -81,6 +82,8 @@ class Plan:
     """Clip each player's gradient to this norm; 0 does not clip."""
     waiting: Mapping[str, int] = field(default_factory=dict)
     """Players who begin to play once more than so many images have been seen, while the others catch up with them."""
+    scalers: Mapping[str, GradScaler] = field(default_factory=dict)
+    """Loss scales by player, in float16; empty in other precisions."""
 
 
 def make_optimizers(game: Game, device: torch.device) -> dict[str, torch.optim.Optimizer]:
@@ -251,21 +254,41 @@ def play(game: Game, optimizer: torch.optim.Optimizer, turn: Turn, parts: Sequen
     _set(optimizer, game.optimizer(turn.player, parts[0].clock))
     for parameter in parameters:
         parameter.grad = None
+    scaler = plan.scalers.get(turn.player)
     name = f"loss/{turn.player}" if turn.every == 1 else f"loss/{turn.player}/{turn.loss.__name__}"
     part_logs: list[Logs] = []
     for part in parts:
         with plan.device.products():
             with plan.device.autocast():
                 loss, logged = turn.loss(part)
-            (loss / len(parts) if len(parts) > 1 else loss).backward(inputs=parameters)
+            share = loss / len(parts) if len(parts) > 1 else loss
+            (share if scaler is None else scaler.scale(share)).backward(inputs=parameters)
         part_logs.append(logged | {name: loss.detach()})
     logs = average_over_processes(parameters, _mean_logs(part_logs))
-    if plan.clip_grad:
-        nn.utils.clip_grad_norm_(parameters, plan.clip_grad)
-    optimizer.step()
+    if scaler is None:
+        if plan.clip_grad:
+            nn.utils.clip_grad_norm_(parameters, plan.clip_grad)
+        optimizer.step()
+    else:
+        logs = logs | {SKIPPED + turn.player: _scaled_step(optimizer, scaler, parameters, plan.clip_grad)}
     if turn.after is not None:
-        turn.after(parts[0], logs)
+        seen = logs if scaler is None else without_overflow(logs)
+        turn.after(parts[0], seen)
+        logs = logs if scaler is None else seen | logs
     return logs
+
+
+def _scaled_step(
+    optimizer: torch.optim.Optimizer, scaler: GradScaler, parameters: Sequence[nn.Parameter], clip_grad: float
+) -> Tensor:
+    """Move a player's weights by scaled gradients, unless one overflowed; whether one did, 1 or 0."""
+    skipped = overflowed(parameters)
+    if clip_grad:
+        scaler.unscale_(optimizer)
+        nn.utils.clip_grad_norm_(parameters, clip_grad)
+    scaler.step(optimizer)
+    scaler.update()
+    return skipped
 
 
 def _mean_logs(parts: list[Logs]) -> Logs:

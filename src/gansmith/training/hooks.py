@@ -21,6 +21,7 @@ from gansmith.models.bundle import Model, averaged_copy
 from gansmith.models.bundle import save as save_model
 from gansmith.models.transfer import opponent_tensors
 from gansmith.training.engine import State
+from gansmith.training.scaling import SKIPPED
 
 
 class Average:
@@ -73,24 +74,33 @@ class Log:
     Args:
         write: called with one record of plain numbers.
         due: is a record due at this state?
+        memory: gives the most memory taken on the device so far, in MB, or None.
 
     Raises (when called):
-        Diverged: a logged value is NaN or infinite.
+        Diverged: a logged value is NaN or infinite; in float16, at every step since the last record.
     """
 
-    def __init__(self, write: Callable[[dict[str, Any]], None], due: Callable[[State], bool]) -> None:
-        self.write, self.due = write, due
+    def __init__(
+        self,
+        write: Callable[[dict[str, Any]], None],
+        due: Callable[[State], bool],
+        memory: Callable[[], float | None] = lambda: None,
+    ) -> None:
+        self.write, self.due, self.memory = write, due, memory
         self._sums: dict[str, Tensor] = {}
-        self._counts: dict[str, int] = {}
+        self._counts: dict[str, int | Tensor] = {}
         self._since: tuple[int, float] | None = None
 
     def __call__(self, game: Game, state: State, logs: Logs) -> None:
         if self._since is None:
             self._since = state.clock.images, time.monotonic()
+        scaled = any(name.startswith(SKIPPED) for name in logs)
         for name, value in logs.items():
-            value = value.detach()
+            value, count = value.detach(), 1
+            if scaled:  # a skipped step's infinities say nothing about the weights
+                value, count = torch.where(value.isfinite(), value, 0), value.isfinite()
             self._sums[name] = self._sums[name] + value if name in self._sums else value.clone()
-            self._counts[name] = self._counts.get(name, 0) + 1
+            self._counts[name] = self._counts.get(name, 0) + count
         if self.due(state) or state.clock.progress >= 1.0:
             self.flush(state)
 
@@ -109,6 +119,8 @@ class Log:
             "seconds": round(state.seconds, 3),
             "images_per_second": round((state.clock.images - since[0]) / passed, 2) if passed > 0 else 0.0,
         }
+        if (megabytes := self.memory()) is not None:
+            record["memory_mb"] = megabytes
         record |= {name: float(f"{value:.6g}") for name, value in zip(names, values, strict=True)}
         self._sums, self._counts = {}, {}
         self._since = state.clock.images, time.monotonic()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from gansmith.devices import peak_megabytes
 from gansmith.files.pictures import to_uint8
 from gansmith.game import Game, Logs
 from gansmith.health import coach
@@ -43,7 +45,9 @@ class Outputs:
         device = context.device.torch_device
         self.records = list(context.run.records())
         self.boards.append(TensorBoard(context.run.root / "tb"))
-        self.log = hooks.Log(self._write, log_due(settings.log_images, state))
+        self.log = hooks.Log(
+            self._write, log_due(settings.log_images, state), functools.partial(peak_megabytes, device)
+        )
         self.snapshots = hooks.Snapshots(
             context.run, context.average, data.preview_batch(64, device), settings.snapshots, settings.seed
         )

