@@ -340,6 +340,7 @@ def phantom_cuda(
 
     before = torch._C._only_lift_cpu_tensors(), torch.__future__.get_overwrite_module_params_on_conversion()
     outer, Watch.now = Watch.now, watch
+    tf32 = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     torch._C._set_only_lift_cpu_tensors(True)
     torch.__future__.set_overwrite_module_params_on_conversion(True)
     try:
@@ -355,3 +356,4 @@ def phantom_cuda(
         torch._C._set_only_lift_cpu_tensors(before[0])
         torch.__future__.set_overwrite_module_params_on_conversion(before[1])
         Watch.now = outer
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = tf32

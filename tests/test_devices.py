@@ -22,7 +22,7 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     """A CPU whose matrix products take float32 as fast as bfloat16."""
-    monkeypatch.setattr(devices, "_bf16_is_faster", lambda kind: True)
+    monkeypatch.setattr(devices, "_bf16_is_faster", lambda: True)
     monkeypatch.setattr(devices, "_has_tiles", lambda: True)
 
 

@@ -157,3 +157,19 @@ def test_a_run_that_goes_on_on_another_kind_of_device_is_warned_once(
         settings, config = settings_from(kind, out, steps=steps, device="cpu", resume=True, **given)
         train(kind, settings=settings, family_config=config, quiet=True)
         assert ("was trained on cuda and goes on on cpu" in capsys.readouterr().err) == warned
+
+
+def test_features_are_measured_without_tf32() -> None:
+    from gansmith.metrics.features import build, extract
+
+    extractor, seen = build("mnist-cnn", "cpu"), []
+    features = extractor.features
+    extractor.features = lambda pictures: seen.append(torch.backends.cuda.matmul.allow_tf32) or features(pictures)  # type: ignore[method-assign]
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = True
+    try:
+        extract(extractor, [torch.zeros(2, 1, 28, 28, dtype=torch.uint8)])
+        assert seen == [False]
+        assert torch.backends.cuda.matmul.allow_tf32
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before

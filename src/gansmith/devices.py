@@ -197,6 +197,18 @@ def deterministic(wanted: bool) -> Iterator[None]:
         cudnn.deterministic, cudnn.benchmark = before_cudnn
 
 
+@contextlib.contextmanager
+def exact() -> Iterator[None]:
+    """Inside, no GPU rounds the factors of float32 products to TF32: scores must not depend on the device."""
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32
+    matmul.allow_tf32 = cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        matmul.allow_tf32, cudnn.allow_tf32 = before
+
+
 def suited(device: Device, game: Game) -> Device:
     """The device in the precision that suits a game's networks best, where nobody says which.
 

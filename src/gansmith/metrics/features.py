@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gansmith.devices import exact
 from gansmith.errors import GansmithError, MissingExtra, ModelError, first_line
 from gansmith.game import ImageSpec
 from gansmith.metrics.classifier import load_classifier, to_grey, weights_file
@@ -295,7 +296,9 @@ def extract(
     """
     parts = []
     for pictures in batches:
-        parts.append(extractor.features(extractor.adapt(pictures).to(extractor.device)).float().cpu().numpy())
+        with exact():
+            found = extractor.features(extractor.adapt(pictures).to(extractor.device))
+        parts.append(found.float().cpu().numpy())
         if progress:
             progress(len(pictures))
     if not parts:
