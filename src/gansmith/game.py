@@ -213,6 +213,14 @@ class Game(nn.Module):
         """Pictures to measure, as many as ``real`` has: [N, C, H, W] in [-1, 1], on the averaged networks."""
         raise NotImplementedError
 
+    def damage_on_cpu(self) -> Callable[[Tensor], Tensor] | None:
+        """What classical code makes of real pictures as the batch's other side, if anything.
+
+        For a GPU it is called with pictures [N, C, H, W] in [-1, 1] on the CPU before they are uploaded, while the step before is
+        played. Losses find the result in ``Batch.other``. Where that is None (on a CPU) they make it themselves.
+        """
+        return None
+
     def calibrate(self, batch: int, seed: int) -> None:
         """Refresh statistics that depend on averaged weights (batch norm); called on the averaged networks."""
 

@@ -212,7 +212,11 @@ class Paired(Translation):
         return Turn("generator", self.generator_loss), Turn("discriminator", self.discriminator_loss, begins=alone)
 
     def pair(self, images: Tensor, other: Tensor | None = None) -> Pair:
-        """Damage pictures [N, C, H, W]; randomness comes from :mod:`gansmith.parallel.seeds`."""
+        """Damage pictures [N, C, H, W]; randomness comes from :mod:`gansmith.parallel.seeds`.
+
+        Args:
+            other: the second side of paired data, or what :meth:`damage_on_cpu` made of these pictures, or None.
+        """
         raise NotImplementedError
 
     def restore(self, pair: Pair) -> Tensor:

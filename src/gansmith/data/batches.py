@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -51,14 +52,35 @@ def order_of(pictures: Any, seed: int, batch: int) -> Callable[[int, int], np.nd
     return own or Order(len(pictures), seed)
 
 
+Damage = Callable[[Tensor], Tensor]
+"""Pictures [N, C, H, W] in [-1, 1] on the CPU -> the batch's other side; draws through :mod:`gansmith.parallel.seeds`."""
+
+
+@dataclass
+class Loaded:
+    """A batch before it goes to its device: uint8 or int16 [N, C, H, W], but float where damage was done."""
+
+    images: Tensor
+    labels: Tensor | None = None
+    other: Tensor | None = None
+
+    def pinned(self) -> Loaded:
+        """In memory from which a GPU copies while the host goes on."""
+        labels, other = (None if x is None else x.pin_memory() for x in (self.labels, self.other))
+        return Loaded(self.images.pin_memory(), labels, other)
+
+
 class Batches:
     """Batches of single pictures (:class:`Pictures`) or of two sides (:class:`TwoSided`).
+
+    For a GPU, and where pictures are decoded as they are needed, a thread makes the next batch ready meanwhile.
 
     Args:
         source: the data; two-sided data has ``a``, ``b`` and ``aligned``.
         batch: pictures per step over all processes; must divide by their number.
         crop: pictures were loaded larger than this (height, width): cut a random window of that size.
         flip: mirror every second picture, at random.
+        damage: makes the batch's other side on the CPU.
     """
 
     def __init__(
@@ -71,48 +93,69 @@ class Batches:
         flip: bool = False,
         crop: tuple[int, int] | None = None,
         channels_last: bool = False,
+        damage: Damage | None = None,
     ) -> None:
         self.source, self.world_size, self.seed = source, batch, seed
-        self.device, self.flip, self.crop, self.channels_last = device, flip, crop, channels_last
+        self.device, self.flip, self.crop, self.channels_last = torch.device(device), flip, crop, channels_last
+        self.damage = damage
         self.sides = [source.a, source.b] if hasattr(source, "a") else [source]
         aligned = getattr(source, "aligned", True)
         side_seeds = [seed if aligned else seeds.derive(seed, "side", i) for i in range(len(self.sides))]
         self.orders = [order_of(side, number, batch) for side, number in zip(self.sides, side_seeds, strict=True)]
-        streams = any(getattr(side, "streams", False) for side in self.sides)
-        self._pool = ThreadPoolExecutor(1, "gansmith-batches") if streams else None
-        self._next: tuple[int, Future[Batch]] | None = None
+        ahead = self.device.type != "cpu" or any(getattr(side, "streams", False) for side in self.sides)
+        self._pool = ThreadPoolExecutor(1, "gansmith-batches", self._enter_thread) if ahead else None
+        self._next: tuple[int, Future[Loaded]] | None = None
 
     def at(self, drawn: int) -> Batch:
         """The batch that starts at the ``drawn``-th picture."""
         if self._pool is None:
-            return self._load(drawn)
+            return self.one(drawn)
         if self._next is not None and self._next[0] == drawn:
-            batch = self._next[1].result()
+            loaded = self._next[1].result()
         else:
-            batch = self._load(drawn)
+            loaded = self._ready(drawn)
         following = drawn + self.world_size
-        self._next = following, self._pool.submit(self._load, following)
-        return batch
+        self._next = following, self._pool.submit(self._ready, following)
+        return self._upload(loaded)
 
-    def _load(self, drawn: int) -> Batch:
+    def one(self, drawn: int) -> Batch:
+        """The same batch, where no other is asked for after it."""
+        return self._upload(self._ready(drawn))
+
+    def _enter_thread(self) -> None:
+        if self.device.type == "cuda":  # memory is pinned for the current GPU, and every thread has its own
+            torch.cuda.set_device(self.device)
+
+    def _ready(self, drawn: int) -> Loaded:
+        random = np.random.Generator(np.random.Philox(seeds.derive(self.seed, "batch", drawn)))
+        loaded = self._load(drawn, random)
+        if self.damage is not None:
+            with seeds.drawing_from(seeds.derive(self.seed, "damage", drawn)):
+                loaded.other = self.damage(to_float(loaded.images))
+        return loaded.pinned() if self.device.type == "cuda" else loaded
+
+    def _upload(self, loaded: Loaded) -> Batch:
+        labels, other = loaded.labels, loaded.other
+        if other is not None:
+            known = other.is_floating_point()
+            other = other.to(self.device, non_blocking=True) if known else to_float(other, self.device)
+        labels = None if labels is None else labels.to(self.device, non_blocking=True)
+        return Batch(to_float(loaded.images, self.device), labels, other, world_size=self.world_size)
+
+    def _load(self, drawn: int, random: np.random.Generator) -> Loaded:
         rank, world = seeds.process()
         count = self.world_size // world
         start = drawn + rank * count
-        random = np.random.Generator(np.random.Philox(seeds.derive(self.seed, "batch", drawn)))
-        images, labels, other = None, None, None
+        made: list[Tensor] = []
+        labels = None
         aligned = getattr(self.source, "aligned", True)
         for i, (side, order) in enumerate(zip(self.sides, self.orders, strict=True)):
             pixels, side_labels = getattr(side, "fetch_deep", side.fetch)(order(start, count))
             if i == 0 or not aligned:  # aligned sides are cut and mirrored alike
                 choice = random.random((self.world_size, 3))[rank * count :][:count]
-            tensor = self._finish(pixels, choice)
-            if i == 0:
-                images, labels = tensor, side_labels
-            else:
-                other = tensor
-        assert images is not None
-        labels = None if labels is None else labels.to(self.device, non_blocking=True)
-        return Batch(images, labels, other, world_size=self.world_size)
+            made.append(self._finish(pixels, choice))
+            labels = side_labels if i == 0 else labels
+        return Loaded(made[0], labels, made[1] if len(made) > 1 else None)
 
     def _finish(self, pixels: Tensor, choice: np.ndarray) -> Tensor:
         if self.crop is not None and self.crop != tuple(pixels.shape[2:]):
@@ -127,7 +170,7 @@ class Batches:
             pixels = torch.where(mirrored, pixels.flip(3), pixels)
         if self.channels_last:  # of bytes, which are a quarter of what they become
             pixels = pixels.contiguous(memory_format=torch.channels_last)
-        return to_float(pixels, self.device)
+        return pixels
 
 
 class CropBatches(Batches):
@@ -137,11 +180,10 @@ class CropBatches(Batches):
         super().__init__(source, batch, seed, **options)
         self.size = size
 
-    def _load(self, drawn: int) -> Batch:
+    def _load(self, drawn: int, random: np.random.Generator) -> Loaded:
         rank, world = seeds.process()
         count = self.world_size // world
         start = drawn + rank * count
-        random = np.random.Generator(np.random.Philox(seeds.derive(self.seed, "batch", drawn)))
         choice = random.random((self.world_size, 3))[rank * count :][:count]
         pixels = self.source.crops(self.orders[0](start, count), self.size, choice[:, :2], deep=True)
-        return Batch(self._finish(pixels, choice), world_size=self.world_size)
+        return Loaded(self._finish(pixels, choice))

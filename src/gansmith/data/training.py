@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from gansmith.config import TrainSettings
-from gansmith.data.batches import Batches, CropBatches
+from gansmith.data.batches import Batches, CropBatches, Damage
 from gansmith.data.formats import why_unread
 from gansmith.data.planning import FEW, FEWEST, FEWEST_WINDOWS, WINDOW, few_pictures, windows_in
 from gansmith.data.sources import without_empty_classes
@@ -130,21 +130,16 @@ class TrainingData:
             )
         return few_pictures(count)
 
-    def batches(self, batch: int, seed: int, device: torch.device, channels_last: bool) -> Batches:
-        """Shuffled, endless batches."""
+    def batches(
+        self, batch: int, seed: int, device: torch.device, channels_last: bool, damage: Damage | None = None
+    ) -> Batches:
+        """Shuffled, endless batches; see :class:`Batches`."""
+        options: dict[str, Any] = {
+            "device": device, "flip": self.flip, "channels_last": channels_last, "damage": damage,
+        }  # fmt: skip
         if self.windows:
-            return CropBatches(
-                self.source, batch, seed, self.spec.height, device=device, flip=self.flip, channels_last=channels_last
-            )
-        return Batches(
-            self._trained_on or self.source,
-            batch,
-            seed,
-            device=device,
-            flip=self.flip,
-            crop=self.crop,
-            channels_last=channels_last,
-        )
+            return CropBatches(self.source, batch, seed, self.spec.height, **options)
+        return Batches(self._trained_on or self.source, batch, seed, crop=self.crop, **options)
 
     def keep_some_from_training(self, share: float) -> None:
         """Hold out a share of the pictures, the same ones for every seed: at most 256, and none where it makes fewer than 16."""
@@ -161,7 +156,7 @@ class TrainingData:
             return None
         batches = Batches(self.unseen, len(self.unseen), 0, device=device, crop=self.crop)
         with seeds.alone():
-            return batches._load(0)
+            return batches.one(0)
 
     def preview_batch(self, count: int, device: torch.device) -> Batch:
         """Real pictures of the training set that stay the same over the run. At most as many as there are."""
@@ -169,7 +164,7 @@ class TrainingData:
         with seeds.alone():
             batches = self.batches(count, seeds.derive(0, "preview"), device, False)
             batches.flip = False
-            return batches.at(0)
+            return batches.one(0)
 
 
 def open_training_data(

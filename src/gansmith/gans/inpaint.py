@@ -5,6 +5,7 @@ L_G = |y - G(x)| in the hole + L_hinge + feature matching, with a patch discrimi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -75,9 +76,16 @@ class Inpaint(Paired):
         }
 
     def pair(self, images: Tensor, other: Tensor | None = None) -> Pair:
-        share = self.config.smallest_hole, self.config.largest_hole
-        mask = holes(len(images), images.shape[2], images.shape[3], share).to(images.device, images.dtype)
+        mask = (self.holes_for(images) if other is None else other).to(images.device, images.dtype)
         return Pair(torch.where(mask > 0.5, torch.zeros_like(images), images), images, mask)
+
+    def holes_for(self, images: Tensor) -> Tensor:
+        """A mask for every picture, [N, 1, H, W] on the CPU, 1 where lost."""
+        share = self.config.smallest_hole, self.config.largest_hole
+        return holes(len(images), images.shape[2], images.shape[3], share)
+
+    def damage_on_cpu(self) -> Callable[[Tensor], Tensor]:
+        return self.holes_for
 
     def restore(self, pair: Pair) -> Tensor:
         assert pair.mask is not None

@@ -5,7 +5,7 @@ pix2pix (arXiv:1611.07004, section 4: edges to photo) where the damage is that o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -63,7 +63,14 @@ class Sketch(Paired):
         return getattr(self.generator, "multiple", 4)
 
     def pair(self, images: Tensor, other: Tensor | None = None) -> Pair:
-        return Pair(edges(images, self.config.edges), images)
+        return Pair(self.drawn(images) if other is None else other, images)
+
+    def drawn(self, images: Tensor) -> Tensor:
+        """The edges of pictures, [N, 1, H, W]."""
+        return edges(images, self.config.edges)
+
+    def damage_on_cpu(self) -> Callable[[Tensor], Tensor]:
+        return self.drawn
 
     def restore(self, pair: Pair) -> Tensor:
         return self.generator(pair.given)

@@ -7,7 +7,7 @@ First the network learns the best guess of every pixel, then the discriminator a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -129,8 +129,15 @@ class Upscale(Paired):
         return Optimizer(lr * max(0.0, left) * stage, base.betas)
 
     def pair(self, images: Tensor, other: Tensor | None = None) -> Pair:
-        smaller = damage.downscale if self.config.damage == "bicubic" else damage.degrade
-        return Pair(smaller(images, self.config.scale), images)
+        return Pair(self.smaller(images) if other is None else other, images)
+
+    def smaller(self, images: Tensor) -> Tensor:
+        """Pictures as small as the network is given them."""
+        shrink = damage.downscale if self.config.damage == "bicubic" else damage.degrade
+        return shrink(images, self.config.scale)
+
+    def damage_on_cpu(self) -> Callable[[Tensor], Tensor] | None:
+        return self.smaller if self.config.damage == "wild" else None
 
     def restore(self, pair: Pair) -> Tensor:
         return (

@@ -8,6 +8,7 @@ each see the noise that one process with the whole batch would see.
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -18,6 +19,16 @@ _rank, _world = 0, 1
 _parts = 1
 
 
+class _Here(threading.local):
+    """What holds for one thread: a batch may be made ready in another while this one measures."""
+
+    alone = False
+    generator: torch.Generator | None = None
+
+
+_here = _Here()
+
+
 def set_process(rank: int, world: int) -> None:
     """Tell this module which of how many processes it runs in; the engine calls it once."""
     global _rank, _world
@@ -26,7 +37,7 @@ def set_process(rank: int, world: int) -> None:
 
 def process() -> tuple[int, int]:
     """This process's rank and the number of processes."""
-    return _rank, _world
+    return (0, 1) if _here.alone else (_rank, _world)
 
 
 def derive(*parts: int | str) -> int:
@@ -50,13 +61,22 @@ def seed_step(seed: int, step: int, *names: str) -> None:
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Inside, this process is the only one: for what one of them does by itself (sample grids, measurements)."""
-    before = process()
-    set_process(0, 1)
+    """Inside, in this thread, this process is the only one: for what one of them does by itself (sample grids, measurements)."""
+    before, _here.alone = _here.alone, True
     try:
         yield
     finally:
-        set_process(*before)
+        _here.alone = before
+
+
+@contextmanager
+def drawing_from(seed: int) -> Iterator[None]:
+    """Inside, in this thread, the numbers below come from a generator of their own where they are drawn on the CPU."""
+    before, _here.generator = _here.generator, torch.Generator().manual_seed(seed)
+    try:
+        yield
+    finally:
+        _here.generator = before
 
 
 @contextmanager
@@ -71,21 +91,26 @@ def stacked(parts: int) -> Iterator[None]:
 
 
 def _own_rows(draw: Callable[[int], Tensor], n: int) -> Tensor:
-    if _world == 1:
+    rank, world = process()
+    if world == 1:
         return draw(n)
-    return draw(n * _world).unflatten(0, (_parts, _world, n // _parts))[:, _rank].flatten(0, 1)
+    return draw(n * world).unflatten(0, (_parts, world, n // _parts))[:, rank].flatten(0, 1)
+
+
+def _generator(device: torch.device | str) -> torch.Generator | None:
+    return _here.generator if torch.device(device).type == "cpu" else None
 
 
 def normal(n: int, *shape: int, device: torch.device | str = "cpu") -> Tensor:
     """Standard normal numbers ``[n, *shape]``."""
-    return _own_rows(lambda k: torch.randn(k, *shape, device=device), n)
+    return _own_rows(lambda k: torch.randn(k, *shape, device=device, generator=_generator(device)), n)
 
 
 def uniform(n: int, *shape: int, device: torch.device | str = "cpu") -> Tensor:
     """Uniform numbers in [0, 1), ``[n, *shape]``."""
-    return _own_rows(lambda k: torch.rand(k, *shape, device=device), n)
+    return _own_rows(lambda k: torch.rand(k, *shape, device=device, generator=_generator(device)), n)
 
 
 def integers(high: int, n: int, *shape: int, device: torch.device | str = "cpu") -> Tensor:
     """Uniform integers in [0, high), ``[n, *shape]``."""
-    return _own_rows(lambda k: torch.randint(high, (k, *shape), device=device), n)
+    return _own_rows(lambda k: torch.randint(high, (k, *shape), device=device, generator=_generator(device)), n)

@@ -298,7 +298,7 @@ def _mean_logs(parts: list[Logs]) -> Logs:
 
 
 def average_over_processes(parameters: Sequence[nn.Parameter], logs: Logs) -> Logs:
-    """Average gradients and logs over processes, in one message.
+    """Average gradients and logs over processes: in one message on CPUs, in two on GPUs.
 
     Losses are means over their own pictures, so this equals the gradient of one process with the whole batch. A weight
     that the loss reached in no process keeps having no gradient.
@@ -307,13 +307,18 @@ def average_over_processes(parameters: Sequence[nn.Parameter], logs: Logs) -> Lo
     if world == 1:
         return logs
     grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-    reached = torch.tensor([float(p.grad is not None) for p in parameters], device=grads[0].device)
-    values = torch.stack([value.detach().float().to(reached.device) for value in logs.values()])
-    flat = torch.cat([*(g.reshape(-1) for g in grads), reached, values])
+    device = grads[0].device
+    flags = torch.tensor([float(p.grad is not None) for p in parameters])
+    values = torch.stack([value.detach().float().to(device) for value in logs.values()])
+    one_message = device.type == "cpu"
+    if not one_message:  # what went through a GPU can only be read by waiting for it
+        flags = processes.all_reduce_(flags)
+    flat = torch.cat([*(g.reshape(-1) for g in grads), values, *([flags] if one_message else [])])
     flat = processes.all_reduce_(flat).div_(world)
-    *averaged, reached, values = flat.split([*(g.numel() for g in grads), len(reached), len(values)])
-    for i, (parameter, grad) in enumerate(zip(parameters, averaged, strict=True)):
-        if parameter.grad is None and reached[i] > 0:
+    *averaged, values, last = flat.split([*(g.numel() for g in grads), len(values), len(flags) if one_message else 0])
+    reached = (last if one_message else flags).tolist()
+    for parameter, grad, anywhere in zip(parameters, averaged, reached, strict=True):
+        if parameter.grad is None and anywhere > 0:
             parameter.grad = torch.empty_like(parameter)
         if parameter.grad is not None:
             parameter.grad.copy_(grad.view_as(parameter))

@@ -199,7 +199,9 @@ class Session:
 
     def _make_batches(self) -> Batches:
         seed = seeds.derive(self.settings.seed, "data")
-        return self.data.batches(self.batch, seed, self.device.torch_device, self.game.convolutional)
+        device = self.device.torch_device
+        damage = None if device.type == "cpu" else self.game.damage_on_cpu()
+        return self.data.batches(self.batch, seed, device, self.game.convolutional, damage)
 
     def _claim_folder(self, family_config: Any) -> Run:
         settings = self.settings
