@@ -3,7 +3,7 @@
     L_D = 1/2 E (D(x) - 1)^2 + 1/2 E D(G(z))^2
     L_G = 1/2 E (D(G(z)) - 1)^2
 
-Train it by its dotted name: ``PYTHONPATH=. gansmith train examples.my_gan --data mnist10k``.
+Train it by its dotted name, from the folder above: ``gansmith train examples.my_gan --data mnist10k``.
 """
 
 from __future__ import annotations

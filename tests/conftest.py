@@ -11,6 +11,13 @@ import torch
 torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def _own_settings(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What gansmith remembers of a person is not read from this machine's person, nor written there."""
+    monkeypatch.setenv("GANSMITH_CONFIG", str(tmp_path_factory.getbasetemp() / "config"))
+    monkeypatch.setenv("GANSMITH_FAMILY_MODULES", "{}")
+
+
 def picture(index: int, size: int, channels: int) -> np.ndarray:
     """A disc whose place, size and colour depend on ``index``; uint8 [H, W, C]."""
     y, x = np.mgrid[:size, :size] / size

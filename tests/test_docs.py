@@ -70,7 +70,7 @@ def test_every_command_line_is_understood(page, line, monkeypatch):
     given = {word.split("=")[0] for word in words if word.startswith("--")}
     if words[0] == "train" and len(words) > 1 and not words[1].startswith("-") and words[1] != "FAMILY":
         monkeypatch.syspath_prepend(str(ROOT))
-        registry.family(words[1])
+        registry.named(words[1])
         allowed = known_flags("train", words[1])
     elif words[0] == "train":
         allowed = known_flags("train", "gan") | {"--resume"}
@@ -81,6 +81,7 @@ def test_every_command_line_is_understood(page, line, monkeypatch):
         allowed = known_flags("data", words[1])
     else:
         allowed = known_flags(words[0])
+    allowed |= {"--family-module", "--debug"}  # of every command
     assert given <= allowed, f"{page}: {words[0]} has no {', '.join(sorted(given - allowed))}"
 
 

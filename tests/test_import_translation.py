@@ -278,7 +278,7 @@ class Evil:
 def test_refusals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     torch.save({"model.1.weight": Evil()}, "evil.pth")
-    with pytest.raises(ModelError, match="asks for '.*system'.*attack"):
+    with pytest.raises(ModelError, match=r"asks for '.*system'.*attack"):
         import_file("evil.pth")
     assert not Path("pwned").exists()
     Path("text.pth").write_text("hello")

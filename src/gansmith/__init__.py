@@ -12,7 +12,7 @@ from gansmith.version import __version__
 if TYPE_CHECKING:
     from gansmith.api import build, load, train
     from gansmith.errors import GansmithError
-    from gansmith.registry import families
+    from gansmith.registry import families, use_family
     from gansmith.synthetic.api import augment
     from gansmith.synthetic.dataset import MixedSampler, SyntheticDataset
 
@@ -24,6 +24,7 @@ _WHERE = {
     "load": "gansmith.api",
     "train": "gansmith.api",
     "families": "gansmith.registry",
+    "use_family": "gansmith.registry",
     "GansmithError": "gansmith.errors",
 }
 
@@ -37,6 +38,7 @@ __all__ = [
     "families",
     "load",
     "train",
+    "use_family",
 ]
 
 

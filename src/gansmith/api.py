@@ -26,7 +26,7 @@ def build(family: str, *, size: int | tuple[int, int], channels: int, classes: i
     Raises:
         GansmithError: unknown family or setting, or a size that the family cannot make.
     """
-    kind = registry.family(family)
+    kind = registry.named(family)
     height, width = _sides(size)
     if height < 1 or width < 1 or channels < 1 or classes < 0:
         raise GansmithError(f"size, channels and classes must be positive, not {size}, {channels}, {classes}.")
@@ -68,7 +68,7 @@ def train(
     from gansmith.training.session import train as run_training
     from gansmith.training.settings import settings_from
 
-    kind = registry.family(family)
+    kind = registry.named(family)
     specs = (data,) if isinstance(data, (str, Path)) else tuple(data)
     if not all(isinstance(spec, (str, Path)) for spec in specs):
         raise GansmithError(

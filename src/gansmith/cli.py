@@ -16,6 +16,7 @@ from gansmith.errors import GansmithError, first_line, shown
 from gansmith.version import __version__
 
 COMMANDS = Path(__file__).parent / "commands"
+FAMILY_MODULE = "--family-module"
 
 
 def commands() -> dict[str, str]:
@@ -40,7 +41,8 @@ def usage() -> str:
         f"usage: gansmith COMMAND [options]     (gansmith COMMAND --help tells a command's options)\n\n"
         f"commands:\n{listed}\n\n"
         f"families: {', '.join(families())}\n\n"
-        "options:\n  --help, --version\n  --debug  show the full traceback of an error\n\n"
+        "options:\n  --help, --version\n  --debug  show the full traceback of an error\n"
+        "  --family-module MODULE  trust a family of your own, so that its models and runs can be read; remembered\n\n"
         "start here: gansmith train gan --data mnist10k --steps 2000"
     )
 
@@ -57,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
         print(__version__)
         return 0
     try:
-        code = _command(argv[0]).main(argv[1:])
+        code = _command(argv[0]).main(_with_own_families(argv[1:]))
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
@@ -73,6 +75,24 @@ def main(argv: list[str] | None = None) -> int:
             raise
         print(f"gansmith: {shown(' '.join(said.split()))}", file=sys.stderr)
         return 2
+
+
+def _with_own_families(argv: list[str]) -> list[str]:
+    """Take ``--family-module MODULE`` out of the words of any command; what it names may then stand in models and runs."""
+    kept: list[str] = []
+    words = iter(argv)
+    for word in words:
+        name, equals, value = word.partition("=")
+        if name != FAMILY_MODULE:
+            kept.append(word)
+            continue
+        from gansmith.registry import use_family
+
+        value = value if equals else next(words, "")
+        if not value:
+            raise GansmithError(f"{FAMILY_MODULE} needs the dotted path of a module, such as my_pkg.my_gan.")
+        use_family(value)
+    return kept
 
 
 def in_words(error: Exception) -> str | None:

@@ -52,7 +52,7 @@ def main(argv: list[str]) -> int:
 
     names = list(options.families or registry.families())
     for name in names:
-        registry.family(name)  # an unknown one is said before anything is measured
+        registry.named(name)  # an unknown one is said before anything is measured
     where = devices.resolve(options.device, "fp32").torch_device
     subjects, skipped = [], []
     for name in names:
@@ -104,7 +104,7 @@ def prepare(name: str, options: Options, device: object) -> Subject:
     from gansmith.game import ImageSpec
 
     assert isinstance(device, devices.Device)
-    kind = registry.family(name)
+    kind = registry.named(name)
     two_sided = kind.data in ("paired", "unpaired")
     spec = ImageSpec(options.size, options.size, options.channels, other_channels=options.channels if two_sided else 0)
     with peak_memory(device.torch_device) as peak:

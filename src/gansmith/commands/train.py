@@ -10,7 +10,7 @@ from gansmith import config as configs
 from gansmith.commands._parse import parse
 from gansmith.config import TrainSettings
 from gansmith.errors import GansmithError
-from gansmith.files.documents import read_settings
+from gansmith.files.yaml_documents import read_settings
 
 GOALS = ("images", "steps", "minutes")
 
@@ -77,6 +77,8 @@ def defaults(family: str | None, config_file: str | None, argv: list[str]) -> tu
     from gansmith import registry
     from gansmith.training.settings import saved_settings
 
+    if family is not None:
+        registry.named(family)  # by the person, not by a file
     if "--resume" in argv:
         out, _ = take_option(argv, "--out")
         if out is None:

@@ -20,7 +20,8 @@ from typing import Any
 from gansmith import config as configs
 from gansmith.errors import GansmithError, RunError, first_line, shown
 from gansmith.files.atomic import write_atomically
-from gansmith.files.documents import json_lines, read_settings
+from gansmith.files.documents import json_lines
+from gansmith.files.yaml_documents import read_settings
 from gansmith.game import ImageSpec
 
 

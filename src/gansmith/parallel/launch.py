@@ -17,19 +17,21 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import IO
 
+from gansmith.parallel import isolated
+
 GRACE = 30.0
 """Seconds that the others have to end by themselves, and to save, once one process has ended."""
 
 
 def launch(count: int, argv: Sequence[str], grace: float = GRACE) -> int:
-    """Run ``python -m gansmith ARGV`` in ``count`` processes that find each other. The first one talks.
+    """Run ``gansmith ARGV`` in ``count`` processes that find each other. The first one talks.
 
     Ctrl-C and a polite kill reach all of them: they agree on a step to stop at, and the first one saves.
 
     Returns:
         The exit code: the first process's, or that of one that failed.
     """
-    processes, says = _start(count, [sys.executable, "-m", "gansmith", *argv])
+    processes, says = _start(count, isolated.command("gansmith", argv))
     old = {
         n: signal.signal(n, lambda number, frame: _pass_on(processes, number, frame))
         for n in (signal.SIGINT, signal.SIGTERM)
@@ -59,7 +61,12 @@ def _start(count: int, command: list[str]) -> tuple[list[subprocess.Popen[bytes]
     }
     processes, says = [], []
     for rank in range(count):
-        environment = {"OMP_NUM_THREADS": threads} | os.environ | shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+        environment = (
+            {"OMP_NUM_THREADS": threads}
+            | isolated.environment()
+            | shared
+            | {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+        )
         says.append(tempfile.TemporaryFile())  # noqa: SIM115 - what the others say is shown only where it explains a failure
         quiet = {} if rank == 0 else {"stdout": subprocess.DEVNULL, "stderr": says[-1], "stdin": subprocess.DEVNULL}
         processes.append(subprocess.Popen(command, env=environment, **quiet))  # type: ignore[call-overload]

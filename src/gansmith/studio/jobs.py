@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from gansmith import config as configs
+from gansmith.parallel import isolated
 from gansmith.studio.errors import Refused
 from gansmith.studio.worker import child_environment, read_json, training_lives, write_json
 from gansmith.studio.workspace import Workspace
@@ -143,7 +143,7 @@ class Jobs:
             return
         with (self.folder.parent / "worker.log").open("ab") as log:
             subprocess.Popen(
-                [sys.executable, "-m", "gansmith.studio.worker", str(self.workspace.root)],
+                isolated.command("gansmith.studio.worker", [str(self.workspace.root)]),
                 env=child_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,

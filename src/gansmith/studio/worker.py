@@ -25,6 +25,7 @@ from typing import Any
 
 from gansmith.files.documents import Unreadable
 from gansmith.files.documents import read_json as read_document
+from gansmith.parallel import isolated
 
 POLL = 0.3
 """Seconds between looks at the stop file."""
@@ -49,12 +50,8 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 def child_environment() -> dict[str, str]:
-    """The environment of a process that must find this very package from any folder."""
-    package = str(Path(__file__).resolve().parents[2])
-    search = [package, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-    made = {"PYTHONPATH": os.pathsep.join(search), "PYTHONUNBUFFERED": "1", "COLUMNS": "120"}
-    # it runs in the workspace, where a file that happens to be called random.py must not stand in for Python's own
-    return os.environ | made | {"PYTHONSAFEPATH": "1"}
+    """The environment of a process that runs in the workspace and imports nothing from there."""
+    return isolated.environment() | {"PYTHONUNBUFFERED": "1", "COLUMNS": "120"}
 
 
 def next_job(jobs: Path) -> Path | None:
@@ -72,7 +69,7 @@ def run_job(job: Path, root: Path) -> int:
     words = read_json(job / "job.json")["command"]
     with (job / "console.log").open("ab") as console:
         process = subprocess.Popen(
-            [sys.executable, "-m", "gansmith", *words],
+            isolated.command("gansmith", words),
             cwd=root,
             env=child_environment(),
             stdin=subprocess.DEVNULL,

@@ -38,7 +38,7 @@ def family_config(family: str, given: dict[str, Any]) -> Any:
     """
     from gansmith import config
 
-    kind = registry.family(family)
+    kind = registry.named(family)
     known = getattr(kind.Config, "__dataclass_fields__", {})
     if "conditional" not in known:
         able = [n for n in registry.families() if "conditional" in registry.family(n).Config.__dataclass_fields__]

@@ -84,7 +84,7 @@ def playable(family: str) -> type[Generation]:
     Raises:
         GansmithError: it does something else.
     """
-    kind = registry.family(family)
+    kind = registry.named(family)
     if not (
         issubclass(kind, Generation) and set(kind.players) == {"discriminator", "generator"} and kind.data == "images"
     ):
