@@ -12,7 +12,7 @@ from tyro.conf import Positional
 
 from gansmith.commands._parse import parse, say, show_table
 from gansmith.errors import GansmithError
-from gansmith.files.paths import check_writable
+from gansmith.files.paths import check_free, check_writable
 
 if TYPE_CHECKING:
     from gansmith.export.onnx import Check
@@ -74,9 +74,8 @@ def check_place(out: Path, overwrite: bool) -> None:
     """
     if out.is_dir():
         raise GansmithError(f"--out {out} is a folder. Give the file to write.")
-    if out.exists() and not overwrite:
-        raise GansmithError(f"{out} exists. Choose another --out, or add --overwrite.")
     check_writable(out)
+    check_free(out, overwrite)
 
 
 def exported(options: Options) -> tuple[bytes, list[Check]]:
