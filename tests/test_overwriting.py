@@ -10,12 +10,13 @@ import torch
 from PIL import Image
 
 import gansmith
-from gansmith import bundle, cli, data
-from gansmith.bundle import Model, averaged_copy
+from gansmith import cli, data
 from gansmith.errors import GansmithError
+from gansmith.files.paths import check_free, folder_names
 from gansmith.game import ImageSpec
 from gansmith.gans import gan
-from gansmith.files.paths import check_free, folder_names
+from gansmith.models import bundle
+from gansmith.models.bundle import Model, averaged_copy
 
 
 @pytest.fixture(scope="module")

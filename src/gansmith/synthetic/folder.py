@@ -9,7 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from gansmith.augmentation.dataset import MANIFEST, manifest_text
+from gansmith.augmentation.report import write_augment_report
 from gansmith.errors import RunError
+from gansmith.files.alpha import on_white
 from gansmith.files.atomic import write_atomically
 from gansmith.files.paths import folder_names, named
 from gansmith.files.pictures import PICTURE_SUFFIXES
@@ -56,9 +59,7 @@ def write(made: Made, settings: AugmentSettings, out: Path) -> None:
             picture = Image.fromarray(image.permute(1, 2, 0).squeeze(-1).numpy())
             jpeg = path.suffix in (".jpg", ".jpeg")
             picture = (
-                picture.convert("RGB")
-                if picture.mode == "RGBA" and path.suffix in (".jpg", ".jpeg", ".bmp")
-                else picture
+                on_white(picture) if picture.mode == "RGBA" and path.suffix in (".jpg", ".jpeg", ".bmp") else picture
             )
             options: dict[str, Any] = {"quality": 95, "subsampling": 0} if jpeg else {}
             picture.save(path, **options)
