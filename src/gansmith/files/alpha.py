@@ -73,7 +73,7 @@ def fit_by_alpha(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     array = np.asarray(image).astype(np.float32)
     array[..., :3] *= array[..., 3:] / 255
     planes = [Image.fromarray(np.ascontiguousarray(plane)) for plane in np.moveaxis(array, 2, 0)]
-    made = np.stack([np.asarray(ImageOps.fit(p, size[::-1], Image.Resampling.LANCZOS)) for p in planes], 2)
+    made = np.stack([np.asarray(ImageOps.fit(p, (size[1], size[0]), Image.Resampling.LANCZOS)) for p in planes], 2)
     alpha = made[..., 3:]
     colours = np.where(alpha >= 0.5, made[..., :3] * 255 / np.maximum(alpha, 0.5), 0)
     resized = Image.fromarray(np.rint(np.concatenate([colours, alpha], 2).clip(0, 255)).astype(np.uint8))
