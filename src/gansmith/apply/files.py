@@ -19,11 +19,11 @@ from PIL import Image
 from gansmith.apply.deep import KINDS, Deep, range_of
 from gansmith.apply.finding import STRIPS, Item, find_pictures
 from gansmith.apply.masks import Hole, Masks
+from gansmith.apply.options import Options
 from gansmith.apply.picture import network_input, translate_deep, translate_image
 from gansmith.apply.storing import Stored, check_size, comparison, read_stored, store, store_deep, write
 from gansmith.apply.tiles import Progress
 from gansmith.data.decode import Header, open_file, read_deep, read_header, read_picture
-from gansmith.data.depth import Range
 from gansmith.data.planning import default_memory_limit
 from gansmith.data.threads import Broken
 from gansmith.errors import GansmithError, first_line
@@ -55,40 +55,6 @@ class Report:
     written: list[Path] = field(default_factory=list)
     failed: list[tuple[str, str]] = field(default_factory=list)
     notes: list[tuple[str, str]] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to translate.
-
-    Attributes:
-        direction: of the model's directions.
-        mask: a mask picture for all (white where to fill), or a folder with one for each picture (:class:`Masks`).
-        boxes: rectangles (x, y, width, height) to fill, in pixels of the upright picture.
-        overwrite: replace results that are already there.
-        compare: also write before/after strips, to ``compare/``.
-        tile: pixels of a tile; 0 chooses.
-        before: applied to the uint8 [H, W, C] pixels first.
-        trained: black and white of the pictures that the model was trained on, where they had more than 8 bits.
-        mask_above: a mask means to fill what is brighter than this, 0 to 255; None wants it black and white.
-        mask_invert: fill what the mask keeps and keep what it fills.
-    """
-
-    direction: str = "ab"
-    mask: Path | None = None
-    boxes: tuple[tuple[int, int, int, int], ...] = ()
-    overwrite: bool = False
-    compare: bool = False
-    tile: int = 0
-    before: Callable[[np.ndarray], np.ndarray] | None = None
-    trained: Range | None = None
-    mask_above: int | None = None
-    mask_invert: bool = False
-
-    @property
-    def masks(self) -> Masks:
-        """What to fill."""
-        return Masks(self.mask, self.boxes, self.mask_above, self.mask_invert)
 
 
 def check_out(out: Path) -> None:

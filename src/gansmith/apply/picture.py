@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from PIL import Image
 
 from gansmith.apply.deep import Deep, network_pixels, result_of
 from gansmith.apply.holes import around
+from gansmith.apply.options import Options
 from gansmith.apply.tiles import Progress, translate_picture
 from gansmith.errors import GansmithError
 from gansmith.files.alpha import hidden, spread
 from gansmith.translation import Translation
-
-if TYPE_CHECKING:
-    from gansmith.apply.files import Options
 
 
 def translate_image(

@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from gansmith.augmentation.dataset import MANIFEST, manifest_text
-from gansmith.augmentation.report import write_augment_report
 from gansmith.errors import RunError
 from gansmith.files.alpha import on_white
 from gansmith.files.atomic import write_atomically
