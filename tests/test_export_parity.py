@@ -104,6 +104,17 @@ def test_the_report_names_what_was_compared(tmp_path, capsys):
     assert "tiles that overlap by 32" in " ".join(capsys.readouterr().out.split())
 
 
+def test_a_long_strip_is_coloured_in_tiles(monkeypatch):
+    game = tiny_model("colorize").game
+    monkeypatch.setattr("gansmith.apply.tiles.STATISTICS_PIXELS", 60_000)
+    told = []
+    made = translate_picture(
+        game, np.full((60, 2000, 1), 90, np.uint8), progress=lambda done, of: told.append((done, of))
+    )
+    assert made.shape == (60, 2000, 3)
+    assert len(told) == told[-1][1] > 1, "memory does not grow with its length"
+
+
 def test_upscaled_pictures_go_through_whole_where_their_results_are_small():
     game = tiny_model("upscale").game
     told = []

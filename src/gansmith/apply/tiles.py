@@ -115,7 +115,7 @@ def translate_picture(
         )
     if min(pixels.shape[:2]) < _LEAST:
         return _enlarged_first(game, pixels, direction, mask, progress)
-    if game.overview_size and not tile:
+    if game.overview_size and not tile and math.prod(_overview_extent(game, pixels)) <= STATISTICS_PIXELS:
         return _by_overview(game, pixels, progress)
     if mask is not None and max(mask.shape) > (tile or WHOLE_HOLES):
         part = around(mask, game.overlap, game.alignment)
@@ -276,10 +276,14 @@ def _take_statistics(game: Translation, pixels: np.ndarray, direction: str) -> N
         game.translate(torch.cat(windows), direction=direction)
 
 
+def _overview_extent(game: Translation, pixels: np.ndarray) -> tuple[int, int]:
+    return extent(pixels.shape[0], pixels.shape[1], game.overview_size)
+
+
 def _by_overview(game: Translation, pixels: np.ndarray, progress: Progress) -> np.ndarray:
     """Models that decide on the whole picture made small, and finish at full size (colour is coarser than light)."""
     height, width = pixels.shape[:2]
-    tall, wide = extent(height, width, game.overview_size)
+    tall, wide = _overview_extent(game, pixels)
     starts = range(0, height, _ROWS)
     narrow = []  # a strip of rows at a time is in floating point, for the picture may be enormous
     for start in starts:
