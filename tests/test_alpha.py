@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from gansmith.apply.files import network_input
+from gansmith.apply.files import Options, apply_to_pictures, network_input
+from gansmith.apply.finding import find_pictures
 from gansmith.data import open_pictures
 from gansmith.data.batches import Batches
+from gansmith.data.depth import centred, resized
 from gansmith.data.photographs import open_photographs
 from gansmith.files.alpha import batch_on_white, spread_batch
 from gansmith.files.pictures import opaque, save
 from gansmith.game import ImageSpec
-from gansmith.gans import cyclegan, upscale
+from gansmith.gans import cyclegan, inpaint, upscale
 from gansmith.metrics.evaluate import match
 from gansmith.metrics.features import Extractor
 
@@ -72,6 +75,37 @@ def test_spreading_in_a_batch() -> None:
     opaque_ones = images[:, :, :, :].clone()
     opaque_ones[:, 3] = 1
     assert spread_batch(opaque_ones) is opaque_ones
+
+
+def test_sixteen_bits_are_resized_and_learned_from_alike(tmp_path: Path) -> None:
+    deep = [np.asarray(sprite(hidden=h)).astype(np.uint16) * 257 for h in ((0, 0, 0), (0, 0, 255))]
+    made = [resized(pixels, (16, 16)) for pixels in deep]
+    assert np.array_equal(*made)
+    assert np.abs(made[0][..., :3].astype(int) - np.array(COLOUR) * 257).max() <= 257
+    signed = torch.from_numpy(np.stack([centred(pixels) for pixels in deep])).permute(0, 3, 1, 2)
+    learned = spread_batch(signed)
+    assert torch.equal(learned[0], learned[1])
+    assert torch.equal(learned[:, 3], signed[:, 3])
+    assert np.abs(learned[0, :3, 0, 0].numpy().astype(int) + 32768 - np.array(COLOUR) * 257).max() <= 257
+
+
+def test_sixteen_bits_are_filled_from_what_is_seen(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    game = inpaint.Inpaint(inpaint.Config(width=8, width_discriminator=8), ImageSpec(32, 32, 3)).eval()
+    made = []
+    for hidden in ((0, 0, 0), (0, 0, 255)):
+        pixels = np.asarray(sprite(hidden=hidden)).astype(np.uint16) * 257
+        cv2.imwrite(str(tmp_path / "p.png"), pixels[..., [2, 1, 0, 3]])
+        options = Options(boxes=((20, 15, 16, 10),), overwrite=True)
+        report = apply_to_pictures(game, find_pictures([str(tmp_path / "p.png")]), tmp_path / "out", options)  # type: ignore[arg-type]
+        assert report.failed == []
+        made.append(cv2.imread(str(tmp_path / "out" / "p.png"), cv2.IMREAD_UNCHANGED)[..., [2, 1, 0, 3]])
+        assert made[-1].dtype == np.uint16
+        hole = np.zeros((40, 40), bool)
+        hole[15:25, 20:36] = True
+        assert np.array_equal(made[-1][~hole], pixels[~hole])
+        assert (made[-1][hole][:, 3] == 65535).all()
+    assert np.array_equal(made[0][hole], made[1][hole])
 
 
 def test_what_a_model_is_given(folder: Path) -> None:

@@ -182,13 +182,11 @@ def fit(image: Image.Image, channels: int, size: tuple[int, int] | None) -> np.n
         mode = "L" if channels == 1 else "RGB"
         image = image if image.mode == mode else image.convert(mode)
     if size is not None and image.size != (size[1], size[0]):
-        image = fit_by_alpha(image, size) if channels == 4 else _fit(image, size)
+        if channels == 4 and image.getchannel("A").getextrema() != (255, 255):
+            return np.rint(fit_by_alpha(np.asarray(image), size, 255).clip(0, 255)).astype(np.uint8)
+        image = ImageOps.fit(image, (size[1], size[0]), Image.Resampling.LANCZOS)
     array = np.asarray(image)
     return array if array.ndim == 3 else array[:, :, None]
-
-
-def _fit(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    return ImageOps.fit(image, (size[1], size[0]), Image.Resampling.LANCZOS)
 
 
 def size_range(headers: Sequence[Header]) -> str:

@@ -60,34 +60,45 @@ def _spread(image: Image.Image, unknown: Image.Image) -> Image.Image:
     return image
 
 
-def fit_by_alpha(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """``ImageOps.fit`` for RGBA, in premultiplied colours: what is transparent has no weight, and no colour of its own after it.
+def fit_by_alpha(pixels: np.ndarray, size: tuple[int, int], full: int) -> np.ndarray:
+    """``ImageOps.fit``, of RGBA in premultiplied colours: what is transparent has no weight, and no colour of its own after it.
 
     Pillow premultiplies too, but in 8 bits, which leaves hardly any colour where alpha is low.
 
     Args:
-        size: (height, width).
+        pixels: [H, W, C] of whole numbers from 0.
+        size: (height, width), the middle cut out.
+        full: the number that is opaque.
+
+    Returns:
+        float32 [height, width, C]; it may reach a little beyond 0 and ``full``.
     """
-    if image.getchannel("A").getextrema() == (255, 255):
-        return ImageOps.fit(image, (size[1], size[0]), Image.Resampling.LANCZOS)
-    array = np.asarray(image).astype(np.float32)
-    array[..., :3] *= array[..., 3:] / 255
+    array = pixels.astype(np.float32)
+    with_alpha = array.shape[2] == 4 and array[..., 3].min() < full
+    if with_alpha:
+        array[..., :3] *= array[..., 3:] / full
     planes = [Image.fromarray(np.ascontiguousarray(plane)) for plane in np.moveaxis(array, 2, 0)]
     made = np.stack([np.asarray(ImageOps.fit(p, (size[1], size[0]), Image.Resampling.LANCZOS)) for p in planes], 2)
-    alpha = made[..., 3:]
-    colours = np.where(alpha >= 0.5, made[..., :3] * 255 / np.maximum(alpha, 0.5), 0)
-    resized = Image.fromarray(np.rint(np.concatenate([colours, alpha], 2).clip(0, 255)).astype(np.uint8))
-    unseen = hidden(resized)
-    return resized if unseen is None else spread(resized, unseen)
+    if not with_alpha:
+        return made
+    alpha = torch.from_numpy(made[..., 3].copy())[None, None]
+    seen = (alpha >= 0.5).float()
+    colours = torch.from_numpy(made[..., :3].copy()).permute(2, 0, 1)[None] * full / alpha.clamp(min=0.5)
+    colours = _pull(colours * seen, seen)[0].permute(1, 2, 0).numpy()
+    return np.concatenate([colours, made[..., 3:]], 2)
 
 
 def spread_batch(images: Tensor) -> Tensor:
-    """The colours that are seen, spread into the wholly transparent pixels of uint8 [N, 4, H, W], for networks to learn from."""
-    unseen = images[:, 3:] == 0
+    """The colours that are seen, spread into the wholly transparent pixels, for networks to learn from.
+
+    Args:
+        images: [N, 4, H, W] of whole numbers, alpha last; the least number of their type is black and transparent.
+    """
+    unseen = images[:, 3:] == torch.iinfo(images.dtype).min
     if not bool(unseen.any()):
         return images
     seen = (~unseen).float()
-    colours = _pull(images[:, :3].float() * seen, seen).round().to(torch.uint8)
+    colours = _pull(images[:, :3].float() * seen, seen).round().to(images.dtype)
     return torch.cat([torch.where(unseen, colours, images[:, :3]), images[:, 3:]], 1)
 
 
