@@ -282,14 +282,32 @@ def test_the_output_is_checked_first(tmp_path: Path, monkeypatch: pytest.MonkeyP
         check_out(tmp_path)
 
 
-def test_strips_have_names_of_their_own_and_are_not_overwritten(tmp_path: Path) -> None:
+def test_strips_have_names_of_their_own_and_stop_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("p.jpg", "p.png"):
         Image.fromarray(noise()).save(tmp_path / name)
     items, out = find_pictures([str(tmp_path / "p.jpg"), str(tmp_path / "p.png")]), tmp_path / "out"
     options = Options(boxes=((2, 3, 4, 5),), compare=True)
+
+    def strips() -> list[str]:
+        return sorted(p.name for p in (out / "compare").iterdir())
+
     assert apply_to_pictures(inpaint_game(), items, out, options).failed == []
-    assert sorted(p.name for p in (out / "compare").iterdir()) == ["p.png", "p.png.png"]
+    assert strips() == ["p.png", "p.png.png"]
+    first = (out / "compare" / "p.png").read_bytes()
     (out / "p.jpg").unlink()
-    report = apply_to_pictures(inpaint_game(), items[:1], out, options)
-    assert "compare/p.png exists" in report.failed[0][1]
-    assert not (out / "p.jpg").exists()
+    assert apply_to_pictures(inpaint_game(), items[:1], out, options).failed == [], "an old strip stops no result"
+    assert (out / "p.jpg").exists()
+    assert (out / "compare" / "p.png").read_bytes() == first, "and is not replaced"
+    assert strips() == ["p.jpg.png", "p.png", "p.png.png"]
+    for item in items:  # two runs of one picture each
+        assert apply_to_pictures(inpaint_game(), [item], tmp_path / "again", options).failed == []
+    assert sorted(p.name for p in (tmp_path / "again" / "compare").iterdir()) == ["p.png", "p.png.png"]
+
+    def full(*args: object, **kwargs: object) -> Image.Image:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("gansmith.apply.files.comparison", full)
+    report = apply_to_pictures(inpaint_game(), items[:1], tmp_path / "full", options)
+    assert report.failed == []
+    assert (tmp_path / "full" / "p.jpg").exists()
+    assert "strip could not be written" in report.notes[0][1]

@@ -659,11 +659,13 @@ def test_only_the_painted_part_changes(client):
     outside = paint[..., 3] == 0
     assert (result[outside] == picture[outside]).all()
     assert (result[~outside] != picture[~outside]).any()
+    everything = "data:image/png;base64," + base64.b64encode(png_bytes(np.full_like(paint, 255))).decode()
     wrong_size = "data:image/png;base64," + base64.b64encode(png_bytes(paint[:20])).decode()
     for change in (
         {"mask": ""},
         {"mask": "data:image/png;base64,AAAA"},
         {"mask": wrong_size},
+        {"mask": everything},
         {"mask": mask[:-400]},
         {"picture": "../../../secret"},
         {"picture": "0" * 24},
@@ -672,6 +674,18 @@ def test_only_the_painted_part_changes(client):
     ):
         answer = client.post("/api/repair/apply", json=asked | change)
         assert 400 <= answer.status_code < 500, change
+
+
+def test_what_is_filled_in_a_picture_with_alpha_is_seen(client):
+    picture = np.random.default_rng(0).integers(0, 255, (40, 48, 4), np.uint8)
+    picture[..., 3] = np.where(np.arange(48) < 20, 255, 0)
+    kept = body(client.post("/api/upload/picture", params={"name": "a.png"}, content=png_bytes(picture)))
+    paint, mask = painted()
+    made = body(client.post("/api/repair/apply", json={"model": "runs/holes", "picture": kept["id"], "mask": mask}))
+    result = np.asarray(Image.open(io.BytesIO(client.get("/api/repair/picture", params={"id": made["id"]}).content)))
+    outside = paint[..., 3] == 0
+    assert (result[outside] == picture[outside]).all()
+    assert (result[~outside][:, 3] == 255).all()
 
 
 def test_a_grey_model_that_repairs_keeps_colours_and_alpha(client, place):

@@ -22,6 +22,7 @@ from gansmith.errors import GansmithError
 from gansmith.game import Batch, Clock, Game, Grid, ImageSpec, Logs, Optimizer, Turn
 from gansmith.nn import efficientnet
 from gansmith.nn.losses import ADVERSARIAL, AdversarialName
+from gansmith.nn.overview import enlarge, shrink
 from gansmith.nn.perceptual import EffNetPerceptual, Perceptual, vgg_weights
 from gansmith.parallel import seeds
 
@@ -109,6 +110,10 @@ class Translation(Game):
     def finish(self, images: Tensor, guide: Tensor) -> Tensor:
         """A part of the picture and the enlarged overview of it -> the result, [1, C', H, W] in [-1, 1]."""
         raise NotImplementedError
+
+    def by_overview(self, images: Tensor) -> Tensor:
+        """Decide on the whole picture made small, finish at its own size: what ``translate`` is for such models, at any size."""
+        return self.finish(images, enlarge(self.overview(shrink(images, self.overview_size)), images))
 
     def check_direction(self, direction: str) -> None:
         """Raise a GansmithError unless the game translates this way."""

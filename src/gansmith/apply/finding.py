@@ -28,11 +28,13 @@ class Item:
         name: how to call it in messages.
         relative: where its result goes below the output folder.
         open: opens its bytes.
+        path: the file, where it is one of its own and no member of a zip.
     """
 
     name: str
     relative: PurePosixPath
     open: Callable[[], BinaryIO]
+    path: Path | None = None
 
 
 def find_pictures(specs: Sequence[str], out: Path | None = None) -> list[Item]:
@@ -85,7 +87,7 @@ def _items(path: Path, results: Path | None, named: bool) -> Iterator[Item]:
     elif path.suffix.lower() == ".zip":
         yield from _members(path)
     elif named or path.suffix.lower() in EXTENSIONS:
-        yield Item(str(path), PurePosixPath(path.name), _opener(path))
+        yield Item(str(path), PurePosixPath(path.name), _opener(path), path)
 
 
 def _in_folder(path: Path, results: Path | None, named: bool) -> Iterator[Item]:
@@ -103,7 +105,7 @@ def _in_folder(path: Path, results: Path | None, named: bool) -> Iterator[Item]:
     for name in sorted([*found.pictures, *(name for name, _ in found.unread)]):  # those fail, and are said to
         relative = PurePosixPath(name)
         if own is None or relative.parts[: len(own)] != own:
-            yield Item(str(path / name), relative, _opener(path / name))
+            yield Item(str(path / name), relative, _opener(path / name), path / name)
 
 
 def _opener(path: Path) -> Callable[[], BinaryIO]:

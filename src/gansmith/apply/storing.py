@@ -18,6 +18,7 @@ from gansmith.apply.deep import Deep, encoded
 from gansmith.data.decode import UPRIGHT
 from gansmith.data.formats import FORMATS, writable
 from gansmith.errors import GansmithError, first_line
+from gansmith.files.alpha import on_white
 from gansmith.files.pictures import LONGEST as _LONGEST
 
 _ORIENTATION, _DETAILS = 0x0112, 0x8769
@@ -207,12 +208,6 @@ def _storable(image: Image.Image, kind: str) -> Image.Image:
     if kind in ("JPEG", "PPM"):
         return on_white(image).convert("RGB" if image.mode == "RGBA" else "L")
     return image.convert("RGBA") if kind == "GIF" else image
-
-
-def on_white(image: Image.Image) -> Image.Image:
-    """A picture with alpha, laid on white: RGB."""
-    image = image.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
 
 
 def comparison(before: Image.Image, after: Image.Image, mask: np.ndarray | None = None) -> Image.Image:

@@ -23,12 +23,16 @@ from gansmith.data.depth import centred
 from gansmith.errors import GansmithError
 from gansmith.files.pictures import to_float, to_uint8
 from gansmith.nn.norms import forget_statistics, instance_norms, statistics_mode
+from gansmith.nn.overview import box_weights, extent
 from gansmith.translation import Translation
 
 STATISTICS_PIXELS = 1 << 21
-"""Pictures of up to this many pixels go through whole, and instance-norm statistics are taken from no more, which takes
+"""Pictures whose result has up to this many pixels go through whole, and instance-norm statistics are taken from no more, which takes
 about 2 GB for a generator of width 64."""
+WHOLE_HOLES = 512
+"""Of larger pictures with holes, the part around the holes alone goes through the network."""
 _WINDOW = 128
+_ROWS = 256
 _LEAST = 8
 """Networks that mirror the edges of a quarter of the picture need this many pixels."""
 
@@ -111,10 +115,9 @@ def translate_picture(
         )
     if min(pixels.shape[:2]) < _LEAST:
         return _enlarged_first(game, pixels, direction, mask, progress)
-    overview_size = game.overview_size
-    if overview_size and min(pixels.shape[:2]) > overview_size and not tile:
-        return _by_overview(game, pixels, overview_size, progress)
-    if mask is not None and max(mask.shape) > (tile or 512):
+    if game.overview_size and not tile and math.prod(_overview_extent(game, pixels)) <= STATISTICS_PIXELS:
+        return _by_overview(game, pixels, progress)
+    if mask is not None and max(mask.shape) > (tile or WHOLE_HOLES):
         part = around(mask, game.overlap, game.alignment)
         if mask[part].shape != mask.shape:
             whole, (piece, hole) = pixels.copy(), (pixels[part], mask[part])
@@ -141,7 +144,7 @@ def _grid(game: Translation, height: int, width: int, tile: int) -> tuple[list[S
     """The rows and columns of tiles; one of each where the picture goes through whole."""
     align, scale = game.alignment, game.scale
     overlap = max(game.overlap, 2 * align)  # a U-Net looks about as far as its deepest pixels reach
-    if not tile and scale == 1 and height * width <= STATISTICS_PIXELS:
+    if not tile and height * width * scale**2 <= STATISTICS_PIXELS:
         tile = max(height, width) + align
     tile = tile or max(min(1024, max(512, 16 * align)) // scale, 2 * overlap)
     tile = max(tile, 2 * align, -(-overlap // align) * align + align)
@@ -273,19 +276,26 @@ def _take_statistics(game: Translation, pixels: np.ndarray, direction: str) -> N
         game.translate(torch.cat(windows), direction=direction)
 
 
-def _by_overview(game: Translation, pixels: np.ndarray, size: int, progress: Progress) -> np.ndarray:
+def _overview_extent(game: Translation, pixels: np.ndarray) -> tuple[int, int]:
+    return extent(pixels.shape[0], pixels.shape[1], game.overview_size)
+
+
+def _by_overview(game: Translation, pixels: np.ndarray, progress: Progress) -> np.ndarray:
     """Models that decide on the whole picture made small, and finish at full size (colour is coarser than light)."""
     height, width = pixels.shape[:2]
-    factor = size / min(height, width)
-    small_size = max(8, round(width * factor)), max(8, round(height * factor))
-    planes = [_plane(pixels[..., c]).resize(small_size, Image.Resampling.BOX) for c in range(pixels.shape[2])]
-    small = np.stack([_of_plane(plane, pixels.dtype) for plane in planes], 2)
-    guide = game.overview(_tensor(small, game.device)).float().cpu()
+    tall, wide = _overview_extent(game, pixels)
+    starts = range(0, height, _ROWS)
+    narrow = []  # a strip of rows at a time is in floating point, for the picture may be enormous
+    for start in starts:
+        piece = _tensor(pixels[start : start + _ROWS], torch.device("cpu"))
+        narrow.append(piece @ box_weights(width, wide, piece).transpose(0, 1))
+    across = torch.cat(narrow, 2)
+    small = box_weights(height, tall, across) @ across
+    guide = game.overview(small.to(game.device)).float().cpu()
     guide = interpolate(guide, size=(height, width), mode="bicubic")
     parts = []
-    starts = range(0, height, 256)
     for number, start in enumerate(starts):
-        piece = _tensor(pixels[start : start + 256], torch.device("cpu"))
-        parts.append(_numbers(game.finish(piece, guide[:, :, start : start + 256])[0], pixels.dtype))
+        piece = _tensor(pixels[start : start + _ROWS], torch.device("cpu"))
+        parts.append(_numbers(game.finish(piece, guide[:, :, start : start + _ROWS])[0], pixels.dtype))
         progress(number + 1, len(starts))
     return np.concatenate(parts)

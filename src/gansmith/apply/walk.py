@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gansmith.apply.styles import Styles
-from gansmith.files.pictures import grid
+from gansmith.files.pictures import grid, opaque
 from gansmith.models.bundle import Model
 
 
@@ -42,7 +42,7 @@ def walk(
     label: int | str | None = None,
     truncation: float = 1.0,
 ) -> Iterator[np.ndarray]:
-    """Frames of a looping walk, uint8 [H, W] or [H, W, C]: ``tiles`` pictures, each passing through ``points`` latents.
+    """Frames of a looping walk, uint8 [H, W] or [H, W, 3]: ``tiles`` pictures, each passing through ``points`` latents.
 
     Raises:
         GansmithError: the model has no w space, or no such class.
@@ -52,11 +52,11 @@ def walk(
     labels = model.labels(tiles, label)
     columns = max(1, round(tiles**0.5))
     if space == "z":
-        return (grid(model.decode(z, labels, truncation), columns) for z in on_the_shell(loop(latents, frames)))
+        return (opaque(grid(model.decode(z, labels, truncation), columns)) for z in on_the_shell(loop(latents, frames)))
     styles, device = Styles(model), model.game.device
     with torch.inference_mode():
         chosen = None if labels is None else labels.to(device)
         # every layer has the same style, so the first stands for all
         each = [styles.generator.styles(z.to(device), chosen, truncation)[:, 0] for z in latents]
     way = loop(torch.stack(each).cpu(), frames)  # [F, T, D]
-    return (grid(styles.pictures(w[:, None].expand(-1, styles.layers, -1).to(device)), columns) for w in way)
+    return (opaque(grid(styles.pictures(w[:, None].expand(-1, styles.layers, -1).to(device)), columns)) for w in way)

@@ -27,7 +27,11 @@ class Apply:
     direction: Literal["ab", "ba"] = "ab"
     """Which way, for models that translate both ways."""
     mask: Path | None = None
-    """Picture that is white where to fill, or a folder with one for each picture, of the same name."""
+    """Picture that is white where to fill, or a folder with one for each picture: NAME.png, NAME_mask.png or NAME_mask001.png."""
+    mask_above: int | None = None
+    """Fill what is brighter than this in the mask, 0 to 255, whatever its colours: 0 for masks of 0 and 1 or of colours on black."""
+    mask_invert: bool = False
+    """The mask is black (or transparent) where to fill."""
     box: Annotated[tuple[str, ...], UseAppendAction] = ()
     """Rectangle to fill, as x,y,width,height in pixels of the picture as it is seen; several may be given."""
     draw_edges: bool = False
@@ -49,10 +53,13 @@ def main(argv: list[str]) -> int:
         raise GansmithError("Name the pictures: files, folders, globs or zips.")
     if args.tile < 0:
         raise GansmithError(f"--tile cannot be negative: {args.tile}.")
+    if args.mask_above is not None and not 0 <= args.mask_above <= 254:
+        raise GansmithError(f"--mask-above is a brightness from 0 to 254, not {args.mask_above}.")
     boxes = tuple(parse_box(text) for text in args.box)
     from gansmith import devices
     from gansmith.apply.deep import trained_range
     from gansmith.apply.files import Options, apply_to_pictures, check_out, find_pictures
+    from gansmith.apply.masks import masks_beside
     from gansmith.models import bundle
     from gansmith.translation import Translation
 
@@ -67,15 +74,31 @@ def main(argv: list[str]) -> int:
         raise GansmithError(f"A {model.family} model makes pictures from noise. Use: gansmith sample {args.model}")
     game.check_direction(args.direction)
     if game.takes_mask and args.mask is None and not boxes:
-        raise GansmithError("This model fills holes: give --mask PICTURE (white where to fill) or --box x,y,w,h.")
+        beside = masks_beside(items)
+        hint = f" Masks lie beside the pictures, such as {beside}: give their folder as --mask." if beside else ""
+        raise GansmithError(
+            f"This model fills holes: give --mask PICTURE (white where to fill) or --box x,y,w,h.{hint}"
+        )
     if not game.takes_mask and (args.mask is not None or boxes):
         raise GansmithError(f"A {model.family} model takes no mask; --mask and --box are for models that fill holes.")
     if args.draw_edges and model.family != "sketch":
         raise GansmithError(f"--draw-edges is for sketch models; this is a {model.family} model.")
     before = edges_of if args.draw_edges else None
     options = Options(
-        args.direction, args.mask, boxes, args.overwrite, args.compare, args.tile, before, trained_range(model.info)
+        args.direction,
+        args.mask,
+        boxes,
+        args.overwrite,
+        args.compare,
+        args.tile,
+        before,
+        trained_range(model.info),
+        args.mask_above,
+        args.mask_invert,
     )
+    items, masks = options.masks.pictures_among(items)
+    if masks:
+        say(f"note: {len(masks)} masks among the pictures, such as {masks[0].name}, are masks only")
     with _Progress(len(items)) as shown:
         report = apply_to_pictures(game, items, args.out, options, on_picture=shown.picture, progress=shown.tile)
     say(f"{len(report.written)} of {len(items)} pictures written to {args.out}", sys.stdout)

@@ -14,6 +14,7 @@ import tyro
 
 from gansmith.commands._parse import parse, say, show_table
 from gansmith.errors import GansmithError
+from gansmith.files.paths import check_free, check_writable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,6 +53,8 @@ class Options:
     """Bring all pictures to this size; 0 takes the model's, or the data's own."""
     memorisation: Path | None = None
     """Also write this picture: the samples most like a training picture, each beside the nearest ones; and give the share of such samples."""
+    overwrite: bool = False
+    """Replace the picture of --memorisation if it is there."""
     json: bool = False
     """Print plain JSON instead of a table."""
     device: str = "auto"
@@ -77,6 +80,9 @@ def main(argv: list[str]) -> int:
         raise GansmithError(
             f"--memorisation writes a picture ({', '.join(PICTURE_SUFFIXES)}), not {options.memorisation}."
         )
+    if options.memorisation is not None:
+        check_writable(options.memorisation, "--memorisation")
+        check_free(options.memorisation, options.overwrite, "--memorisation")
     device = resolve(options.device, "fp32").torch_device
     model = None if _holds_pictures(Path(options.model)) else load(options.model, str(device))
     if model is not None and not hasattr(model.game, "seeded_latents"):

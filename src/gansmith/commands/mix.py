@@ -33,6 +33,8 @@ class Options:
     """The picture to write."""
     device: str = "auto"
     """cuda, mps, cpu, or auto."""
+    overwrite: bool = False
+    """Replace the file if it is there."""
 
 
 def main(argv: list[str]) -> int:
@@ -49,7 +51,7 @@ def main(argv: list[str]) -> int:
     from gansmith.files import pictures
     from gansmith.models.bundle import load
 
-    check_file(options.out, pictures.PICTURE_SUFFIXES, "pictures")
+    check_file(options.out, pictures.PICTURE_SUFFIXES, "pictures", options.overwrite)
     styles = Styles(load(options.model).to(devices.resolve(options.device, "fp32").torch_device))
     layers = chosen_layers(options.layers, styles.layers)
     label, truncation = options.label, options.truncation

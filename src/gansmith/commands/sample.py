@@ -17,7 +17,7 @@ import tyro
 
 from gansmith.commands._parse import parse, say
 from gansmith.errors import GansmithError
-from gansmith.files.paths import check_writable, nearest_folder, writing
+from gansmith.files.paths import check_free, check_writable, folder_names, nearest_folder, writing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,7 +37,8 @@ class Options:
     model: tyro.conf.Positional[str]
     """A run folder, a model folder, or a Hub id such as user/name."""
     out: Path = Path("grid.png")
-    """grid.png (or .jpg, .webp) writes one grid, a name without suffix a folder of pictures, images.npz one array."""
+    """grid.png (or .jpg, .webp) writes one grid, a name without suffix a folder of pictures (with classes: a sub-folder for each,
+    by its name), images.npz one array (with classes: y and class_names)."""
     n: int = 64
     """How many pictures."""
     seed: int = 0
@@ -55,7 +56,7 @@ class Options:
     device: str = "auto"
     """cuda, mps, cpu, or auto."""
     overwrite: bool = False
-    """Write into a folder that has pictures already, or over an .npz."""
+    """Replace what is there already: a file, or the pictures of the same names in a folder."""
 
 
 def main(argv: list[str]) -> int:
@@ -125,19 +126,17 @@ def check_out(out: Path, overwrite: bool) -> None:
         )
     if not suffix and out.exists() and not out.is_dir():
         raise GansmithError(f"--out {out} is a file, not a folder. Choose another --out.")
-    if not overwrite and suffix == ".npz" and out.exists():
-        raise GansmithError(f"{out} exists. Choose another --out, or add --overwrite.")
-    if not overwrite and out.is_dir() and any(out.iterdir()):
-        raise GansmithError(f"The folder {out} is not empty. Choose another --out, or add --overwrite.")
+    check_free(out, overwrite)
 
 
-def check_file(out: Path, suffixes: Sequence[str], what: str) -> None:
-    """Before any work: can a picture or a video be written there?"""
+def check_file(out: Path, suffixes: Sequence[str], what: str, overwrite: bool) -> None:
+    """Before any work: can a picture or a video be written there, and would nothing be lost?"""
     if out.suffix.lower() not in suffixes:
         raise GansmithError(f"--out {out}: {what} are written as {', '.join(suffixes)}.")
     if out.is_dir():
         raise GansmithError(f"--out {out} is a folder. Give the name of a file.")
     check_writable(out)
+    check_free(out, overwrite)
 
 
 def save_grid(out: Path, array: np.ndarray) -> None:
@@ -169,6 +168,12 @@ def filling(folder: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def class_names(model: Model) -> list[str]:
+    """A name for every class that the model draws: the data's, or the number where the data had none."""
+    names = model.spec.class_names
+    return [names[i] if i < len(names) else str(i) for i in range(model.classes)]
+
+
 # --- writing ----------------------------------------------------------------------------------------------------------
 
 
@@ -196,16 +201,19 @@ def write(options: Options, model: Model, latents: Tensor, labels: Tensor | None
         x = np.concatenate([pictures.to_arrays(images) for images in drawn()])
         content = io.BytesIO()
         x = x[..., 0] if x.shape[-1] == 1 else x
-        arrays: dict[str, Any] = {"x": x} if labels is None else {"x": x, "y": labels.numpy()}
+        arrays: dict[str, Any] = {"x": x}
+        if labels is not None:
+            arrays |= {"y": labels.numpy(), "class_names": np.array(class_names(model))}
         np.savez_compressed(content, **arrays)
         with writing(out):
             out.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(out, content.getvalue())
     else:
+        folders = folder_names(class_names(model))
         with filling(out) as folder:
             count = 0
             for images in drawn():  # a folder may hold more pictures than memory does
                 for array in pictures.to_arrays(images):
-                    name = f"{count:06d}.png" if labels is None else f"{int(labels[count])}/{count:06d}.png"
+                    name = f"{count:06d}.png" if labels is None else f"{folders[int(labels[count])]}/{count:06d}.png"
                     pictures.save(folder / name, array)
                     count += 1

@@ -13,6 +13,7 @@ import tyro
 from gansmith.commands._parse import parse, say, show_table
 from gansmith.commands.train import take_option
 from gansmith.errors import GansmithError, shown
+from gansmith.files.paths import check_free
 
 if TYPE_CHECKING:
     from gansmith.toy.worlds import World
@@ -47,6 +48,8 @@ class Options:
     """Print plain JSON instead of a table."""
     out: Path | None = None
     """Write result.json and pictures here: samples, D's landscape, and a film of both; the model of stacked-mnist."""
+    overwrite: bool = False
+    """Replace the results that are in the folder already."""
     device: str = "auto"
     """cuda, mps, cpu, or auto; points always take the CPU."""
     threads: int = 0
@@ -94,6 +97,7 @@ def check(options: Options, config: Any) -> None:
     if options.out is not None:
         if options.out.exists() and not options.out.is_dir():
             raise GansmithError(f"--out {options.out} is a file; it must be a folder.")
+        check_free(options.out, options.overwrite)
         try:
             options.out.mkdir(parents=True, exist_ok=True)
         except OSError as error:

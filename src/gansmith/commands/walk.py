@@ -43,6 +43,8 @@ class Options:
     """Below 1: closer to the average picture."""
     device: str = "auto"
     """cuda, mps, cpu, or auto."""
+    overwrite: bool = False
+    """Replace the file if it is there."""
 
 
 def main(argv: list[str]) -> int:
@@ -60,7 +62,7 @@ def main(argv: list[str]) -> int:
     from gansmith.files import pictures
     from gansmith.models.bundle import load
 
-    check_file(options.out, pictures.VIDEO_SUFFIXES, "videos")
+    check_file(options.out, pictures.VIDEO_SUFFIXES, "videos", options.overwrite)
     model = load(options.model).to(devices.resolve(options.device, "fp32").torch_device)
     frames = walk(
         model,

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gansmith.files.alpha import spread_batch
 from gansmith.files.pictures import to_float
 from gansmith.game import Batch
 from gansmith.parallel import seeds
@@ -168,6 +169,8 @@ class Batches:
         if self.flip:
             mirrored = torch.from_numpy(choice[:, 2] < 0.5)[:, None, None, None]
             pixels = torch.where(mirrored, pixels.flip(3), pixels)
+        if pixels.shape[1] == 4:
+            pixels = spread_batch(pixels)
         if self.channels_last:  # of bytes, which are a quarter of what they become
             pixels = pixels.contiguous(memory_format=torch.channels_last)
         return pixels

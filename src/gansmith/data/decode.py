@@ -16,6 +16,7 @@ from gansmith.data import depth
 from gansmith.data.colours import to_rgb
 from gansmith.data.formats import FORMATS, reason_for
 from gansmith.data.threads import Broken
+from gansmith.files.alpha import fit_by_alpha, on_white
 
 _ORIENTATION = 0x0112
 UPRIGHT = {
@@ -150,21 +151,39 @@ def deep_of(file: BinaryIO, image: Image.Image) -> np.ndarray | None:
         return np.ascontiguousarray(_TURNED[orientation](pixels)) if orientation in _TURNED else pixels
 
 
+def read_unconverted(file: BinaryIO) -> Image.Image:
+    """Decode a picture: upright, first page, with the values, palette and transparency that are in the file.
+
+    Raises:
+        Broken: it cannot be decoded; says why.
+    """
+    with opened(file) as image, _reasons():
+        orientation = 1 if image.format == "TIFF" else _orientation(image)  # Pillow turns TIFFs as it decodes them
+        image.load()
+        turn = UPRIGHT.get(orientation)
+        upright = image.copy() if turn is None else image.transpose(turn)
+        upright.info = dict(image.info)
+        return upright
+
+
 def fit(image: Image.Image, channels: int, size: tuple[int, int] | None) -> np.ndarray:
     """Colours and size: any picture from :func:`read_picture` to uint8 [H, W, C].
 
     Args:
         channels: 1 (grey), 3 (RGB) or 4 (RGBA). Transparent pixels lie on white unless 4 channels keep the alpha.
-        size: (height, width) to resize to with antialiasing, the middle cut out; None keeps the picture's own.
+        size: (height, width) to resize to with antialiasing, the middle cut out; None keeps the picture's own. Colours are
+            resized by their alpha, and what is wholly transparent then takes the colours that lie near.
     """
     if channels == 4:
         image = image if image.mode == "RGBA" else image.convert("RGBA")
     else:
         if image.mode in ("LA", "RGBA"):
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+            image = on_white(image)
         mode = "L" if channels == 1 else "RGB"
         image = image if image.mode == mode else image.convert(mode)
     if size is not None and image.size != (size[1], size[0]):
+        if channels == 4 and image.getchannel("A").getextrema() != (255, 255):
+            return np.rint(fit_by_alpha(np.asarray(image), size, 255).clip(0, 255)).astype(np.uint8)
         image = ImageOps.fit(image, (size[1], size[0]), Image.Resampling.LANCZOS)
     array = np.asarray(image)
     return array if array.ndim == 3 else array[:, :, None]

@@ -13,6 +13,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image
 
+from gansmith.files.alpha import fit_by_alpha
+
 DEPTHS = (8, 10, 12, 14, 16)
 """Bits that detectors and cameras have. The range of data is taken for the least of them that holds it."""
 FULL = 65535
@@ -236,17 +238,10 @@ def eight_bits(pixels: np.ndarray) -> np.ndarray:
 
 
 def resized(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """uint16 [H, W, C] to (height, width) with antialiasing, the middle cut out."""
-    from PIL import ImageOps
-
+    """uint16 [H, W, C] to (height, width) with antialiasing, the middle cut out; RGBA by its alpha."""
     if pixels.shape[:2] == size:
         return pixels
-    planes = [
-        Image.fromarray(np.ascontiguousarray(plane[..., 0], np.float32))
-        for plane in np.split(pixels, pixels.shape[2], 2)
-    ]
-    made = [np.asarray(ImageOps.fit(plane, (size[1], size[0]), Image.Resampling.LANCZOS)) for plane in planes]
-    return np.rint(np.stack(made, 2).clip(0, FULL)).astype(np.uint16)
+    return np.rint(fit_by_alpha(pixels, size, FULL).clip(0, FULL)).astype(np.uint16)
 
 
 def scaled(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:

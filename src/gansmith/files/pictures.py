@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from gansmith.errors import GansmithError
+from gansmith.files.alpha import on_white
 from gansmith.files.atomic import write_atomically
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
@@ -51,7 +52,7 @@ def save(path: Path, array: np.ndarray) -> None:
     array = array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array
     image = Image.fromarray(np.ascontiguousarray(array))
     if path.suffix.lower() in (".jpg", ".jpeg", ".bmp") and image.mode == "RGBA":
-        image = image.convert("RGB")
+        image = on_white(image)
     kind = Image.registered_extensions()[path.suffix.lower()]
     if max(image.size) > LONGEST.get(kind, max(image.size)):
         raise GansmithError(
@@ -111,6 +112,15 @@ def _encode(path: Path, frames: Iterable[np.ndarray], fps: float) -> None:
 def to_arrays(images: Tensor) -> np.ndarray:
     """[N, C, H, W] in [-1, 1] -> uint8 [N, H, W, C]."""
     return to_uint8(images.detach().cpu()).permute(0, 2, 3, 1).contiguous().numpy()
+
+
+def opaque(array: np.ndarray) -> np.ndarray:
+    """A uint8 picture [H, W] or [H, W, C]; one with alpha is laid on white, for films, which have none."""
+    if array.ndim < 3 or array.shape[2] != 4:
+        return array
+    from PIL import Image
+
+    return np.asarray(on_white(Image.fromarray(array)))
 
 
 def film_strip(grids: Sequence[np.ndarray], most: int = 8) -> np.ndarray:

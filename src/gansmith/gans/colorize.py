@@ -80,5 +80,4 @@ class Colorize(Paired):
 
     def translate(self, images: Tensor, *, direction: str = "ab", mask: Tensor | None = None) -> Tensor:
         self.check_direction(direction)
-        grey = luma(images)
-        return paint(grey, self.chroma(grey))
+        return self.by_overview(luma(images))

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from gansmith.errors import GansmithError
+from gansmith.files.alpha import batch_on_white
 from gansmith.game import ImageSpec
 from gansmith.metrics import features as extractors
 from gansmith.metrics import scores
@@ -228,14 +229,15 @@ def match(pictures: Tensor, spec: ImageSpec, notes: list[str]) -> Tensor:
         return pictures
     if wanted == 1:
         notes.append("samples in colour were made grey, like the real pictures")
-        return to_grey(pictures).round().clamp(0, 255).to(torch.uint8)
+        return to_grey(batch_on_white(pictures)).round().clamp(0, 255).to(torch.uint8)
     if wanted == 3:
         notes.append(
             "grey samples were repeated to RGB, like the real pictures"
             if channels < 3
-            else "alpha of samples was dropped"
+            else "samples with alpha were laid on white, like the real pictures"
         )
-        return pictures[:, :1].repeat(1, 3, 1, 1) if channels < 3 else pictures[:, :3]
+        pictures = batch_on_white(pictures)
+        return pictures.expand(-1, 3, -1, -1) if pictures.shape[1] == 1 else pictures
     raise GansmithError(
         f"The real pictures have {wanted} channels and the samples {channels}: give pictures of the same kind."
     )

@@ -25,6 +25,7 @@ from torch.nn import functional as F
 
 from gansmith.devices import exact
 from gansmith.errors import GansmithError, MissingExtra, ModelError, first_line
+from gansmith.files.alpha import batch_on_white
 from gansmith.game import ImageSpec
 from gansmith.metrics.classifier import load_classifier, to_grey, weights_file
 from gansmith.metrics.loading import (
@@ -77,10 +78,11 @@ class Extractor:
         return None
 
     def adapt(self, pictures: Tensor) -> Tensor:
-        """Pictures of any kind [N, C, H, W] as the network wants them: alpha dropped, grey repeated or RGB made grey."""
+        """Pictures of any kind [N, C, H, W] as the network wants them: laid on white, grey repeated or RGB made grey."""
+        pictures = batch_on_white(pictures)
         if self.channels == 1:
             return pictures if pictures.shape[1] == 1 else to_grey(pictures).round().to(torch.uint8)
-        return pictures[:, :1].expand(-1, 3, -1, -1) if pictures.shape[1] < 3 else pictures[:, :3]
+        return pictures.expand(-1, 3, -1, -1) if pictures.shape[1] == 1 else pictures
 
     def note(self, spec: ImageSpec) -> str:
         """What ``adapt`` does to pictures like these, in words; empty if nothing."""

@@ -179,7 +179,7 @@ def video(studio: Studio, arguments: Arguments) -> Response:
         shown = _between(loaded, arguments, frames, label, truncation)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"walk.{kind}"
-        files.save_video(path, shown, fps)
+        files.save_video(path, map(files.opaque, shown), fps)
         return image(path.read_bytes(), _VIDEO_KINDS[kind])
 
 

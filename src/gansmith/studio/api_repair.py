@@ -160,6 +160,8 @@ def _mask(arguments: Arguments, size: tuple[int, int]) -> np.ndarray:
     mask = alpha > 127
     if not mask.any():
         raise Refused("Paint over what is to be filled first.")
+    if mask.all():
+        raise Refused("All of the picture is painted over, and nothing is left to fill it from. Leave some of it.")
     return mask
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from collections import Counter
 from collections.abc import Sequence
@@ -11,8 +10,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from gansmith.errors import RunError
+from gansmith.files.alpha import on_white
 from gansmith.files.atomic import write_atomically
-from gansmith.files.paths import named
+from gansmith.files.paths import folder_names, named
 from gansmith.files.pictures import PICTURE_SUFFIXES
 from gansmith.synthetic.dataset import MANIFEST, manifest_text
 from gansmith.synthetic.report import write_augment_report
@@ -28,12 +28,8 @@ class ImageNames:
     """
 
     def __init__(self, class_names: Sequence[str], suffix: str) -> None:
-        self.suffix, self.folders = suffix, []
+        self.suffix, self.folders = suffix, folder_names(class_names)
         self._counts: Counter[int] = Counter()
-        for i, name in enumerate(class_names):
-            folder = re.sub(r'[\x00-\x1f/\\:*?"<>|]', "-", name).strip(". ") or f"class-{i}"
-            taken = {f.lower() for f in self.folders}
-            self.folders.append(folder if folder.lower() not in taken else f"{folder}-{i}")
 
     def next(self, label: int) -> str:
         """The next free name in a class's folder."""
@@ -61,9 +57,7 @@ def write(made: Made, settings: AugmentSettings, out: Path) -> None:
             picture = Image.fromarray(image.permute(1, 2, 0).squeeze(-1).numpy())
             jpeg = path.suffix in (".jpg", ".jpeg")
             picture = (
-                picture.convert("RGB")
-                if picture.mode == "RGBA" and path.suffix in (".jpg", ".jpeg", ".bmp")
-                else picture
+                on_white(picture) if picture.mode == "RGBA" and path.suffix in (".jpg", ".jpeg", ".bmp") else picture
             )
             options: dict[str, Any] = {"quality": 95, "subsampling": 0} if jpeg else {}
             picture.save(path, **options)

@@ -180,7 +180,7 @@ class Snapshots:
         from PIL import Image
 
         files = sorted(self.run.samples.glob("[0-9]*.png"))
-        grids = [np.asarray(Image.open(file)) for file in files]
+        grids = [pictures.opaque(np.asarray(Image.open(file))) for file in files]
         grids = [g for g in grids if g.shape == grids[-1].shape]
         if grids:
             pictures.save(self.run.samples / "film.png", pictures.film_strip(grids))
