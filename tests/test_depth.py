@@ -392,11 +392,11 @@ def test_the_models_own_range_is_taken_where_the_picture_keeps_to_it(tmp_path: P
 def test_a_deep_hole_and_tiles_in_16_bits(tmp_path: Path) -> None:
     from gansmith.apply.tiles import translate_picture
 
-    game, given = repairing(), stretched(wave(0, 200, 260)[..., None], Range(0, 4095))
-    mask = np.zeros((200, 260), bool)
-    mask[10:190, 20:240] = True
-    made = translate_picture(game, given, mask=mask, tile=96)
-    eight = translate_picture(game, (given // 257).astype(np.uint8), mask=mask, tile=96)
+    game, given = repairing(), stretched(wave(0, 160, 160)[..., None], Range(0, 4095))
+    mask = np.zeros((160, 160), bool)
+    mask[8:152, 8:152] = True
+    made = translate_picture(game, given, mask=mask, tile=144)
+    eight = translate_picture(game, (given // 257).astype(np.uint8), mask=mask, tile=144)
     assert made.dtype == np.uint16
     assert np.array_equal(made[~mask], given[~mask])
     assert np.abs(made[mask].astype(int) / 257 - eight[mask]).mean() < 2, "the same repair, finer"
@@ -435,7 +435,7 @@ def test_a_run_and_its_results_keep_the_range(tmp_path: Path) -> None:
     run = tmp_path / "run"
     words = [
         "--size",
-        "16",
+        "32",
         "--steps",
         "1",
         "--batch",
