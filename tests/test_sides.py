@@ -95,15 +95,15 @@ def test_the_other_part_where_it_is_asked_for(tmp_path: Path) -> None:
 def test_a_run_says_which_layout_was_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for i in range(4):
         for side in ("A", "B"):
-            path = tmp_path / "set" / f"train{side}" / f"{i}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(photograph(i, 32, 32)).save(path)
-    for family in ("cyclegan", "pix2pix"):
-        words = ["--size", "32", "--steps", "1", "--batch", "2", "--width", "8", "--width-discriminator", "8"]
-        assert main(["train", family, "--data", str(tmp_path / "set"), *words, "--out", str(tmp_path / family)]) == 0
-        shown = capsys.readouterr().err
-        assert "two sides in one set: trainA/ and trainB/, 4 + 4 pictures" in shown
-        assert "Only 4 pictures a side" in shown
+            Image.fromarray(photograph(i, 32, 32)).save(grey(tmp_path / "set" / f"train{side}" / f"{i}.png", 0))
+    words = ["--size", "32", "--steps", "1", "--batch", "2", "--width", "8", "--width-discriminator", "8"]
+    assert main(["train", "cyclegan", "--data", str(tmp_path / "set"), *words, "--out", str(tmp_path / "run")]) == 0
+    shown = capsys.readouterr().err
+    assert "two sides in one set: trainA/ and trainB/, 4 + 4 pictures" in shown
+    assert "Only 4 pictures a side" in shown
+    settings = TrainSettings(data=(str(tmp_path / "set"),))
+    data = open_training_data(pix2pix.Pix2Pix, settings, pix2pix.Config(), pytest.fail)
+    assert "trainA/ and trainB/" in data.describe()
 
 
 @pytest.mark.parametrize(
