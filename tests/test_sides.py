@@ -103,7 +103,7 @@ def test_a_run_says_which_layout_was_found(tmp_path: Path, capsys: pytest.Captur
     assert "Only 4 pictures a side" in shown
     settings = TrainSettings(data=(str(tmp_path / "set"),))
     data = open_training_data(pix2pix.Pix2Pix, settings, pix2pix.Config(), pytest.fail)
-    assert "trainA/ and trainB/" in data.describe()
+    assert "trainA/ and trainB/" in data.notes[0]
 
 
 @pytest.mark.parametrize(

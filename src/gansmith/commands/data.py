@@ -128,12 +128,15 @@ def _show(report: Report) -> None:
     table.add_row("duplicates", f"{extra:,} in {len(report.duplicates):,} groups" if extra else "none")
     table.add_row("broken", f"[red]{len(report.broken):,}[/red]" if report.broken else "none")
     if report.unread:
-        table.add_row("passed over", f"[red]{len(report.unread):,}[/red] pictures: {escape(shown(why_unread(report.unread)))}")
+        table.add_row(
+            "passed over", f"[red]{len(report.unread):,}[/red] pictures: {escape(shown(why_unread(report.unread)))}"
+        )
     if report.range:
         table.add_row("range", escape(report.range))
     if report.empty:
         table.add_row(
-            "empty classes", escape(shown(", ".join(report.empty[:_SHOWN]))) + ("..." if len(report.empty) > _SHOWN else "")
+            "empty classes",
+            escape(shown(", ".join(report.empty[:_SHOWN]))) + ("..." if len(report.empty) > _SHOWN else ""),
         )
     if report.enlarged:
         table.add_row("enlarged", f"{report.enlarged:,} are smaller than the size asked for")

@@ -31,6 +31,7 @@ MAX_NUMBER = 64
 """Letters of a number."""
 _STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _BRACKETS = re.compile(r"[\[\]{}]")
+_BYTES = re.compile(r"\\u[dD][c-fC-F]")
 _KINDS = {"null", "bool", "int", "float", "str", "seq", "map"}
 _TAG = "tag:yaml.org,2002:"
 
@@ -158,6 +159,8 @@ def parse_yaml(text: str) -> Any:
             repeat it; a number has more than ``MAX_NUMBER`` letters.
     """
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the fast one is in most installations, but not in all
+    if _BYTES.search(text):  # a path that is no UTF-8, which the fast one refuses
+        loader = yaml.SafeLoader
     try:
         return _Builder(yaml.parse(text, Loader=loader)).document()
     except yaml.YAMLError as error:
