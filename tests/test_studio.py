@@ -746,6 +746,29 @@ def test_the_check_marks_what_is_wrong(client, place):
     (place / "data" / "mixed" / "cut.png").unlink()
 
 
+def test_the_check_names_what_is_passed_over_and_the_range(client, place):
+    folder = place / "data" / "deep"
+    for i in range(2):
+        folder.mkdir(exist_ok=True)
+        Image.fromarray(np.full((16, 16), 40 + 4000 * i, np.uint16)).save(folder / f"{i}.png")
+    (folder / "phone.jxl").write_bytes(b"\xff\x0a")
+    key = body(client.post("/api/data/check", json={"spec": "data/deep"}))["id"]
+    for _ in range(200):
+        found = body(client.get("/api/data/check", params={"id": key}))
+        if found["report"] or found["error"]:
+            break
+        time.sleep(0.05)
+    assert (found["report"]["unread_count"], found["report"]["unread"][0]["file"]) == (1, "phone.jxl")
+    assert found["report"]["range"].startswith("0 to 4095, 12 bits")
+    wall = np.asarray(Image.open(io.BytesIO(client.get("/api/data/wall", params={"id": key}).content)).convert("L"))
+    shown = sorted(int(wall[36, 72 * k + 36]) for k in range(2))
+    assert (shown[0] < 8, shown[1] > 240) == (True, True), "one range for all tiles: dark by itself, 40 would be white"
+    made = body(client.post("/api/data/set", json={"name": "phones"}))["set"]
+    answer = client.post("/api/upload/data", params={"set": made, "path": "a.jxl"}, content=b"\xff\x0a")
+    assert answer.status_code == 415
+    assert "convert it to PNG first" in answer.json()["error"]
+
+
 def test_uploads_land_in_a_set_of_their_own(client, place):
     names = []
     for _ in range(2):

@@ -59,6 +59,7 @@ def main(argv: list[str] | None = None) -> int:
         print(__version__)
         return 0
     try:
+        check_out_name(argv)
         code = _command(argv[0]).main(_with_own_families(argv[1:]))
         sys.stdout.flush()
         return code
@@ -95,10 +96,22 @@ def _with_own_families(argv: list[str]) -> list[str]:
     return kept
 
 
+def check_out_name(argv: list[str]) -> None:
+    """Raise a GansmithError where ``--out`` is no text: it is written into configurations, logs and reports."""
+    from gansmith.files.paths import check_is_text
+
+    for flag, word in zip(["", *argv], argv, strict=False):
+        if word.startswith("--out=") or flag == "--out":
+            check_is_text(word.removeprefix("--out="))
+
+
 def in_words(error: Exception) -> str | None:
     """What a person can do about an error, or None for one that is a fault of the program."""
     if isinstance(error, GansmithError):
         return str(error)
+    if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
+        name = error.object[:200].encode("ascii", "backslashreplace").decode()
+        return f"'{name}' has a byte that is no UTF-8, which cannot be written down. Rename it, or choose another name."
     if isinstance(error, OSError) and error.errno is not None:
         where = f"'{error.filename}': " if error.filename is not None else ""
         return f"{where}{error.strerror or error}. Look at the path, its permissions and the space on the disk."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +21,7 @@ from gansmith.data.depth import (
     unstretched,
     with_channels,
 )
+from gansmith.data.png16 import png16
 from gansmith.errors import GansmithError
 from gansmith.translation import Translation
 
@@ -140,34 +140,10 @@ def encoded(deep: Deep, kind: str, orientation: int, metadata: Mapping[str, Any]
         Image.fromarray(pixels[..., 0]).save(buffer, kind, **metadata)
         return buffer.getvalue()
     if kind == "PNG" and pixels.dtype == np.uint16:
-        return _png(pixels, metadata)
+        return png16(pixels, metadata)
     if kind == "TIFF":
         return _tiff(pixels, orientation, metadata)
     raise GansmithError(f"{kind} cannot hold its result in 16 bits; save the picture as PNG or TIFF first")
-
-
-def _png(pixels: np.ndarray, metadata: Mapping[str, Any]) -> bytes:
-    """16 bits of colour, which Pillow does not write; what goes with them is taken from a PNG that it does."""
-    import cv2
-
-    if pixels.shape[2] == 2:
-        pixels = pixels[..., [0, 0, 0, 1]]
-    _, content = cv2.imencode(".png", pixels[..., [2, 1, 0, 3][: pixels.shape[2]]])
-    small = io.BytesIO()
-    Image.new("RGB", (1, 1)).save(small, "PNG", **metadata)
-    extra = [chunk for name, chunk in _chunks(small.getvalue()) if name not in (b"IHDR", b"IDAT", b"IEND")]
-    own = [(name, chunk) for name, chunk in _chunks(content.tobytes()) if name in (b"IHDR", b"IDAT", b"IEND")]
-    return b"\x89PNG\r\n\x1a\n" + own[0][1] + b"".join(extra) + b"".join(chunk for _, chunk in own[1:])
-
-
-def _chunks(content: bytes) -> list[tuple[bytes, bytes]]:
-    """A PNG's chunks, (name, whole chunk)."""
-    found, at = [], 8
-    while at + 8 <= len(content):
-        length, name = struct.unpack_from(">I4s", content, at)
-        found.append((name, content[at : at + 12 + length]))
-        at += 12 + length
-    return found
 
 
 def _tiff(pixels: np.ndarray, orientation: int, metadata: Mapping[str, Any]) -> bytes:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -112,6 +114,8 @@ def _show(report: Report) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from gansmith.data.formats import suffix, why_unread
+
     console = Console(highlight=False)
     table = Table(title=escape(shown(report.name)), show_header=False, title_justify="left", min_width=50)
     table.add_column(style="bold", no_wrap=True)
@@ -123,10 +127,22 @@ def _show(report: Report) -> None:
     extra = sum(len(group) - 1 for group in report.duplicates)
     table.add_row("duplicates", f"{extra:,} in {len(report.duplicates):,} groups" if extra else "none")
     table.add_row("broken", f"[red]{len(report.broken):,}[/red]" if report.broken else "none")
+    if report.unread:
+        table.add_row(
+            "passed over", f"[red]{len(report.unread):,}[/red] pictures: {escape(shown(why_unread(report.unread)))}"
+        )
+    if report.range:
+        table.add_row("range", escape(report.range))
+    if report.empty:
+        table.add_row(
+            "empty classes",
+            escape(shown(", ".join(report.empty[:_SHOWN]))) + ("..." if len(report.empty) > _SHOWN else ""),
+        )
     if report.enlarged:
         table.add_row("enlarged", f"{report.enlarged:,} are smaller than the size asked for")
     if report.ignored:
-        table.add_row("no pictures", f"{len(report.ignored):,} other files, ignored")
+        endings = _counted(suffix(name) or "no ending" for name in report.ignored)
+        table.add_row("no pictures", f"{len(report.ignored):,} other files, ignored: {escape(shown(_listed(endings)))}")
     console.print(table)
     for group in report.duplicates[:_SHOWN]:
         console.print(
@@ -136,7 +152,13 @@ def _show(report: Report) -> None:
         console.print(f"... and {len(report.duplicates) - _SHOWN} more groups (--json lists all)")
     for file, reason in report.broken:
         console.print(f"[red]broken[/red]: {escape(shown(file))}: {escape(shown(reason))}", soft_wrap=True)
+    for note in report.notes:
+        console.print(f"note: {escape(shown(note))}", soft_wrap=True)
     console.print(escape(shown(report.verdict)), style=None if report.usable else "red", soft_wrap=True)
+
+
+def _counted(names: Iterable[str]) -> dict[str, int]:
+    return dict(Counter(names).most_common())
 
 
 def _listed(counts: dict[str, int]) -> str:

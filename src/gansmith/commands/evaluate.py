@@ -129,7 +129,7 @@ def _measure_translation(model: Model, options: Options) -> int:
     if isinstance(game, Paired):
         images, other, parts_of = _true_pictures(model, options)
         found = evaluate_repair(game, images, other, options.seed, parts_of=parts_of)
-    elif isinstance(game, Translation) and "," in options.data:
+    elif isinstance(game, Translation) and ("," in options.data or _has_two_sides(options.data)):
         images, other, _ = _true_pictures(model, options)
         assert other is not None
         found = evaluate_translation(game, images, other)
@@ -146,6 +146,14 @@ def _measure_translation(model: Model, options: Options) -> int:
     rows = [[method, *(f"{values[name]:.4g}" for name in names)] for method, values in found.items()]
     show_table(f"{options.model} on {len(images):,} pictures", ["method", *names], rows)
     return 0
+
+
+def _has_two_sides(spec: str) -> bool:
+    """Whether one set holds both sides, by its names."""
+    from gansmith.data.sides import find_sides
+    from gansmith.data.specs import open_source
+
+    return find_sides(open_source(spec), "test") is not None
 
 
 def _true_pictures(model: Model, options: Options) -> tuple[Tensor, Tensor | None, list[int]]:
@@ -168,7 +176,7 @@ def _true_pictures(model: Model, options: Options) -> tuple[Tensor, Tensor | Non
 
     if kind in ("paired", "unpaired"):
         first, _, second = options.data.partition(",")
-        sides = open_paired(first, second or None, size=size)
+        sides = open_paired(first, second or None, size=size, part="test")
         rows = some(len(sides.a))
         return to_float(sides.a.fetch(rows)[0]), to_float(sides.b.fetch(rows)[0]), []
     pictures = open_pictures(options.data, size=size, channels=spec.channels, labels=False)

@@ -104,7 +104,7 @@ def check(spec: str, *, size: int | tuple[int, int] | None = None, progress: Pro
         name=source.name,
         pictures=len(good),
         sizes=_counted(f"{h.width}x{h.height}" for h in headers),
-        modes=_counted(h.mode for h in headers),
+        modes=_counted(f"{h.mode};16" if h.bits == 16 and "I" not in h.mode else h.mode for h in headers),
         classes=classes,
         duplicates=[names for names in same.values() if len(names) > 1],
         broken=broken,

@@ -15,6 +15,7 @@ from PIL import Image
 from gansmith.data.decode import Header, deep_of, fingerprint, fit, header_of, open_file, opened, picture_of
 from gansmith.data.depth import Range, resized, stretched, with_channels
 from gansmith.data.pages import Reader, expanded, page_header
+from gansmith.files.paths import as_text
 
 
 class Source(ABC):
@@ -98,12 +99,17 @@ class FileSource(Source):
         digest: Callable[[str], bytes] | None = None,
         several: bool = False,
     ) -> None:
-        self.name, self.ignored = name, ignored or []
+        self.name, self.ignored = as_text(name), ignored or []
         self.labels, self.class_names = labels, class_names
         self._opener, self._digest = opener, digest
         self.names, self._pages, found = expanded(files, opener) if several else (files, {}, [])
         self.unread, self.notes = list(unread), [*notes, *found]
         self._reader = Reader(lambda key: open_file(lambda: opener(key)))
+
+    @property
+    def has_pages(self) -> bool:
+        """Whether any file holds several pictures."""
+        return bool(self._pages)
 
     def file_of(self, index: int) -> str | None:
         """The key of a picture's own file, or None for a page of a file of several."""

@@ -45,6 +45,11 @@ def list_folder(path: Path) -> Listing:
     return found
 
 
+def any_picture(path: Path) -> bool:
+    """Whether there is a picture anywhere below a folder."""
+    return any(suffix(name) in EXTENSIONS for name in _walk(path))
+
+
 def _sort(name: str, found: Listing) -> None:
     ending = suffix(name)
     if ending in EXTENSIONS:
@@ -127,6 +132,7 @@ def _with_classes(
     )
     classes = classes_of(source.names, found.others, read, name)
     source.labels, source.class_names = classes.labels, classes.names
+    source.ignored = [file for file in source.ignored if file not in classes.files]
     source.notes = [*classes.notes, *source.notes]
     return source
 

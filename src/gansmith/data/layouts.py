@@ -7,12 +7,13 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from gansmith.errors import DataError
+from gansmith.files.paths import as_text
 
 PARTS = frozenset({"train", "training", "test", "testing", "val", "valid", "validation"})
 """Folders that divide a set into parts, and are no classes."""
@@ -31,11 +32,13 @@ class Classes:
         labels: [N] int64 class numbers, or None.
         names: of the classes.
         notes: what a person should know of how they were found.
+        files: those that say it.
     """
 
     labels: np.ndarray | None = None
     names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
 
 
 def normal(name: str) -> str:
@@ -57,19 +60,19 @@ def classes_of(names: Sequence[str], others: Iterable[str], read: Callable[[str]
     """
     lists = [other for other in others if other.rpartition("/")[2] == LABELS_FILE]
     known: dict[str, Any] = {}
-    found = False
+    used: list[str] = []
     for file in lists:
         labels = _listed(read(file), f"'{where}' ({file})")
         if labels is _NONE:
             continue
-        found = True
+        used.append(file)
         folder = file.rpartition("/")[0]
         known |= {f"{folder}/{name}" if folder else name: label for name, label in (labels or {}).items()}
-    if not found:
+    if not used:
         return classes_from_folders(names)
     if not known:
-        return Classes(notes=(f"{LABELS_FILE} says that there are no labels",))
-    return _labelled(names, known, where)
+        return Classes(notes=(f"{LABELS_FILE} says that there are no labels",), files=tuple(used))
+    return replace(_labelled(names, known, where), files=tuple(used))
 
 
 _NONE: Any = object()
@@ -162,7 +165,8 @@ def classes_from_folders(names: Sequence[str]) -> Classes:
     if len(written) > len(folders):
         same = sorted(f for f in folders if sum(normal(w) == f for w in written) > 1)
         notes = (f"folders whose names differ only in how their accents are encoded are one class: {', '.join(same)}",)
-    return Classes(np.array([number[normal(p[depth])] for p in parts], dtype=np.int64), tuple(ordered), notes)
+    labels = np.array([number[normal(p[depth])] for p in parts], dtype=np.int64)
+    return Classes(labels, tuple(map(as_text, ordered)), tuple(map(as_text, notes)))
 
 
 def shards(parts: Sequence[Sequence[str]], depth: int) -> bool:

@@ -19,7 +19,8 @@ from PIL import Image
 from gansmith.data.decode import fingerprint, fit, read_header, read_picture
 from gansmith.data.files import FileSource, Source
 from gansmith.data.formats import suffix
-from gansmith.data.planning import checked_size, refuse_many_broken
+from gansmith.data.planning import checked_size, refuse_many_broken, settle_range, survey
+from gansmith.data.png16 import png16
 from gansmith.data.shards import ShardSource
 from gansmith.data.specs import open_source
 from gansmith.data.tars import INDEX, Shard, scan
@@ -58,6 +59,8 @@ def pack(
     source = open_source(spec)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"'{out}' exists already. Choose another folder with --out.")
+    if resize is not None or (isinstance(source, FileSource) and source.has_pages):
+        _settle_range(source)
     out = named(out)
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     try:
@@ -71,6 +74,14 @@ def pack(
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return replace(packed, folder=out)
+
+
+def _settle_range(source: Source) -> None:
+    """Black and white of the whole set, for what is stored anew."""
+    headers, _ = survey(source)
+    chosen = source.select(np.array(list(headers), np.int64))
+    settle_range(chosen, list(headers.values()))
+    source.known_range = chosen.known_range
 
 
 def _write(
@@ -120,7 +131,8 @@ def _write_shard(
             if source.labels is not None:
                 labels.append(int(source.labels[row]))
                 _add(archive, f"{key}.cls", str(labels[-1]).encode())
-            headers.append([header.width, header.height, header.mode, int(header.colour), header.digest.hex()])
+            facts = [header.width, header.height, header.mode, int(header.colour), header.digest.hex()]
+            headers.append([*facts, header.bits, header.tagged])
             digests.append(hashlib.blake2b(content, digest_size=16).digest())
     shard = _verified(temporary, digests, labels)
     os.replace(temporary, path)
@@ -152,6 +164,11 @@ def _encoded(source: Source, row: int, resize: tuple[int, int] | None) -> tuple[
             return file.read(), suffix(file_name) or ".png"
     if resize is None and isinstance(source, ShardSource):
         return source.encoded(row), PurePosixPath(source.names[row]).suffix.lower()
+    deep = source.deep(row)
+    if deep is not None:
+        whole = deep.dtype == np.uint16 and resize is None  # every number as it is
+        channels = {1: 1, 3: 3}.get(deep.shape[2], 4)
+        return png16(deep if whole else source.deep_pixels(row, channels, resize)), ".png"
     image = source.picture(row, None if resize is None else 2 * max(resize))
     if resize is not None:
         channels = {"L": 1, "LA": 4, "RGBA": 4}.get(image.mode, 3)

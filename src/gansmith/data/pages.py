@@ -35,7 +35,7 @@ def pages_of(file: BinaryIO) -> tuple[list[int], int]:
             return [0], 1
         file.seek(0)
         image = open_image(file)
-        total = int(getattr(image, "n_frames", 1))
+        total = _count(file, image)
         if image.format != "TIFF":
             return list(range(min(total, MOST_PAGES))), total
         found = [0]
@@ -47,6 +47,23 @@ def pages_of(file: BinaryIO) -> tuple[list[int], int]:
         return found[:MOST_PAGES], len(found)
     except Exception:  # damaged files raise anything here
         return [0], 1
+
+
+def _count(file: BinaryIO, image: Image.Image) -> int:
+    """How many pictures a file says that it holds; of one that is damaged, those before the damage and the damaged one."""
+    try:
+        return int(getattr(image, "n_frames", 1))
+    except Exception:  # decoders raise anything on bad bytes
+        file.seek(0)
+        image = open_image(file)
+    for page in range(MOST_PAGES):
+        try:
+            image.seek(page)
+        except EOFError:
+            return page
+        except Exception:
+            return page + 1
+    return MOST_PAGES
 
 
 def _may_have_several(file: BinaryIO) -> bool:
@@ -130,13 +147,13 @@ class Reader:
         """The file, and the picture at a page, not decoded yet. Raises ``Broken``."""
         kept = getattr(self._kept, "last", None)
         self._kept.last = None
-        if kept is None or kept[0] != name:
+        if kept is None or kept[0] != name or page < kept[1]:  # going back is what decoders do worst
             file = self._opener(name)
-            kept = name, file, open_image(file)
-        _, file, image = kept
+            kept = name, page, file, open_image(file)
+        _, _, file, image = kept
         try:
             image.seek(page)
         except Exception as error:  # decoders raise anything on bad bytes
             raise Broken(f"page {page} cannot be read: {error or type(error).__name__}") from None
         yield file, image
-        self._kept.last = kept
+        self._kept.last = name, page, file, image

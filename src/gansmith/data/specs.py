@@ -12,7 +12,7 @@ import numpy as np
 from gansmith.data import standard
 from gansmith.data.arrays import ArraySource, idx_files, is_idx, open_idx, open_npy, open_npz
 from gansmith.data.files import Source
-from gansmith.data.folders import open_folder, open_single, open_zip
+from gansmith.data.folders import any_picture, open_folder, open_single, open_zip
 from gansmith.data.formats import EXTENSIONS
 from gansmith.data.shards import open_shards
 from gansmith.data.tars import INDEX
@@ -28,10 +28,11 @@ def open_source(spec: str) -> Source:
 
     ``SPEC[start:stop:step]`` takes a part, as Python slices do. ``SPEC[:90%]`` and ``SPEC[90%:]`` are two parts with
     nothing in common, drawn at random but always the same, each class in proportion: for training and held out.
-    Standard names win over folders of the same name in the working directory; write ``./mnist`` for those.
+    Where the working directory holds pictures under the name of a standard set, ``mnist`` could be either: ``./mnist`` is the
+    folder and ``standard:mnist`` the set.
 
     Raises:
-        DataError: nothing there, or nothing that can be read; says what to do.
+        DataError: nothing there, nothing that can be read, or one of two things; says what to do.
         MissingExtra: ``hf:`` without the package ``datasets``.
     """
     part = None if _is_there(spec) else _SLICE.match(spec)
@@ -83,9 +84,17 @@ def _open(spec: str) -> Source:
         return open_hub_stream(place) if kind == "hf-stream" else open_parquet(place)
     if spec.startswith("shards:"):
         return open_shards(spec.removeprefix("shards:"))
-    name, _, split = spec.partition(":")
+    sure = spec.startswith(standard.STANDARD)
+    name, _, split = spec.removeprefix(standard.STANDARD).partition(":")
     if name in standard.NAMES:
+        if not sure and _holds_pictures(Path(name)):
+            raise DataError(
+                f"'{name}' is a standard set, and also something in this folder that holds pictures. Write './{name}' for what lies "
+                f"here, or '{standard.STANDARD}{spec}' for the standard set."
+            )
         return standard.open_standard(name, split)
+    if sure:
+        raise DataError(f"There is no standard set '{name}'. There are: {', '.join(standard.NAMES)}.")
     try:
         return _open_path(spec)
     except OSError as error:
@@ -136,6 +145,16 @@ def _open_idx_folder(folder: Path, split: str) -> ArraySource | None:
         listed = ", ".join(f.name for f in files)
         raise DataError(f"'{folder}' has several sets of IDX pictures: {listed}. Give the path of the one to use.")
     return open_idx(chosen[0], name=folder.resolve().name + (f":{split}" if split else ""))
+
+
+def _holds_pictures(path: Path) -> bool:
+    """Whether a file or folder looks like pictures to train on."""
+    try:
+        if path.is_dir():
+            return (path / INDEX).is_file() or bool(idx_files(path)) or any_picture(path)
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _is_there(spec: str) -> bool:

@@ -205,3 +205,5 @@ _SETS = {
 }
 NAMES = tuple(_SETS)
 """Every standard name."""
+STANDARD = "standard:"
+"""Before a name: the standard set, whatever lies in the working directory."""

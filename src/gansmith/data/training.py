@@ -79,6 +79,11 @@ class TrainingData:
         """(name, reason) of every picture that is not trained on, those of kinds that cannot be read here too."""
         return [*self.source.skipped, *getattr(self.source, "unread", ())]
 
+    @property
+    def notes(self) -> list[str]:
+        """What a person should know of how the set was read: the layout that was found, labels, pages."""
+        return list(getattr(self.source, "notes", ()))
+
     def __len__(self) -> int:
         return len(self.source.a) if hasattr(self.source, "a") else len(self.source)
 
@@ -89,14 +94,13 @@ class TrainingData:
         return {"name": self.name, "hash": self.hash, "pictures": len(self)} | deep
 
     def describe(self) -> str:
-        """A line for a person, and one for each thing to know of how the set was read."""
+        """One line for a person."""
         spec, known = self.spec, getattr(self.source, "known_range", None)
         colour = {1: "grey", 3: "RGB", 4: "RGBA"}.get(spec.channels, f"{spec.channels} channels")
         classes = f", {spec.classes} classes" if spec.classes else ""
         count = f"{len(self.source.a):,} + {len(self.source.b):,}" if hasattr(self.source, "b") else f"{len(self):,}"
         deep = "" if known is None else f", black and white at {known}, by {known.origin}"
-        lines = [f"{self.name}: {count} pictures, {spec.width}x{spec.height}, {colour}{classes}{deep}"]
-        return "\n".join([*lines, *(f"  {note}" for note in getattr(self.source, "notes", ()))])
+        return f"{self.name}: {count} pictures, {spec.width}x{spec.height}, {colour}{classes}{deep}"
 
     def check_enough(self) -> str:
         """Refuse too few pictures; what to know where they are few, else ''.

@@ -20,6 +20,21 @@ def named(path: Path) -> Path:
     return path if path.name not in ("", "..") else path.resolve()
 
 
+def check_is_text(out: Path | str) -> None:
+    """Raise a GansmithError unless a name for results is text: it is written into configurations, logs and reports."""
+    try:
+        str(out).encode()
+    except UnicodeEncodeError:
+        raise GansmithError(
+            f"--out {as_text(str(out))} has a byte that is no UTF-8. Choose a name that is text."
+        ) from None
+
+
+def as_text(name: str) -> str:
+    """A name that can be written down: bytes that are no UTF-8 become ``\\udce9`` and the like."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
 def obstacle(path: Path) -> tuple[Path, str] | None:
     """Why nothing can be made at ``path``: the nearest thing above that exists, and what is wrong with it."""
     above = next(place for place in path.absolute().parents if place.exists() or place.is_symlink())

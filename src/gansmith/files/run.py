@@ -21,6 +21,7 @@ from gansmith import config as configs
 from gansmith.errors import GansmithError, RunError, first_line, shown
 from gansmith.files.atomic import write_atomically
 from gansmith.files.documents import json_lines
+from gansmith.files.paths import check_is_text
 from gansmith.files.yaml_documents import read_settings
 from gansmith.game import ImageSpec
 
@@ -163,7 +164,8 @@ def new_folder(family: str, data_name: str, parent: Path = Path("runs")) -> Path
 
 
 def check_free(root: Path) -> None:
-    """Raise a RunError where there is something at the place of a new run already."""
+    """Raise a RunError where there is something at the place of a new run already, or its name is no text."""
+    check_is_text(root)
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise RunError(f"{root} exists already. Go on with it by adding --resume, or choose another folder with --out.")
 

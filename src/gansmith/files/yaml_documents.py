@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ MAX_VALUES = 200_000
 """Values in a YAML file, those that aliases repeat counted each time."""
 _KINDS = {"null", "bool", "int", "float", "str", "seq", "map"}
 _TAG = "tag:yaml.org,2002:"
+
+_BYTES = re.compile(r"\\u[dD][c-fC-F]")
 
 
 def read_yaml(path: Path) -> Any:
@@ -59,6 +62,8 @@ def parse_yaml(text: str) -> Any:
             repeat it; a number has more than ``MAX_NUMBER`` letters.
     """
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the fast one is in most installations, but not in all
+    if _BYTES.search(text):  # a path that is no UTF-8, which the fast one refuses
+        loader = yaml.SafeLoader
     try:
         return _Builder(yaml.parse(text, Loader=loader)).document()
     except yaml.YAMLError as error:

@@ -99,7 +99,7 @@ def _run_check(studio: Studio, state: Check) -> None:
         report = examine(spec, progress=progress)
         state.wall, state.pixels = _draw_wall(spec, report)
         found = report.as_dict()
-        for name in ("broken", "ignored", "duplicates"):
+        for name in ("broken", "unread", "ignored", "duplicates"):
             found[f"{name}_count"], found[name] = len(found[name]), found[name][:40]
         found["sizes"] = dict(list(found["sizes"].items())[:12])
         state.report = found
@@ -124,6 +124,7 @@ def _draw_wall(spec: str, report: Any) -> tuple[list[dict[str, Any]], bytes]:
     chosen = troubled + [
         source.names[i] for i in rest if source.names[i] not in broken and source.names[i] not in twice
     ]
+    _settle_range(source, [position[name] for name in chosen[:WALL]])
     rows, tiles = [], []
     for name in chosen[:WALL]:
         index = position[name]
@@ -144,6 +145,17 @@ def _draw_wall(spec: str, report: Any) -> tuple[list[dict[str, Any]], bytes]:
         rows.append(row)
         tiles.append(tile)
     return rows, png(sheet(np.stack(tiles), 12))
+
+
+def _settle_range(source: Any, rows: list[int]) -> None:
+    """Black and white of the pictures that are shown, where they have more than 8 bits, so that they can be compared."""
+    from gansmith.data.planning import settle_range, survey
+
+    part = source.select(np.array(rows, np.int64))
+    headers, _ = survey(part)
+    part = part.select(np.array(list(headers), np.int64))
+    settle_range(part, list(headers.values()))
+    source.known_range = part.known_range
 
 
 def _found(studio: Studio, arguments: Arguments) -> Check:
@@ -238,10 +250,11 @@ def _target(studio: Studio, arguments: Arguments) -> Path:
     if Path(path.name).suffix.lower() in sets.ARCHIVES:
         studio.workspace.data.mkdir(parents=True, exist_ok=True)
         return studio.workspace.data / path.name
-    from gansmith.data.formats import EXTENSIONS
+    from gansmith.data.formats import EXTENSIONS, KNOWN, UNREAD, suffix
 
-    if Path(path.name).suffix.lower() not in EXTENSIONS:
-        raise Refused(f"'{path.name}' is no picture: {', '.join(sorted(EXTENSIONS)[:8])} ... are taken.", 415)
+    if suffix(path.name) not in EXTENSIONS:
+        why = UNREAD.get(suffix(path.name), f"it is no picture. {KNOWN} are taken")
+        raise Refused(f"'{path.name}' cannot be taken: {why}.", 415)
     folder = studio.workspace.inside(arguments.text("set"))
     if folder.parent != studio.workspace.data or not folder.is_dir():
         raise Refused("Uploads go into a set below data/.", 400)

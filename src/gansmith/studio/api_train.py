@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import Any
 
 from starlette.routing import Route
@@ -75,12 +76,11 @@ def start(studio: Studio, arguments: Arguments) -> Any:
     given = [Arguments({"data": spec}).text("data") for spec in arguments.listed("data", 2)]
     specs = [studio.workspace.data_spec(spec) for spec in given]
     expected = {"images": (1,), "crops": (1,), "unpaired": (1, 2), "paired": (1, 2)}[kind.data]
+    alone = kind.data == "unpaired" and len(specs) == 1
+    if alone and not _may_hold_two_sides(studio.workspace.absolute_spec(specs[0])):
+        raise Refused("This family trains on two sets: choose side A and side B.")
     if len(specs) not in expected:
-        raise Refused(
-            "This family trains on two sets: choose side A and side B."
-            if expected == (2,)
-            else "Choose the pictures to train on."
-        )
+        raise Refused("Choose the pictures to train on.")
     goal, amount = _goal(arguments, "minutes")
     run_given = {**arguments.mapping("run"), "data": specs, goal: amount}
     for asked in ("out", "resume"):
@@ -97,6 +97,12 @@ def start(studio: Studio, arguments: Arguments) -> Any:
         run = _new_name(studio, wished, f"{name}-{'-'.join(spec.rpartition('/')[2] for spec in specs)}")
         job = studio.jobs.add(run, ["train", name, "--config", "{settings}", "--out", run], settings, title, "new")
     return {"job": job, "run": run, "command": command_line(name, specs, run_settings, family_settings, run)}
+
+
+def _may_hold_two_sides(spec: str) -> bool:
+    """Whether a set is of files, whose names can tell two sides; the run looks whether they do."""
+    path = Path(spec)
+    return path.is_dir() or (path.is_file() and path.suffix.lower() == ".zip")
 
 
 def _goal(arguments: Arguments, default: str | None = None) -> tuple[str, float]:

@@ -27,7 +27,7 @@ def found(studio: Studio) -> list[dict[str, Any]]:
             if path.name.startswith(".") or path.is_symlink() or len(rows) >= 200:
                 continue
             with contextlib.suppress(OSError):  # one that may not be read hides no other
-                spec, kind = studio.workspace.relative(path), path.suffix[1:].lower()
+                spec, kind = studio.workspace.set_name(path), path.suffix[1:].lower()
                 if path.is_file() and path.suffix.lower() in ARCHIVES:
                     rows.append({"spec": spec, "kind": kind, "bytes": path.stat().st_size})
                 elif path.is_dir() and path not in runs and path != studio.workspace.runs:

@@ -72,6 +72,7 @@ class Workspace:
         Raises:
             Refused: a path outside, one that is not there, or a pickle.
         """
+        from gansmith.data.sides import HALVES
         from gansmith.data.standard import NAMES
 
         text = text.strip()
@@ -79,6 +80,8 @@ class Workspace:
             return self._hub_spec(text)
         if text.partition(":")[0].partition("[")[0] in NAMES:
             return text
+        if text.startswith(HALVES):
+            return HALVES + self.data_spec(text.removeprefix(HALVES))
         part = _SLICE.search(text)
         bare = text[: part.start()] if part else text
         path = self.inside(bare)
@@ -88,7 +91,14 @@ class Workspace:
             )
         if not path.exists():
             raise Refused(f"There is nothing at '{bare}' in the workspace. Choose a set on the Data page.", 404)
-        return self.relative(path) + (part[0] if part else "")
+        return self.set_name(path) + (part[0] if part else "")
+
+    def set_name(self, path: Path) -> str:
+        """A set's path relative to the workspace, told apart from a standard set of the same name."""
+        from gansmith.data.standard import NAMES
+
+        relative = self.relative(path)
+        return f"./{relative}" if relative in NAMES else relative
 
     def _hub_spec(self, text: str) -> str:
         """Check the name of a Hub set: the library that loads it would also take a folder of this machine."""
@@ -102,8 +112,15 @@ class Workspace:
 
     def absolute_spec(self, spec: str) -> str:
         """A checked spec as the data module opens it from any current directory."""
+        from gansmith.data.sides import HALVES
+        from gansmith.data.standard import NAMES, STANDARD
+
+        if spec.startswith(HALVES):
+            return HALVES + self.absolute_spec(spec.removeprefix(HALVES))
         part = _SLICE.search(spec)
         bare = spec[: part.start()] if part else spec
+        if bare.partition(":")[0] in NAMES:
+            return f"{STANDARD}{spec}"
         path = self.root / bare
         return f"{path}{part[0] if part else ''}" if path.exists() else spec
 

@@ -312,9 +312,10 @@ class Session:
         )
         start = f"from {self.state.clock.images:,} images" if self.state.clock.images else "from scratch"
         beside = f", {self.processes} processes" if self.processes > 1 else ""
-        self.display.say(
-            f"{self.name} on {self.data.describe()}\nweights: {counts}; {self.device}{beside}; {start}; run: {self.run.root}"
-        )
+        self.display.say(f"{self.name} on {self.data.describe()}")
+        for note in self.data.notes:
+            self.display.say(f"  {note}")
+        self.display.say(f"weights: {counts}; {self.device}{beside}; {start}; run: {self.run.root}")
 
 
 @contextmanager

@@ -166,7 +166,7 @@ function report(place, spec, id, { report: found, wall, tile, columns }) {
   const sizes = Object.keys(found.sizes);
   const classes = Object.entries(found.classes);
   const stat = (name, value, more) => h("div", {}, h("dt", {}, name), h("dd", {}, value, more && h("small", {}, ` ${more}`)));
-  const troubled = [found.broken_count && `${found.broken_count} broken`, found.duplicates_count && `${found.duplicates_count} with duplicates`, found.ignored_count && `${found.ignored_count} other files`].filter(Boolean);
+  const troubled = [found.broken_count && `${found.broken_count} broken`, found.duplicates_count && `${found.duplicates_count} with duplicates`, found.unread_count && `${found.unread_count} passed over`, found.ignored_count && `${found.ignored_count} other files`].filter(Boolean);
   const info = h("p", { class: "small muted wall-info", "aria-live": "polite" }, "Point at a picture to see its name.");
   const image = h("img", { src: address("/api/data/wall", { id }), alt: "", hidden: true });
   const tiles = wall.map((row, i) => {
@@ -180,15 +180,16 @@ function report(place, spec, id, { report: found, wall, tile, columns }) {
   fill(place,
     h("div", { class: "card stack" },
       h("div", { class: "row between wrap" }, h("h2", { class: "cut" }, spec), h("a", { class: "button primary", href: `#/train?data=${encodeURIComponent(spec)}` }, icon("train"), "Train on this")),
-      note(!found.usable ? "bad" : found.broken_count || found.duplicates_count ? "warn" : "good", found.usable && !found.broken_count ? "check" : "alert", found.verdict),
+      note(!found.usable ? "bad" : found.broken_count || found.duplicates_count || found.unread_count ? "warn" : "good", found.usable && !found.broken_count ? "check" : "alert", found.verdict),
       h("dl", { class: "stats" }, stat("Pictures", found.pictures.toLocaleString("en")), stat("Size", sizes[0] || "-", sizes.length > 1 ? `and ${sizes.length - 1} more` : ""),
         stat("Kind", Object.keys(found.modes).map((m) => ({ L: "grey", RGB: "colour", RGBA: "colour with alpha" })[m] || m).slice(0, 2).join(", ")), stat("Classes", classes.length || "none")),
+      [found.range && `Black and white: ${found.range}.`, ...found.notes].filter(Boolean).map((said) => h("p", { class: "small muted" }, said)),
       found.duplicates.length > 0 && h("p", { class: "small muted" }, `Duplicates make a GAN remember instead of learn: ${found.duplicates.slice(0, 3).map((g) => g.slice(0, 3).join(" = ")).join("; ")}.`)),
     h("div", { class: "card stack" },
       h("div", { class: "row between wrap" }, h("h2", {}, "Picture wall"), troubled.length ? h("div", { class: "row wrap" }, troubled.map((t) => chip("warn", t))) : chip("good", "no problems")),
       h("div", { class: "wall" }, tiles), image, info),
     classes.length > 0 && classes.length <= 120 && h("div", { class: "card stack" }, h("h2", {}, "Classes"), bars(classes)),
-    found.broken.length > 0 && h("div", { class: "card stack" }, h("h2", {}, "Left out"), h("ul", { class: "stack tight small" }, found.broken.map(({ file, reason }) => h("li", {}, h("b", {}, file), ": ", h("span", { class: "muted" }, reason))))));
+    found.broken.length + found.unread.length > 0 && h("div", { class: "card stack" }, h("h2", {}, "Left out"), h("ul", { class: "stack tight small" }, [...found.broken, ...found.unread].map(({ file, reason }) => h("li", {}, h("b", {}, file), ": ", h("span", { class: "muted" }, reason))))));
 }
 
 function bars(classes) {

@@ -94,7 +94,7 @@ async function newRun(place, query, started) {
     about.textContent = family.about;
     aLabel.textContent = KINDS[family.data];
     bField.hidden = !["unpaired", "paired"].includes(family.data);
-    bField.querySelector(".label").textContent = family.data === "paired" ? "Side B (empty where both sides are in one picture)" : "Side B";
+    bField.querySelector(".label").textContent = family.data === "paired" ? "Side B (empty where both sides are in one picture or one folder)" : "Side B (empty where both sides are in one folder)";
     const own = form(family.family.filter((f) => f.own));
     const shared = form(family.family.filter((f) => !f.own));
     const run = form(family.run);
