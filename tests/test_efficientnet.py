@@ -186,7 +186,25 @@ def test_scores_of_colour_pictures_are_named_and_have_floors(offline, monkeypatc
     assert good["precision"].value > 0.5 > bad["precision"].value
     cheap = Cheap(real)
     assert cheap.name == "FD[effnet-lite0]"
-    assert cheap(samples) < cheap(255 - samples)
+    assert cheap(samples) == pytest.approx(good["FD"].value, rel=0.5)
+
+
+@installed
+def test_training_measures_on_them_and_says_what_the_shares_mean(offline, monkeypatch, tmp_path):
+    from gansmith.files.run import Run
+
+    monkeypatch.setattr(features.EffNetLite0, "size", 48)
+    np.savez(tmp_path / "p.npz", x=pictures(120, 16))
+    words = ["train", "dcgan", "--data", str(tmp_path / "p.npz"), "--steps", "1", "--batch", "8", "--width", "8"]
+    assert cli.main([*words, "--eval-every", "8", "--out", str(tmp_path / "run")]) == 0
+    run = Run.open(tmp_path / "run")
+    last = list(run.records())[-1]
+    assert last["score/FD[effnet-lite0]"] > 0
+    assert 0 <= last["believable"] <= 1
+    assert 0 <= last["covered"] <= 1
+    report = (run.root / "report.md").read_text()
+    assert "FD[effnet-lite0] ended at" in report
+    assert f"{last['believable']:.0%} of the samples lie among real pictures" in report
 
 
 @installed

@@ -237,7 +237,10 @@ def test_modes_of_a_collapsed_model(digits):
 # --- extractors ---------------------------------------------------------------------------------------------------
 
 
-def test_auto_features():
+def test_auto_features(monkeypatch):
+    monkeypatch.setattr(
+        "gansmith.nn.efficientnet.weights_file", lambda: None
+    )  # test_efficientnet.py has what is with it
     grey = ImageSpec(28, 28, 1)
     assert features.choose(grey, "mnist10k") == "mnist-cnn"
     assert features.choose(grey, "fashion-mnist:test") == "fashion-cnn"
@@ -257,7 +260,7 @@ def test_pictures_are_converted_for_a_network_and_it_is_said():
 
 
 def test_unknown_features_and_weights_that_do_not_belong(tmp_path):
-    with pytest.raises(GansmithError, match="mnist-cnn, fashion-cnn, inception, dinov2"):
+    with pytest.raises(GansmithError, match="mnist-cnn, fashion-cnn, effnet-lite0, inception, dinov2"):
         features.build("vgg")
     with pytest.raises(GansmithError, match="leave --weights out"):
         features.build("mnist-cnn", weights=tmp_path / "any.pth")
@@ -424,7 +427,13 @@ def test_cheap_score(digits, tmp_path):
     good, bad = cheap(x[600:]), cheap(x[600:].roll(5, 3))
     assert 0 < good < bad
     assert cheap(x[600:]) == good
+    few = cheap.measure(x[600:603].repeat(40, 1, 1, 1))
+    many, noise = cheap.measure(x[600:]), cheap.measure(torch.randint(256, (120, 1, 28, 28), dtype=torch.uint8))
+    assert few["believable"] > 0.6 > 10 * few["covered"]  # three digits again and again
+    assert many["believable"] > 0.6 < many["covered"] * 1.2
+    assert noise["believable"] == noise["covered"] == 0
     other = Cheap(as_pictures(x[:600], "letters"), n=300)
+    assert other.measure(x[600:]).keys() == {"SWD"}
     assert other.name == "SWD"
     assert other(x[600:]) < other(255 - x[600:])
     with pytest.raises(GansmithError, match="at least 20 samples"):

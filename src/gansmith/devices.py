@@ -200,13 +200,12 @@ def deterministic(wanted: bool) -> Iterator[None]:
 @contextlib.contextmanager
 def exact() -> Iterator[None]:
     """Inside, no GPU rounds the factors of float32 products to TF32: scores must not depend on the device."""
-    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = matmul.allow_tf32, cudnn.allow_tf32
-    matmul.allow_tf32 = cudnn.allow_tf32 = False
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     try:
         yield
     finally:
-        matmul.allow_tf32, cudnn.allow_tf32 = before
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
 
 
 def suited(device: Device, game: Game) -> Device:

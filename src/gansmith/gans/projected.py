@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,7 +21,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, conv2d, interpolate, relu
 
-from gansmith.errors import GansmithError
 from gansmith.game import Batch, Clock, ImageSpec, Logs, Optimizer
 from gansmith.generation import Generation, GenerationConfig, judgement_logs
 from gansmith.nn import efficientnet
@@ -155,10 +154,10 @@ class Mixing(nn.Module):
     All its weights are random and stay so; they are buffers, so that a resumed run looks through the same ones.
     """
 
-    def __init__(self, blocks: Sequence[int], widths: Sequence[int]) -> None:
+    def __init__(self, blocks: Sequence[int], widths: Sequence[int], pack: int) -> None:
         super().__init__()
         for level, (block, outputs) in enumerate(zip(blocks, widths, strict=True)):
-            inputs, scale = efficientnet.CHANNELS[block], efficientnet.SCALES[block]
+            inputs, scale = efficientnet.CHANNELS[block] * pack, efficientnet.SCALES[block]
             self.register_buffer(f"across{level}", torch.randn(outputs, inputs, 1, 1) / (scale * math.sqrt(inputs)))
             if level:
                 larger = widths[level - 1]
@@ -204,7 +203,7 @@ class Head(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """[N, C, H, W] in [-1, 1] -> logits [N, L]: those of every head's places, one head behind the other.
+    """[N, C * pack, H, W] in [-1, 1] -> logits [N, L]: those of every head's places, one head behind the other.
 
     Attributes:
         share: [L], what each logit counts, so that every head counts 1.
@@ -214,6 +213,7 @@ class Discriminator(nn.Module):
 
     def __init__(self, config: Config, spec: ImageSpec, classes: int) -> None:
         super().__init__()
+        self.pack = config.pack
         self.pretrained = config.features == "effnet-lite0"
         short = min(spec.height, spec.width)
         factor = (config.features_size or max(short, 64)) / short
@@ -222,7 +222,7 @@ class Discriminator(nn.Module):
         # four of the five scales, so that the smallest map has 4 px or more where that can be
         first = 2 if short * factor >= 128 else 1
         self.blocks = list(efficientnet.CHANNELS)[first - 1 : first + 3]
-        self.mixing = Mixing(self.blocks, widths)
+        self.mixing = Mixing(self.blocks, widths, config.pack)
         maps = [(math.ceil(self.size[0] / 2**k), math.ceil(self.size[1] / 2**k)) for k in range(first, first + 4)]
         heads = [Head(width, size, classes) for width, size in zip(widths, maps, strict=True)]
         self.heads = nn.ModuleList(heads)
@@ -231,11 +231,22 @@ class Discriminator(nn.Module):
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         network = efficientnet.pretrained if self.pretrained else efficientnet.untrained
-        if tuple(images.shape[2:]) != self.size:
-            images = interpolate(images.float(), self.size, mode="bilinear", antialias=True, align_corners=False)
-        images = images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images
-        maps = network(images.device).maps(images, self.blocks)
+        pictures = opaque(images.unflatten(1, (self.pack, -1)).flatten(0, 1))  # the classifier looks at one at a time
+        if tuple(pictures.shape[2:]) != self.size:
+            pictures = interpolate(pictures.float(), self.size, mode="bilinear", antialias=True, align_corners=False)
+        maps = network(images.device).maps(pictures, self.blocks)
+        maps = [x.unflatten(0, (-1, self.pack)).flatten(1, 2) for x in maps] if self.pack > 1 else maps
         return torch.cat([head(x, labels) for head, x in zip(self.heads, self.mixing(maps), strict=True)], 1)
+
+
+def opaque(images: Tensor, background: Tensor | float = 0.0) -> Tensor:
+    """Pictures [N, C, H, W] as RGB: grey repeated, and what is transparent before a background."""
+    if images.shape[1] == 1:
+        return images.expand(-1, 3, -1, -1)
+    if images.shape[1] == 3:
+        return images
+    alpha = (images[:, 3:] + 1) / 2
+    return images[:, :3] * alpha + background * (1 - alpha)
 
 
 # --- the game -----------------------------------------------------------------------------------------------------
@@ -248,11 +259,6 @@ class Projected(Generation):
     tiny = {"width": 4, "latent_dim": 8, "width_discriminator": 8, "features": "untrained", "features_size": 32}
     default_batch = 16
     discriminator: Discriminator
-
-    def __init__(self, config: Config, spec: ImageSpec, networks: Mapping[str, nn.Module] | None = None) -> None:
-        if config.pack > 1:
-            raise GansmithError("projected looks at one picture at a time through a classifier: leave --pack out.")
-        super().__init__(config, spec, networks)
 
     def networks(self) -> dict[str, nn.Module]:
         check_size(self.spec, "projected")
@@ -281,13 +287,15 @@ class Projected(Generation):
         return -self.over_heads(self.judge(self.fakes(batch), self.labels_of(batch))), {}
 
     def judge(self, images: Tensor, labels: Tensor | None) -> Tensor:
-        """Logits [N, L] of pictures as the heads see them: augmented, and what is transparent before random colours."""
+        """Logits [N / pack, L] of pictures as the heads see them: augmented, packed, transparent ones before random colours."""
         if self.augment is not None:
             images = self.augment(images)
         if images.shape[1] == 4:
-            alpha = (images[:, 3:] + 1) / 2
-            colours = seeds.uniform(len(images), 3, 1, 1, device=images.device).to(images.dtype) * 2 - 1
-            images = images[:, :3] * alpha + colours * (1 - alpha)
+            background = seeds.uniform(len(images), 3, 1, 1, device=images.device) * 2 - 1
+            images = opaque(images, background.to(images.dtype))
+        pack = self.config.pack
+        if pack > 1:
+            images = images[: len(images) - len(images) % pack].unflatten(0, (-1, pack)).flatten(1, 2)
         return self.discriminator(images, labels)
 
     def over_heads(self, values: Tensor) -> Tensor:

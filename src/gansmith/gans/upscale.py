@@ -149,11 +149,10 @@ class Upscale(Paired):
 
     def pixel_weight(self) -> float:
         config = self.config
-        return (
-            config.pixels
-            if config.perceptual == 0 or isinstance(self.perceptual, Perceptual)
-            else config.pixels_unaided
-        )
+        exact = (
+            isinstance(self.perceptual, Perceptual) if config.perceptual else True
+        )  # VGG-19's first features see single pixels
+        return config.pixels if exact else config.pixels_unaided
 
     def shown(self, pair: Pair) -> Tensor:
         return interpolate(pair.given, scale_factor=self.scale, mode="nearest")

@@ -16,6 +16,7 @@ PANELS = {
     "logits": ("real", "fake"),
     "vital signs": ("diversity", "spread", "churn", "memorising"),
     "scores": ("score/",),
+    "shares": ("believable", "covered"),
     "augmentation": ("augment_p",),
 }
 
@@ -71,6 +72,13 @@ def _summary(run: Run, records: Sequence[dict[str, Any]], status: str) -> list[s
         best = min(values)
         text.append(
             f"{name.removeprefix('score/')} ended at {values[-1][0]:.4g}; its best was {best[0]:.4g} at {best[1]:,} images."
+        )
+    judged = [record for record in records if "believable" in record]
+    if judged:
+        text.append(
+            f"At the end {judged[-1]['believable']:.0%} of the samples lie among real pictures in the classifier's eyes, and "
+            f"{judged[-1]['covered']:.0%} of the real pictures have such a sample near. Where both are low, the run was too short; "
+            "where only the second is, the generator makes few kinds of pictures."
         )
     return text
 

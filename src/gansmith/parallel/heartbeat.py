@@ -67,7 +67,7 @@ class Heartbeat:
 
     def _watch(self) -> None:
         others = [other for other in range(self.world) if other != self.rank]
-        heard = dict.fromkeys(others, (0, time.monotonic()))
+        heard: dict[int, tuple[int, float]] = dict.fromkeys(others, (0, time.monotonic()))
         while not self._ended.wait(min(5.0, self.seconds / 4)):
             try:
                 self.store.add(f"beat/{self.rank}", 1)

@@ -145,8 +145,9 @@ class Evaluate:
             while drawn < self.samples:
                 parts.append(to_uint8(averaged.metrics_images(real, seeds.derive(state.seed, "evaluate", drawn)).cpu()))
                 drawn += len(parts[-1])
-        score = self.cheap(torch.cat(parts))
-        logs[self._name] = torch.tensor(score)
+        found = self.cheap.measure(torch.cat(parts))
+        score = found[self.cheap.name]
+        logs |= {self._name if name == self.cheap.name else name: torch.tensor(value) for name, value in found.items()}
         if score < self.best:
             self.best = score
             info = context.info() | {"metrics": {self.cheap.name: score}}
