@@ -215,8 +215,10 @@ class Generation(Game):
 
     def seeded_latents(self, n: int, seed: int) -> Tensor:
         """The latents that belong to a seed, [n, latent_dim]; the first k are the same for every n >= k."""
-        z = torch.randn(n, self.config.latent_dim, generator=torch.Generator().manual_seed(seed))
-        return z.to(self.device)
+        generator = torch.Generator().manual_seed(seed)
+        # one draw for each: of one draw for all, torch would make the last 16 numbers anew
+        rows = [torch.randn(self.config.latent_dim, generator=generator) for _ in range(n)]
+        return torch.stack(rows).to(self.device) if rows else torch.empty(0, self.config.latent_dim, device=self.device)
 
     def preview(self, real: Batch, seed: int) -> Grid:
         """64 fixed latents; when conditional, a row per class."""

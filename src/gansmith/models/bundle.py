@@ -72,7 +72,7 @@ class Model:
 
         Args:
             n: how many.
-            seed: the same seed gives the same pictures.
+            seed: the same seed gives the same pictures; the first k are the same for every n >= k.
             label: a class number or name for all, or one number each; None takes every class in turn.
             truncation: below 1, closer to the average picture: less variety, better quality.
             batch: pictures computed at once.
