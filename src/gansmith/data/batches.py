@@ -17,6 +17,7 @@ from torch import Tensor
 from gansmith.files.pictures import to_float
 from gansmith.game import Batch
 from gansmith.parallel import seeds
+from gansmith.parallel.seeds import Process
 
 
 class Order:
@@ -59,6 +60,7 @@ class Batches:
         batch: pictures per step over all processes; must divide by their number.
         crop: pictures were loaded larger than this (height, width): cut a random window of that size.
         flip: mirror every second picture, at random.
+        process: whose rows of each batch; None takes the process that asks for these batches to be made.
     """
 
     def __init__(
@@ -71,7 +73,9 @@ class Batches:
         flip: bool = False,
         crop: tuple[int, int] | None = None,
         channels_last: bool = False,
+        process: Process | None = None,
     ) -> None:
+        self.process = process or seeds.process()  # asked here and once: another thread may read ahead
         self.source, self.world_size, self.seed = source, batch, seed
         self.device, self.flip, self.crop, self.channels_last = device, flip, crop, channels_last
         self.sides = [source.a, source.b] if hasattr(source, "a") else [source]
@@ -85,17 +89,18 @@ class Batches:
     def at(self, drawn: int) -> Batch:
         """The batch that starts at the ``drawn``-th picture."""
         if self._pool is None:
-            return self._load(drawn)
+            return self.load(drawn)
         if self._next is not None and self._next[0] == drawn:
             batch = self._next[1].result()
         else:
-            batch = self._load(drawn)
+            batch = self.load(drawn)
         following = drawn + self.world_size
-        self._next = following, self._pool.submit(self._load, following)
+        self._next = following, self._pool.submit(self.load, following)
         return batch
 
-    def _load(self, drawn: int) -> Batch:
-        rank, world = seeds.process()
+    def load(self, drawn: int) -> Batch:
+        """The same, read now, and nothing read ahead."""
+        rank, world = self.process
         count = self.world_size // world
         start = drawn + rank * count
         random = np.random.Generator(np.random.Philox(seeds.derive(self.seed, "batch", drawn)))
@@ -137,8 +142,8 @@ class CropBatches(Batches):
         super().__init__(source, batch, seed, **options)
         self.size = size
 
-    def _load(self, drawn: int) -> Batch:
-        rank, world = seeds.process()
+    def load(self, drawn: int) -> Batch:
+        rank, world = self.process
         count = self.world_size // world
         start = drawn + rank * count
         random = np.random.Generator(np.random.Philox(seeds.derive(self.seed, "batch", drawn)))

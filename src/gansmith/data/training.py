@@ -17,6 +17,7 @@ from gansmith.data.sources import without_empty_classes
 from gansmith.errors import DataError
 from gansmith.game import Batch, Game, ImageSpec
 from gansmith.parallel import seeds
+from gansmith.parallel.seeds import Process
 
 MEASURABLE = 100
 """Fewest pictures that a Frechet distance makes sense for (``gansmith.metrics.evaluate.MINIMUM``)."""
@@ -130,11 +131,20 @@ class TrainingData:
             )
         return few_pictures(count)
 
-    def batches(self, batch: int, seed: int, device: torch.device, channels_last: bool) -> Batches:
-        """Shuffled, endless batches."""
+    def batches(
+        self, batch: int, seed: int, device: torch.device, channels_last: bool, process: Process | None = None
+    ) -> Batches:
+        """Shuffled, endless batches, of which this process gets its rows."""
         if self.windows:
             return CropBatches(
-                self.source, batch, seed, self.spec.height, device=device, flip=self.flip, channels_last=channels_last
+                self.source,
+                batch,
+                seed,
+                self.spec.height,
+                device=device,
+                flip=self.flip,
+                channels_last=channels_last,
+                process=process,
             )
         return Batches(
             self._trained_on or self.source,
@@ -144,6 +154,7 @@ class TrainingData:
             flip=self.flip,
             crop=self.crop,
             channels_last=channels_last,
+            process=process,
         )
 
     def keep_some_from_training(self, share: float) -> None:
@@ -159,17 +170,14 @@ class TrainingData:
         """The pictures that are kept from training, as one batch."""
         if self.unseen is None:
             return None
-        batches = Batches(self.unseen, len(self.unseen), 0, device=device, crop=self.crop)
-        with seeds.alone():
-            return batches._load(0)
+        return Batches(self.unseen, len(self.unseen), 0, device=device, crop=self.crop, process=seeds.ALONE).load(0)
 
     def preview_batch(self, count: int, device: torch.device) -> Batch:
         """Real pictures of the training set that stay the same over the run. At most as many as there are."""
         count = max(1, min(count, len(self._trained_on or self.source) if not hasattr(self.source, "a") else len(self)))
-        with seeds.alone():
-            batches = self.batches(count, seeds.derive(0, "preview"), device, False)
-            batches.flip = False
-            return batches.at(0)
+        batches = self.batches(count, seeds.derive(0, "preview"), device, False, process=seeds.ALONE)
+        batches.flip = False
+        return batches.load(0)
 
 
 def open_training_data(

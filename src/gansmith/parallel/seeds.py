@@ -10,23 +10,42 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-_rank, _world = 0, 1
-_parts = 1
+
+class Process(NamedTuple):
+    """Which of how many processes."""
+
+    rank: int = 0
+    world: int = 1
+
+
+ALONE = Process()
+"""The only one."""
+
+_joined = ALONE
+"""What this process is in its run: it changes when a run begins and when it ends, never in between."""
+_acting: ContextVar[Process | None] = ContextVar("acting", default=None)
+"""What the code of one thread takes itself for; None is what the process is. Other threads do not see it."""
+_parts: ContextVar[int] = ContextVar("parts", default=1)
 
 
 def set_process(rank: int, world: int) -> None:
-    """Tell this module which of how many processes it runs in; the engine calls it once."""
-    global _rank, _world
-    _rank, _world = rank, world
+    """Tell this module which of how many processes it runs in, when they have found each other and when they part."""
+    global _joined
+    _joined = Process(rank, world)
 
 
-def process() -> tuple[int, int]:
-    """This process's rank and the number of processes."""
-    return _rank, _world
+def process() -> Process:
+    """This process's rank and the number of processes.
+
+    Work that another thread does later must not ask there: ask on the caller's thread, and hand the answer on.
+    """
+    return _acting.get() or _joined
 
 
 def derive(*parts: int | str) -> int:
@@ -50,30 +69,33 @@ def seed_step(seed: int, step: int, *names: str) -> None:
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Inside, this process is the only one: for what one of them does by itself (sample grids, measurements)."""
-    before = process()
-    set_process(0, 1)
+    """Inside, this process is the only one: for what one of them does by itself (sample grids, measurements).
+
+    It holds for the calling thread alone: batches that are read ahead meanwhile stay those of their process.
+    """
+    before = _acting.set(ALONE)
     try:
         yield
     finally:
-        set_process(*before)
+        _acting.reset(before)
 
 
 @contextmanager
 def stacked(parts: int) -> Iterator[None]:
     """Inside, a batch is ``parts`` batches, one behind the other (real pictures, then fakes): rows belong to theirs."""
-    global _parts
-    before, _parts = _parts, parts
+    before = _parts.set(parts)
     try:
         yield
     finally:
-        _parts = before
+        _parts.reset(before)
 
 
 def _own_rows(draw: Callable[[int], Tensor], n: int) -> Tensor:
-    if _world == 1:
+    rank, world = process()
+    if world == 1:
         return draw(n)
-    return draw(n * _world).unflatten(0, (_parts, _world, n // _parts))[:, _rank].flatten(0, 1)
+    parts = _parts.get()
+    return draw(n * world).unflatten(0, (parts, world, n // parts))[:, rank].flatten(0, 1)
 
 
 def normal(n: int, *shape: int, device: torch.device | str = "cpu") -> Tensor:

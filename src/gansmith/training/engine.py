@@ -80,7 +80,7 @@ class Plan:
     clip_grad: float = 0.0
     """Clip each player's gradient to this norm; 0 does not clip."""
     waiting: Mapping[str, int] = field(default_factory=dict)
-    """Players who begin to play once more than so many images have been seen, while the others catch up with them."""
+    """Players who wait for so many images, while the others catch up with them, but for no more than half of the run."""
 
 
 def make_optimizers(game: Game, device: torch.device) -> dict[str, torch.optim.Optimizer]:
@@ -203,7 +203,7 @@ def step(
 
 def is_due(turn: Turn, clock: Clock, plan: Plan) -> bool:
     """Whether a turn is played at this step."""
-    waits = clock.images <= plan.waiting.get(turn.player, 0)
+    waits = clock.images <= plan.waiting.get(turn.player, 0) and clock.progress <= 0.5
     return clock.step % turn.every == 0 and clock.progress >= turn.begins and not waits
 
 
