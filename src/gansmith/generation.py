@@ -241,7 +241,7 @@ class Generation(Game):
         generator, latents, labels = torch.Generator().manual_seed(seed), [], []
         for _ in range(16):
             latents.append(torch.randn(batch, self.config.latent_dim, generator=generator))
-            labels.append(torch.randint(self.classes, (batch,), generator=generator) if self.classes else None)
+            labels.append(self._some_classes(batch, generator))
         z = torch.stack(latents).to(self.device)
         y = torch.stack(labels).to(self.device) if self.classes else labels
         for norm in norms:
@@ -254,6 +254,14 @@ class Generation(Game):
         self.generator.eval()
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
+
+    def _some_classes(self, n: int, generator: torch.Generator) -> Tensor | None:
+        """Random class numbers [n], as often as the data has them; None for unconditional games."""
+        if not self.classes:
+            return None
+        if len(self.class_shares) != self.classes or len(set(self.class_shares)) == 1:
+            return torch.randint(self.classes, (n,), generator=generator)
+        return torch.multinomial(torch.tensor(self.class_shares), n, replacement=True, generator=generator)
 
 
 def judgement_logs(real_logits: Tensor, fake_logits: Tensor, *, relative: bool = False) -> Logs:

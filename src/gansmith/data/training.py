@@ -83,6 +83,13 @@ class TrainingData:
     def __len__(self) -> int:
         return len(self.source.a) if hasattr(self.source, "a") else len(self.source)
 
+    def class_shares(self) -> tuple[float, ...]:
+        """How often each class is among the pictures; empty where they have no labels."""
+        labels = self.source.labels() if self.spec.classes and hasattr(self.source, "labels") else None
+        if labels is None:
+            return ()
+        return tuple((np.bincount(labels, minlength=self.spec.classes) / max(len(labels), 1)).tolist())
+
     def facts(self) -> dict[str, Any]:
         """Name, hash and count, for config.yaml and the model; black and white of pictures with more than 8 bits."""
         known = getattr(self.source, "known_range", None)

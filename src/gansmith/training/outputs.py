@@ -124,6 +124,9 @@ class Evaluate:
         self.context, self.every = context, every
         self.samples = min(samples, len(context.data))
         self.cheap = Cheap(context.data.source, device=context.device.torch_device)
+        count, seed = min(64, self.samples), seeds.derive(0, "evaluate")
+        self.real = context.data.batches(count, seed, context.device.torch_device, False, process=seeds.ALONE)
+        self.real.flip = False
         self._name = f"score/{self.cheap.name}"
         self._done = context.state.clock.images // every
         seen = [record[self._name] for record in context.run.records() if self._name in record]
@@ -135,10 +138,10 @@ class Evaluate:
         self._done = state.clock.images // self.every
         context = self.context
         averaged = context.average.ready(context.batch, state.seed)
-        real = context.data.preview_batch(min(64, self.samples), context.device.torch_device)
         parts, drawn = [], 0
         with torch.inference_mode():
-            while drawn < self.samples:
+            while drawn < self.samples:  # beside real pictures that are others each time: classes as the data has them
+                real = self.real.load(drawn)
                 parts.append(to_uint8(averaged.metrics_images(real, seeds.derive(state.seed, "evaluate", drawn)).cpu()))
                 drawn += len(parts[-1])
         score = self.cheap(torch.cat(parts))

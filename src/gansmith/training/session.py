@@ -102,6 +102,7 @@ class Session:
         devices.ready_to_train(self.game, self.device.torch_device)
         self.optimizers = engine.make_optimizers(self.game, self.device.torch_device)
         self.average = hooks.Average(self.game, self.batch)
+        self.average.game.class_shares = self.data.class_shares()
         processes.synchronise(self.game)  # the average is left out: only the first process uses it
         self.batches = self._make_batches()
         self._restore()
