@@ -128,7 +128,7 @@ def test_commands_know_it(example, npz, tmp_path, capsys):
     )
     assert main(["evaluate", str(out), "--data", str(npz), "--metrics", "swd", "--n", "24"]) == 0
     assert main(["runs", str(tmp_path)]) == 0
-    assert main(["export", str(out), "--to", "torch", "--out", str(tmp_path / "model.pt2")]) == 0
+    assert main(["export", str(out), "--to", "torchscript", "--out", str(tmp_path / "model.pt")]) == 0
 
 
 def test_the_losses_of_a_plain_config(outside, npz, tmp_path):
