@@ -17,6 +17,7 @@ import tyro
 
 from gansmith.commands._parse import parse, say
 from gansmith.errors import GansmithError
+from gansmith.files.atomic import clear_leftovers
 from gansmith.files.paths import check_writable, nearest_folder, writing
 
 if TYPE_CHECKING:
@@ -159,6 +160,7 @@ def filling(folder: Path) -> Iterator[Path]:
     temporary = nearest_folder(folder) / f".gansmith.{os.getpid()}.tmp"
     try:
         with writing(folder):
+            clear_leftovers(temporary.parent, "gansmith")
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir()
             yield temporary

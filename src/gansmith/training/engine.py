@@ -153,6 +153,11 @@ def train(
                     hook(game, state, logs)
         except GansmithError as error:
             failure = error
+        except OSError as error:  # a full or read-only disk, mostly
+            what = f"{error.filename}: " if error.filename is not None else ""
+            failure = RunError(
+                f"Something could not be written ({what}{error.strerror or error}). Look at the disk's space."
+            )
         stopped = agree(state, failure)
 
 

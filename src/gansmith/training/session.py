@@ -15,8 +15,9 @@ from gansmith import config, devices, registry
 from gansmith.config import TrainSettings
 from gansmith.data.batches import Batches
 from gansmith.data.training import TrainingData, open_training_data
-from gansmith.errors import RunError, first_line
+from gansmith.errors import Diverged, RunError, first_line
 from gansmith.files import run
+from gansmith.files.atomic import clear_leftovers
 from gansmith.files.run import Run
 from gansmith.game import Game
 from gansmith.models.bundle import Model, averaged_copy
@@ -116,7 +117,7 @@ class Session:
         self._announce()
         with seeds.alone():
             outputs = Outputs(self.context())
-        status = "diverged"
+        status, reason = "failed", ""
         try:
             with stop_on_signals(self.state), self.display, devices.kept_memory(self.device.torch_device):
                 engine.train(
@@ -125,16 +126,24 @@ class Session:
                 status = "finished" if self.state.clock.progress >= 1.0 else "stopped"
                 with seeds.alone():
                     outputs.save_last(status)
-        except processes.LostProcess as error:
+        except KeyboardInterrupt:
             status = "stopped"
+            raise
+        except processes.LostProcess as error:
+            status, reason = "stopped", str(error)
             raise RunError(f"{error} Go on from the last checkpoint with: {self._go_on()}") from None
+        except Exception as error:
+            status, reason = "diverged" if isinstance(error, Diverged) else "failed", str(error) or type(error).__name__
+            raise
         finally:
-            outputs.close(status)
+            outputs.close(status, reason)
         if status == "stopped":
             self.display.say(f"Stopped and saved. Go on with: {self._go_on()}")
         else:
             applied = hasattr(self.game, "translate")
             use = f"apply {self.run.root} PICTURES --out DIR" if applied else f"sample {self.run.root} --out grid.png"
+            for finding in outputs.findings:
+                self.display.say(f"The coach: {finding.headline}. report.md says what to change.")
             self.display.say(f"Done: {self.run.root}. Read report.md, look at samples/; make more with: gansmith {use}")
         model = Model(self.name, averaged_copy(self.average.game).cpu(), self.context().info())
         return Finished(self.run, model, status == "stopped")
@@ -193,6 +202,9 @@ class Session:
                 raise RunError("--resume needs --out: the run folder to go on with. 'gansmith runs' lists them.")
             found = Run.open(settings.out)
             self._check_same(found, family_config)
+            if self.main:
+                clear_leftovers(found.root)
+                clear_leftovers(found.samples)
             found.train |= {
                 k: v for k, v in config.to_plain(settings).items() if k in run_settings.RESUMABLE and k != "resume"
             }
@@ -287,9 +299,8 @@ class Session:
         )
         start = f"from {self.state.clock.images:,} images" if self.state.clock.images else "from scratch"
         beside = f", {self.processes} processes" if self.processes > 1 else ""
-        self.display.say(
-            f"{self.name} on {self.data.describe()}\nweights: {counts}; {self.device}{beside}; {start}; run: {self.run.root}"
-        )
+        self.display.say(f"{self.name} on {self.data.describe()}")
+        self.display.say(f"weights: {counts}; {self.device}{beside}; {start}; run: {self.run.root}")
 
 
 @contextmanager
