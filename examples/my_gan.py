@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from gansmith.game import Batch, ImageSpec, Logs, Turn
 from gansmith.generation import Generation, GenerationConfig, judgement_logs
+from gansmith.nn.classes import ClassEmbedding
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Generator(nn.Module):
     def __init__(self, config: Config, spec: ImageSpec, classes: int) -> None:
         super().__init__()
         self.shape = spec.shape
-        self.of_class = nn.Embedding(classes, config.latent_dim) if classes else None
+        self.of_class = ClassEmbedding(classes, config.latent_dim) if classes else None
         pixels = spec.channels * spec.height * spec.width
         self.layers = nn.Sequential(
             nn.Linear(config.latent_dim, config.width), nn.LeakyReLU(0.2),
@@ -53,11 +54,15 @@ class Discriminator(nn.Module):
         super().__init__()
         pixels = spec.channels * config.pack * spec.height * spec.width
         self.body = nn.Sequential(nn.Flatten(), nn.Linear(pixels, config.width), nn.LeakyReLU(0.2))
-        self.out = nn.Linear(config.width, max(classes, 1))
+        self.out = nn.Linear(config.width, 1)
+        self.of_class = ClassEmbedding(classes, config.width) if classes else None
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        out = self.out(self.body(images))
-        return out if labels is None else out.gather(1, labels[:, None])
+        features = self.body(images)
+        out = self.out(features)
+        if self.of_class is not None:
+            out = out + (self.of_class(labels) * features).sum(1, keepdim=True)
+        return out
 
 
 class MyGAN(Generation):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -218,3 +220,48 @@ def test_freed_memory_stays_while_training():
     kept, given_back = map(int, done.stdout.split())
     assert kept < 100
     assert given_back > 10 * max(kept, 1)
+
+
+def test_a_batch_that_is_read_ahead_stays_its_processs_own():
+    """Hooks act as the only process while another thread reads the next batch: it must not believe that it is alone."""
+
+    class Slow(MemoryPictures):
+        streams = True
+        begin = threading.Event()
+
+        def fetch(self, indices):
+            if threading.current_thread() is not threading.main_thread():
+                self.begin.wait(10)
+            return super().fetch(indices)
+
+    array = np.arange(20 * 64, dtype=np.int64).reshape(20, 8, 8).astype(np.uint8)
+    pictures = MemoryPictures.from_arrays(array, np.arange(20))
+    slow = Slow(pictures.x, pictures.y, pictures.spec, names=pictures.names, name="x", hash="x", skipped=[])
+    whole = Batches(pictures, 8, 3).at(8)
+    seeds.set_process(0, 2)
+    try:
+        batches = Batches(slow, 8, 3)
+        batches.at(0)
+        with seeds.alone():  # a hook, in the middle of which the next batch is read
+            assert seeds.process() == (0, 1)
+            slow.begin.set()
+            ahead = batches.at(8)
+        assert seeds.process() == (0, 2)
+    finally:
+        seeds.set_process(0, 1)
+    assert len(ahead) == 4
+    assert torch.equal(ahead.labels, whole.labels[:4])
+
+
+def test_who_a_process_takes_itself_for_holds_for_one_thread():
+    seeds.set_process(1, 4)
+    try:
+        with seeds.alone(), seeds.stacked(2), ThreadPoolExecutor(1) as pool:
+            assert pool.submit(seeds.process).result() == (1, 4)
+            torch.manual_seed(0)
+            there = pool.submit(lambda: seeds.normal(2, 1)).result()
+        torch.manual_seed(0)
+        assert torch.equal(there, torch.randn(8, 1)[2:4])
+        assert seeds.process() == (1, 4)
+    finally:
+        seeds.set_process(0, 1)

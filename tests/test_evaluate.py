@@ -14,7 +14,10 @@ from gansmith.errors import DataError, GansmithError
 from gansmith.files.pictures import to_float
 from gansmith.game import ImageSpec
 from gansmith.metrics.repair import evaluate_translation
+from gansmith.metrics.shares import classes_like
 from gansmith.models.bundle import Model
+from gansmith.training.session import train
+from gansmith.training.settings import settings_from
 
 
 @pytest.fixture(autouse=True)
@@ -209,3 +212,101 @@ def test_bad_paths(files, tmp_path):
         main([files[0], "--data", str(tmp_path / "absent")])
     with pytest.raises(SystemExit):
         main([files[0]])
+
+
+# --- classes as the data has them -------------------------------------------------------------------------------------
+
+NAMES = ("zero", "one", "two")
+
+
+def labelled(path, shares, names=NAMES, seed=0):
+    """Pictures whose brightness is their class's, of uneven classes."""
+    labels = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(shares)), shares))
+    x = np.clip(80 * labels[:, None, None] + np.random.default_rng(1).integers(0, 40, (len(labels), 28, 28)), 0, 255)
+    np.savez(path, x=x.astype(np.uint8), y=labels, class_names=np.array(names))
+    return open_pictures(str(path))
+
+
+class Bright(torch.nn.Module):
+    """Pictures of class k are as bright as those of ``labelled``."""
+
+    def __init__(self):
+        super().__init__()
+        self.place = torch.nn.Parameter(torch.zeros(1))  # says on which device it is
+
+    def forward(self, z, labels=None):
+        noise = torch.rand(len(z), 1, 28, 28, generator=torch.Generator().manual_seed(0)) * 40
+        return (80 * labels[:, None, None, None] + noise) / 127.5 - 1
+
+
+def perfect(names=NAMES) -> Model:
+    kind = registry.family("gan")
+    game = kind(kind.Config(conditional=True), ImageSpec(28, 28, 1, len(names), names), {"generator": Bright()})
+    return Model("gan", game.eval())
+
+
+def test_classes_are_drawn_as_the_data_has_them(tmp_path):
+    real = labelled(tmp_path / "real.npz", (300, 60, 20))
+    labels, note = classes_like(perfect(), real, 380, seed=0)
+    assert np.bincount(labels).tolist() == [300, 60, 20]
+    assert note == "classes were drawn as often as the data has them"
+    few, _ = classes_like(perfect(), real, 50, seed=0)
+    assert torch.equal(few, labels[:50])
+    many, _ = classes_like(perfect(), real, 760, seed=0)
+    assert np.bincount(many).tolist() == [600, 120, 40]
+
+
+def test_classes_are_matched_by_name(tmp_path):
+    real = labelled(tmp_path / "real.npz", (300, 60, 20))
+    labels, _ = classes_like(perfect(("two", "zero", "one")), real, 380, seed=0)
+    assert np.bincount(labels).tolist() == [20, 300, 60]
+    labels, note = classes_like(perfect(("two", "one", "ten")), real, 80, seed=0)
+    assert np.bincount(labels).tolist() == [20, 60]
+    assert "1 that the model does not know (zero)" in note
+    labels, note = classes_like(perfect(("a", "b", "c")), real, 380, seed=0)
+    assert np.bincount(labels).tolist() == [300, 60, 20]
+    labels, note = classes_like(perfect(("a", "b")), real, 10, seed=0)
+    assert labels.tolist() == [0, 1] * 5
+    assert "equally often" in note
+    np.savez(tmp_path / "bare.npz", x=np.zeros((40, 28, 28), np.uint8))
+    labels, note = classes_like(perfect(), open_pictures(str(tmp_path / "bare.npz")), 6, seed=0)
+    assert labels.tolist() == [0, 1, 2, 0, 1, 2]
+    assert "no labels" in note
+    kind = registry.family("gan")
+    plain = Model("gan", kind(kind.Config(), ImageSpec(28, 28, 1, 3, NAMES), {"generator": Bright()}))
+    assert classes_like(plain, real, 5, 0) == (None, "")
+
+
+def test_the_command_measures_a_perfect_model_of_uneven_classes_as_perfect(tmp_path, monkeypatch, capsys):
+    labelled(tmp_path / "real.npz", (300, 60, 20))
+    monkeypatch.setattr("gansmith.models.bundle.load", lambda path, device="cpu": perfect())
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").touch()
+    words = [str(tmp_path / "model"), "--data", str(tmp_path / "real.npz"), "--metrics", "swd", "--n", "150"]
+    assert main([*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    score = found["scores"][0]
+    assert score["value"] < 3 * score["floor"]
+    assert "classes were drawn as often as the data has them" in found["notes"]
+    assert main(words) == 0
+    assert "note: classes were drawn as often as the data has them" in capsys.readouterr().out
+
+
+def test_measuring_in_training_draws_classes_as_the_data_has_them(tmp_path, monkeypatch):
+    labelled(tmp_path / "real.npz", (150, 30, 20))
+    given: list[torch.Tensor] = []
+    kind = registry.family("gan")
+    original = kind.metrics_images
+
+    def metrics_images(self, real, seed):
+        given.append(real.labels)
+        return original(self, real, seed)
+
+    monkeypatch.setattr(kind, "metrics_images", metrics_images)
+    settings, config = settings_from(
+        kind, tmp_path / "run", data=str(tmp_path / "real.npz"), steps=1, batch=4, eval_every=4, hold_out=0, conditional=True,
+        **kind.tiny,
+    )  # fmt: skip
+    train(kind, settings=settings, family_config=config, quiet=True)
+    labels = torch.cat([part for part in given if len(part) == 64])[:200]
+    assert np.bincount(labels).tolist() == [150, 30, 20]  # every picture once: not the same 64 again and again

@@ -18,7 +18,7 @@ from gansmith.game import Batch, Clock, Game, ImageSpec
 from gansmith.nn.inpainting import GatedConv, InpaintUNet
 from gansmith.parallel import seeds
 from gansmith.training import engine
-from gansmith.training.session import train
+from gansmith.training.session import Session, train
 from gansmith.training.settings import settings_from
 
 ALL = list(registry.families())
@@ -211,3 +211,27 @@ def test_the_gates_of_inpaint_begin_half_open():
         assert ((gate > 0.2) & (gate < 0.8)).float().mean() > 0.98, name
     for name, layer in layers.items():
         assert layer.conv.weight.grad.abs().max() > 1e-6, name
+
+
+def test_batch_norm_is_calibrated_with_classes_as_the_data_has_them():
+    kind = registry.family("dcgan")
+    torch.manual_seed(0)
+    game: Any = kind(kind.Config(**{**kind.tiny, "conditional": True}), ImageSpec(16, 16, 1, 3, ("a", "b", "c")))
+    seen: list[torch.Tensor] = []
+    game.generator.register_forward_pre_hook(lambda _, given: seen.append(given[1]))
+    for shares, common in (((0.9, 0.1, 0.0), 0.9), ((), 1 / 3), ((1 / 3, 1 / 3, 1 / 3), 1 / 3)):
+        seen.clear()
+        game.class_shares = shares
+        game.calibrate(64, 0)
+        labels = torch.cat(seen)
+        assert abs((labels == 0).float().mean() - common) < 0.03
+        assert ((labels == 2).any()) == (common < 0.5)
+
+
+def test_the_averaged_game_knows_the_shares_of_the_data(tmp_path):
+    labels = np.repeat([0, 1], [40, 8])
+    np.savez(tmp_path / "uneven.npz", x=np.random.default_rng(0).integers(0, 255, (48, 16, 16), np.uint8), y=labels)
+    kind = registry.family("gan")
+    settings, config_ = settings_from(kind, tmp_path / "run", data=str(tmp_path / "uneven.npz"), steps=1, batch=4, conditional=True, **kind.tiny)  # fmt: skip
+    session = Session(kind, "gan", settings, config_, devices.resolve("cpu", "fp32"), True)
+    np.testing.assert_allclose(session.average.game.class_shares, [40 / 48, 8 / 48])

@@ -19,7 +19,7 @@ from gansmith.files.run import Run
 from gansmith.game import ImageSpec
 from gansmith.models.bundle import OPPONENT, Model, averaged_copy, save
 from gansmith.models.transfer import opponent_tensors, start_from
-from gansmith.training import checkpoint, fine_tuning
+from gansmith.training import checkpoint, engine, fine_tuning
 from gansmith.training.session import train
 from gansmith.training.settings import settings_from
 
@@ -101,7 +101,14 @@ def test_without_a_discriminator_a_new_one_learns_alone_first(npz, tmp_path, mon
     bare = tmp_path / "bare"
     shutil.copytree(tmp_path / "first" / "model", bare)
     (bare / OPPONENT).unlink()
-    monkeypatch.setattr(fine_tuning, "ALONE_IMAGES", 12)
+    played: list[tuple[int, str]] = []
+    original = engine.play
+
+    def play(game, optimizer, turn, parts, plan):
+        played.append((parts[0].clock.step, turn.player))
+        return original(game, optimizer, turn, parts, plan)
+
+    monkeypatch.setattr(engine, "play", play)
     words = [
         "train",
         "gan",
@@ -113,22 +120,25 @@ def test_without_a_discriminator_a_new_one_learns_alone_first(npz, tmp_path, mon
         "8",
         "--latent-dim",
         "8",
-        "--snapshots",
-        "1",
+        "--init",
+        str(bare),
     ]
-    words += ["--init", str(bare), "--save-minutes", "1e-9", "--out", str(tmp_path / "run")]
-    assert main([*words, "--steps", "3"]) == 0
-    said = capsys.readouterr().err
-    assert "no discriminator was found with it" in said
-    assert "learns alone for the first 12 images" in said
-    kept = safetensors.torch.load_file(bare / "model.safetensors")
-    alone = state(tmp_path / "run")
-    assert all(torch.equal(alone[key], kept[key]) for key in kept), "the generator moved while it should wait"
-    monkeypatch.setattr(fine_tuning, "ALONE_IMAGES", 99)  # a resumed run keeps the time it began with
-    assert main(["train", "--resume", "--out", str(tmp_path / "run"), "--steps", "5"]) == 0
-    later = state(tmp_path / "run")
-    assert any(not torch.equal(later[key], kept[key]) for key in kept)
-    assert any(not torch.equal(later[key], alone[key]) for key in alone if key.startswith("discriminator."))
+    for alone, steps in ((12, 3), (1_000_000, 4)):  # at most for half of the run
+        monkeypatch.setattr(fine_tuning, "ALONE_IMAGES", alone)
+        out = tmp_path / f"run{alone}"
+        played.clear()
+        assert main([*words, "--steps", "8", "--out", str(out)]) == 0
+        said = capsys.readouterr().err
+        assert "no discriminator was found with it" in said
+        assert f"learns alone for the first {alone:,} images" in said
+        both = ["discriminator", "generator"]
+        assert played == [(step, p) for step in range(1, 9) for p in (both if step > steps else both[:1])]
+    monkeypatch.setattr(fine_tuning, "ALONE_IMAGES", 40)  # 10 steps
+    assert main([*words, "--steps", "2", "--out", str(tmp_path / "again")]) == 0
+    monkeypatch.setattr(fine_tuning, "ALONE_IMAGES", 0)  # a resumed run keeps the time it began with
+    played.clear()
+    assert main(["train", "--resume", "--out", str(tmp_path / "again"), "--steps", "30"]) == 0
+    assert min(step for step, player in played if player == "generator") == 11
 
 
 def test_families_with_a_beginning_of_their_own_do_not_wait():

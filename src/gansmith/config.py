@@ -110,9 +110,17 @@ def validate(settings: TrainSettings, world: int = 1) -> None:
 def check_numbers(config: Any) -> None:
     """Refuse what no run can be made of: NaN, negative numbers (unless the default is one), no units, betas of 1.
 
+    What a family of one's own adds to the package's settings may be any finite number: its name says nothing here.
+
     Raises:
         GansmithError: naming the setting.
     """
+    ours = {
+        name
+        for kind in type(config).__mro__
+        if kind.__module__.partition(".")[0] == "gansmith"
+        for name in vars(kind).get("__annotations__", ())
+    }
     for field in dataclasses.fields(config):
         value, default = getattr(config, field.name), field.default
         if isinstance(value, bool) or not isinstance(value, (int, float)) or value == default:
@@ -120,6 +128,8 @@ def check_numbers(config: Any) -> None:
         name = flag(field.name)
         if not math.isfinite(value):
             raise GansmithError(f"{name} must be a finite number, not {value}.")
+        if field.name not in ours:
+            continue
         if value < 0:
             raise GansmithError(f"{name} cannot be negative: {value}.")
         if isinstance(value, int) and value == 0 and _AT_LEAST_ONE.fullmatch(field.name):

@@ -18,6 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from gansmith.errors import GansmithError
 from gansmith.game import Batch, Clock, Game, Grid, ImageSpec, Logs, Optimizer, Turn
+from gansmith.nn.contract import Asked, check_discriminator, check_generator
 from gansmith.nn.losses import ADVERSARIAL, AdversarialName
 from gansmith.nn.penalties import squared_gradient_norm
 from gansmith.parallel import processes, seeds
@@ -71,9 +72,12 @@ class AdversarialConfig(GenerationConfig):
 class Generation(Game):
     """Noise to pictures, in alternating turns.
 
+    Labels are what :meth:`labels_of` gives: class numbers [N], or weights of classes [N, classes] with ``--class-fade``;
+    :class:`gansmith.nn.classes.ClassEmbedding` takes either. Unconditional networks get None.
+
     Attributes:
-        generator: (z [N, latent_dim], labels [N] | None) -> [N, C, H, W].
-        discriminator: (images [N, C * pack, H, W], labels [N] | None) -> logits [N] or [N, 1].
+        generator: (z [N, latent_dim], labels) -> [N, C, H, W].
+        discriminator: (images [N, C * pack, H, W], labels) -> logits [N] or [N, 1].
     """
 
     players = {"discriminator": ("discriminator",), "generator": ("generator",)}
@@ -100,6 +104,17 @@ class Generation(Game):
         self.augment: Any = make_augment(config)
         if config.spectral_norm and hasattr(self, "discriminator"):
             add_spectral_norm(self.discriminator)
+        if not type(self).__module__.startswith("gansmith."):  # those of the package are tested
+            self._check_networks()
+
+    def _check_networks(self) -> None:
+        """Raise a GansmithError where networks do not take what the flags ask for."""
+        config = self.config
+        asked = Asked(type(self).__name__, config.latent_dim, config.pack, self.classes, config.class_fade > 0)
+        if hasattr(self, "generator"):
+            check_generator(self.generator, self.spec, asked)
+        if hasattr(self, "discriminator"):
+            check_discriminator(self.discriminator, self.spec, asked)
 
     @property
     def classes(self) -> int:
@@ -114,9 +129,14 @@ class Generation(Game):
 
     # --- the losses -----------------------------------------------------------------------------------------------
 
+    @property
+    def adversarial(self) -> AdversarialConfig:
+        """The choice of loss and penalty; the non-saturating loss alone, for families that leave no choice."""
+        return self.config if isinstance(self.config, AdversarialConfig) else AdversarialConfig()
+
     def discriminator_loss(self, batch: Batch) -> tuple[Tensor, Logs]:
         """L_D = -E log D(x) - E log(1 - D(G(z))), or the loss that ``config.loss`` names; plus R1 where asked for."""
-        config = self.config
+        config = self.adversarial
         penalised = config.r1 > 0 and batch.clock.step % config.penalty_every == 0
         real = batch.images.detach().requires_grad_(penalised)
         real_logits, fake_logits = self.judge_both(real, self.fakes(batch).detach(), self.labels_of(batch))
@@ -131,7 +151,7 @@ class Generation(Game):
 
     def generator_loss(self, batch: Batch) -> tuple[Tensor, Logs]:
         """L_G = -E log D(G(z)), or the loss that ``config.loss`` names."""
-        adversarial = ADVERSARIAL[self.config.loss]
+        adversarial = ADVERSARIAL[self.adversarial.loss]
         fake_logits = self.judge(self.fakes(batch), self.labels_of(batch))
         real_logits = self.judge(batch.images, self.labels_of(batch)) if adversarial.paired else fake_logits
         return adversarial.generator(fake_logits, real_logits), {}
@@ -215,8 +235,10 @@ class Generation(Game):
 
     def seeded_latents(self, n: int, seed: int) -> Tensor:
         """The latents that belong to a seed, [n, latent_dim]; the first k are the same for every n >= k."""
-        z = torch.randn(n, self.config.latent_dim, generator=torch.Generator().manual_seed(seed))
-        return z.to(self.device)
+        generator = torch.Generator().manual_seed(seed)
+        # one draw for each: of one draw for all, torch would make the last 16 numbers anew
+        rows = [torch.randn(self.config.latent_dim, generator=generator) for _ in range(n)]
+        return torch.stack(rows).to(self.device) if rows else torch.empty(0, self.config.latent_dim, device=self.device)
 
     def preview(self, real: Batch, seed: int) -> Grid:
         """64 fixed latents; when conditional, a row per class."""
@@ -239,7 +261,7 @@ class Generation(Game):
         generator, latents, labels = torch.Generator().manual_seed(seed), [], []
         for _ in range(16):
             latents.append(torch.randn(batch, self.config.latent_dim, generator=generator))
-            labels.append(torch.randint(self.classes, (batch,), generator=generator) if self.classes else None)
+            labels.append(self._some_classes(batch, generator))
         z = torch.stack(latents).to(self.device)
         y = torch.stack(labels).to(self.device) if self.classes else labels
         for norm in norms:
@@ -252,6 +274,14 @@ class Generation(Game):
         self.generator.eval()
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
+
+    def _some_classes(self, n: int, generator: torch.Generator) -> Tensor | None:
+        """Random class numbers [n], as often as the data has them; None for unconditional games."""
+        if not self.classes:
+            return None
+        if len(self.class_shares) != self.classes or len(set(self.class_shares)) == 1:
+            return torch.randint(self.classes, (n,), generator=generator)
+        return torch.multinomial(torch.tensor(self.class_shares), n, replacement=True, generator=generator)
 
 
 def judgement_logs(real_logits: Tensor, fake_logits: Tensor, *, relative: bool = False) -> Logs:

@@ -12,6 +12,7 @@ from torch import Tensor
 from gansmith.apply.styles import Styles
 from gansmith.files.pictures import grid, opaque
 from gansmith.models.bundle import Model
+from gansmith.parallel import seeds
 
 
 def loop(points: Tensor, frames: int) -> Tensor:
@@ -31,6 +32,13 @@ def on_the_shell(z: Tensor) -> Tensor:
     return z / z.norm(dim=-1, keepdim=True).clamp_min(1e-8) * z.shape[-1] ** 0.5
 
 
+def waypoints(model: Model, points: int, tiles: int, seed: int) -> Tensor:
+    """The latents that a walk passes through, [points, tiles, latent_dim]: the seed's own first, then others of each tile."""
+    first = model.latents(tiles, seed).cpu()
+    later = [model.latents(points - 1, seeds.derive(seed, "walk", tile)).cpu() for tile in range(tiles)]
+    return torch.cat([first[None], torch.stack(later, 1)]) if points > 1 else first[None]
+
+
 def walk(
     model: Model,
     *,
@@ -44,11 +52,13 @@ def walk(
 ) -> Iterator[np.ndarray]:
     """Frames of a looping walk, uint8 [H, W] or [H, W, 3]: ``tiles`` pictures, each passing through ``points`` latents.
 
+    The walk of a tile begins at the picture of that number that ``sample --seed`` draws, and is the same for any number of tiles.
+
     Raises:
         GansmithError: the model has no w space, or no such class.
     """
     # whatever is wrong shows here, not at the first frame, when a file may have been opened for it
-    latents = model.latents(points * tiles, seed).cpu().unflatten(0, (points, tiles))  # [P, T, D]
+    latents = waypoints(model, points, tiles, seed)  # [P, T, D]
     labels = model.labels(tiles, label)
     columns = max(1, round(tiles**0.5))
     if space == "z":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 import time
@@ -93,7 +94,9 @@ def main(argv: list[str]) -> int:
         check_counts(metrics, options.n, min(options.n, len(real) // 2))
         by_features = any(metric != "swd" for metric in metrics)
         features = extractor_for(options.features, real, options.weights, device) if by_features else options.features
-        samples = _read_samples(options, progress) if model is None else _sample(model, options, progress)
+        samples, drawn_as = (
+            (_read_samples(options, progress), "") if model is None else _sample(model, real, options, progress)
+        )
         report = evaluate(
             samples,
             real,
@@ -108,6 +111,8 @@ def main(argv: list[str]) -> int:
         found = (
             _memorised(options.memorisation, samples, real, options.seed, progress) if options.memorisation else None
         )
+    if drawn_as:
+        report = dataclasses.replace(report, notes=(*report.notes, drawn_as))
     if options.json:
         extra = (
             {}
@@ -216,20 +221,27 @@ def _read_samples(options: Options, progress: Callable[[str, int, int], None]) -
     return torch.cat(parts)
 
 
-def _sample(model: Model, options: Options, progress: Callable[[str, int, int], None]) -> Tensor:
-    """What ``model.sample(n, seed)`` gives, uint8 [N, C, H, W], made part by part."""
+def _sample(
+    model: Model, real: Pictures, options: Options, progress: Callable[[str, int, int], None]
+) -> tuple[Tensor, str]:
+    """What ``model.sample(n, seed)`` gives, uint8 [N, C, H, W], made part by part, with the classes as the data has them.
+
+    Also a note that says how the classes were drawn; empty for models without classes.
+    """
     import torch
 
     from gansmith.files.pictures import to_uint8
+    from gansmith.metrics.shares import classes_like
 
     n = options.n
-    latents, labels = model.latents(n, options.seed), model.labels(n)
+    latents = model.latents(n, options.seed)
+    labels, note = classes_like(model, real, n, options.seed)
     parts = []
     for start in range(0, n, 256):
         rows = slice(start, start + 256)
         parts.append(to_uint8(model.decode(latents[rows], None if labels is None else labels[rows])))
         progress("sampling", min(start + 256, n), n)
-    return torch.cat(parts)
+    return torch.cat(parts), note
 
 
 def _holds_pictures(path: Path) -> bool:

@@ -17,6 +17,7 @@ import tyro
 
 from gansmith.commands._parse import parse, say
 from gansmith.errors import GansmithError
+from gansmith.files.atomic import clear_leftovers
 from gansmith.files.paths import check_free, check_writable, folder_names, nearest_folder, writing
 
 if TYPE_CHECKING:
@@ -42,11 +43,11 @@ class Options:
     n: int = 64
     """How many pictures."""
     seed: int = 0
-    """The same seed gives the same pictures."""
+    """The same seed gives the same pictures: the first of --n 64 are those of --n 8."""
     seeds: str | None = None
-    """One picture per seed instead, for example 0-63 or 3,7,11-20."""
+    """One picture per seed instead, for example 0-63 or 3,7,11-20; each is the first picture of its seed."""
     label: Annotated[str | None, tyro.conf.arg(name="class")] = None
-    """Only this class, by number or name (conditional models); by default every class in turn."""
+    """Only this class, by number or name (conditional models); by default every class in turn, which --seeds count by the seed."""
     truncation: float = 1.0
     """Below 1: closer to the average picture, less variety."""
     columns: int = 0
@@ -76,7 +77,8 @@ def main(argv: list[str]) -> int:
 
     model = load(options.model).to(devices.resolve(options.device, "fp32").torch_device)
     count = options.n if numbers is None else len(numbers)
-    labels = model.labels(count, options.label)
+    in_turn = options.label is None and numbers is not None and model.classes > 0
+    labels = model.labels(count, [s % model.classes for s in numbers or ()] if in_turn else options.label)
     latents = (
         model.latents(count, options.seed) if numbers is None else torch.cat([model.latents(1, s) for s in numbers])
     )
@@ -157,6 +159,7 @@ def filling(folder: Path) -> Iterator[Path]:
     temporary = nearest_folder(folder) / f".gansmith.{os.getpid()}.tmp"
     try:
         with writing(folder):
+            clear_leftovers(temporary.parent, "gansmith")
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir()
             yield temporary

@@ -19,6 +19,7 @@ from gansmith.files.alpha import spread_batch
 from gansmith.files.pictures import to_float
 from gansmith.game import Batch
 from gansmith.parallel import seeds
+from gansmith.parallel.seeds import Process
 
 
 class Order:
@@ -82,6 +83,7 @@ class Batches:
         crop: pictures were loaded larger than this (height, width): cut a random window of that size.
         flip: mirror every second picture, at random.
         damage: makes the batch's other side on the CPU.
+        process: whose rows of each batch; None takes the process that asks for these batches to be made.
     """
 
     def __init__(
@@ -95,7 +97,9 @@ class Batches:
         crop: tuple[int, int] | None = None,
         channels_last: bool = False,
         damage: Damage | None = None,
+        process: Process | None = None,
     ) -> None:
+        self.process = process or seeds.process()  # asked here and once: another thread may read ahead
         self.source, self.world_size, self.seed = source, batch, seed
         self.device, self.flip, self.crop, self.channels_last = torch.device(device), flip, crop, channels_last
         self.damage = damage
@@ -131,7 +135,7 @@ class Batches:
         random = np.random.Generator(np.random.Philox(seeds.derive(self.seed, "batch", drawn)))
         loaded = self._load(drawn, random)
         if self.damage is not None:
-            with seeds.drawing_from(seeds.derive(self.seed, "damage", drawn)):
+            with seeds.acting(self.process), seeds.drawing_from(seeds.derive(self.seed, "damage", drawn)):
                 loaded.other = self.damage(to_float(loaded.images))
         return loaded.pinned() if self.device.type == "cuda" else loaded
 
@@ -144,7 +148,7 @@ class Batches:
         return Batch(to_float(loaded.images, self.device), labels, other, world_size=self.world_size)
 
     def _load(self, drawn: int, random: np.random.Generator) -> Loaded:
-        rank, world = seeds.process()
+        rank, world = self.process
         count = self.world_size // world
         start = drawn + rank * count
         made: list[Tensor] = []
@@ -184,7 +188,7 @@ class CropBatches(Batches):
         self.size = size
 
     def _load(self, drawn: int, random: np.random.Generator) -> Loaded:
-        rank, world = seeds.process()
+        rank, world = self.process
         count = self.world_size // world
         start = drawn + rank * count
         choice = random.random((self.world_size, 3))[rank * count :][:count]

@@ -26,7 +26,7 @@ from gansmith.data.specs import open_source
 from gansmith.data.tars import INDEX, Shard, scan
 from gansmith.data.threads import Broken, Progress, threads
 from gansmith.errors import DataError
-from gansmith.files.atomic import write_atomically
+from gansmith.files.atomic import clear_leftovers, write_atomically
 from gansmith.files.paths import named
 
 
@@ -63,6 +63,7 @@ def pack(
         _settle_range(source)
     out = named(out)
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    clear_leftovers(out.parent, out.name)
     try:
         temporary.mkdir(parents=True)
         packed = _write(source, temporary, per_shard, resize, progress)

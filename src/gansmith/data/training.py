@@ -17,6 +17,7 @@ from gansmith.data.sources import without_empty_classes
 from gansmith.errors import DataError
 from gansmith.game import Batch, Game, ImageSpec
 from gansmith.parallel import seeds
+from gansmith.parallel.seeds import Process
 
 MEASURABLE = 100
 """Fewest pictures that a Frechet distance makes sense for (``gansmith.metrics.evaluate.MINIMUM``)."""
@@ -87,6 +88,13 @@ class TrainingData:
     def __len__(self) -> int:
         return len(self.source.a) if hasattr(self.source, "a") else len(self.source)
 
+    def class_shares(self) -> tuple[float, ...]:
+        """How often each class is among the pictures; empty where they have no labels."""
+        labels = self.source.labels() if self.spec.classes and hasattr(self.source, "labels") else None
+        if labels is None:
+            return ()
+        return tuple((np.bincount(labels, minlength=self.spec.classes) / max(len(labels), 1)).tolist())
+
     def facts(self) -> dict[str, Any]:
         """Name, hash and count, for config.yaml and the model; black and white of pictures with more than 8 bits."""
         known = getattr(self.source, "known_range", None)
@@ -135,11 +143,17 @@ class TrainingData:
         return few_pictures(count)
 
     def batches(
-        self, batch: int, seed: int, device: torch.device, channels_last: bool, damage: Damage | None = None
+        self,
+        batch: int,
+        seed: int,
+        device: torch.device,
+        channels_last: bool,
+        damage: Damage | None = None,
+        process: Process | None = None,
     ) -> Batches:
-        """Shuffled, endless batches; see :class:`Batches`."""
+        """Shuffled, endless batches, of which this process gets its rows; see :class:`Batches`."""
         options: dict[str, Any] = {
-            "device": device, "flip": self.flip, "channels_last": channels_last, "damage": damage,
+            "device": device, "flip": self.flip, "channels_last": channels_last, "damage": damage, "process": process,
         }  # fmt: skip
         if self.windows:
             return CropBatches(self.source, batch, seed, self.spec.height, **options)
@@ -158,17 +172,14 @@ class TrainingData:
         """The pictures that are kept from training, as one batch."""
         if self.unseen is None:
             return None
-        batches = Batches(self.unseen, len(self.unseen), 0, device=device, crop=self.crop)
-        with seeds.alone():
-            return batches.one(0)
+        return Batches(self.unseen, len(self.unseen), 0, device=device, crop=self.crop, process=seeds.ALONE).one(0)
 
     def preview_batch(self, count: int, device: torch.device) -> Batch:
         """Real pictures of the training set that stay the same over the run. At most as many as there are."""
         count = max(1, min(count, len(self._trained_on or self.source) if not hasattr(self.source, "a") else len(self)))
-        with seeds.alone():
-            batches = self.batches(count, seeds.derive(0, "preview"), device, False)
-            batches.flip = False
-            return batches.one(0)
+        batches = self.batches(count, seeds.derive(0, "preview"), device, False, process=seeds.ALONE)
+        batches.flip = False
+        return batches.one(0)
 
 
 def open_training_data(

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
 from torch import Tensor
 
 _TENSOR = "\0tensor"
+_HALF_WRITTEN = re.compile(r"\.(.+)\.(\d{1,10})\.(tmp|old)")
 
 
 def flatten(tree: Any, prefix: str = "") -> tuple[Any, dict[str, Tensor]]:
@@ -76,3 +81,29 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def clear_leftovers(folder: Path, name: str = "") -> None:
+    """Remove what killed processes left half-written in a folder: ``.NAME.PID.tmp`` and ``.NAME.PID.old``.
+
+    Where the old version is whole and the new one never took its place, the old one goes back to it. What a process that still
+    runs may be writing is left alone, and so is what cannot be removed.
+
+    Args:
+        name: only what was to become this file or folder; by default all.
+    """
+    try:
+        found = sorted(folder.glob(f".{name}*" if name and not re.search(r"[*?\[]", name) else ".*"))
+    except OSError:
+        return
+    for path in found:
+        match = _HALF_WRITTEN.fullmatch(path.name)
+        if match is None or (name and match[1] != name) or psutil.pid_exists(int(match[2])):
+            continue
+        with contextlib.suppress(OSError):
+            if match[3] == "old" and not (folder / match[1]).exists():
+                path.replace(folder / match[1])
+            elif path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
+import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +15,7 @@ from torch import Tensor
 
 from gansmith.errors import GansmithError
 from gansmith.files.alpha import on_white
-from gansmith.files.atomic import write_atomically
+from gansmith.files.atomic import clear_leftovers, write_atomically
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 VIDEO_SUFFIXES = (".mp4", ".gif", ".webm")
@@ -70,22 +72,37 @@ def save_video(path: Path, frames: Iterable[np.ndarray], fps: float = 30.0) -> N
 
     Films are encoded frame by frame as they come, so a long one of large pictures needs no more memory than a short
     one; a gif is held whole, for its colours are chosen at the end.
+
+    Raises:
+        GansmithError: another suffix, or the encoder failed, as it does on a full disk; nothing is left behind.
+        OSError: the file cannot be written.
     """
     suffix = path.suffix.lower()
     if suffix not in VIDEO_SUFFIXES:
         raise GansmithError(f"'{path.name}': videos are written as {', '.join(VIDEO_SUFFIXES)}.")
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.tmp{suffix}")
+    clear_leftovers(path.parent, path.name)
+    if suffix == ".gif":
+        write_atomically(path, _gif(frames, fps))
+        return
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        if suffix == ".gif":
-            import imageio.v3 as iio
-
-            iio.imwrite(temporary, [_in_colour(frame) for frame in frames], duration=1000 / fps, loop=0)
-        else:
-            _encode(temporary, frames, fps)
+        _encode(temporary, frames, fps, suffix)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _gif(frames: Iterable[np.ndarray], fps: float) -> bytes:
+    from PIL import Image
+
+    images = [Image.fromarray(np.ascontiguousarray(_in_colour(frame))) for frame in frames]
+    if not images:
+        raise GansmithError("A film needs at least one frame.")
+    first, *rest = images
+    buffer = io.BytesIO()
+    first.save(buffer, "GIF", save_all=True, append_images=rest, duration=1000 / fps, loop=0)
+    return buffer.getvalue()
 
 
 def _in_colour(frame: np.ndarray) -> np.ndarray:
@@ -93,20 +110,71 @@ def _in_colour(frame: np.ndarray) -> np.ndarray:
     return np.repeat(frame, 3, 2) if frame.shape[2] == 1 else frame[..., :3]
 
 
-def _encode(path: Path, frames: Iterable[np.ndarray], fps: float) -> None:
-    import imageio.v2 as iio
+_CODECS = {
+    ".mp4": ("mp4", ["-c:v", "libx264", "-crf", "18", "-preset", "veryfast"]),
+    ".webm": ("webm", ["-c:v", "libvpx-vp9", "-crf", "30", "-b:v", "0"]),
+}
+"""ffmpeg's name of a format, and how it is encoded: fast, for films are many small pictures and hold up the end of a run."""
 
-    # a fast preset: films are many small pictures, and encoding them must not hold up the end of a run
-    options: dict[str, Any] = {"codec": "libvpx-vp9"}
-    if path.suffix.lower() == ".mp4":
-        options = {"codec": "libx264", "output_params": ["-crf", "18", "-preset", "veryfast"]}
-    writer: Any = iio.get_writer(path, format="FFMPEG", mode="I", fps=fps, macro_block_size=1, **options)  # type: ignore[arg-type]
+
+def _encode(path: Path, frames: Iterable[np.ndarray], fps: float, suffix: str) -> None:
+    """Hand frames to ffmpeg one by one. Its own exit code is asked: a film cut short by a full disk is no film."""
+    import imageio_ffmpeg
+
+    kind, codec = _CODECS[suffix]
+    process: subprocess.Popen[bytes] | None = None
+    said = b""
     try:
         for frame in map(_in_colour, frames):
             height, width = frame.shape[:2]
-            writer.append_data(np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge"))
-    finally:  # as a context manager it would leave ffmpeg running after an error
-        writer.close()
+            even = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+            if process is None:
+                size = f"{even.shape[1]}x{even.shape[0]}"
+                given = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-r", f"{fps:g}", "-i", "-"]
+                words = [
+                    imageio_ffmpeg.get_ffmpeg_exe(),
+                    "-v",
+                    "error",
+                    "-y",
+                    *given,
+                    "-an",
+                    *codec,
+                    "-pix_fmt",
+                    "yuv420p",
+                ]
+                process = subprocess.Popen(
+                    [*words, "-f", kind, f"file:{path}"],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                )
+            assert process.stdin is not None
+            process.stdin.write(np.ascontiguousarray(even).tobytes())
+        if process is None:
+            raise GansmithError("A film needs at least one frame.")
+        said = process.communicate()[1]
+        if process.returncode:
+            raise BrokenPipeError
+    except BrokenPipeError:
+        assert process is not None
+        said = process.stderr.read() if process.stderr is not None and not process.stderr.closed else said
+        words = said.decode("utf-8", "replace").strip().splitlines() or ["ffmpeg ended"]
+        raise GansmithError(f"The film could not be written: {words[-1]}. Is the disk full?") from None
+    finally:
+        _end(process)
+
+
+def _end(process: subprocess.Popen[bytes] | None) -> None:
+    """Leave no ffmpeg behind, whatever happened to the frames."""
+    if process is None:
+        return
+    if process.poll() is None:
+        process.kill()
+        process.wait()
+    for pipe in (process.stdin, process.stderr):
+        if pipe is not None:
+            with contextlib.suppress(OSError):
+                pipe.close()
 
 
 def to_arrays(images: Tensor) -> np.ndarray:

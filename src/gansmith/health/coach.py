@@ -50,6 +50,15 @@ def diagnose(records: Sequence[Record]) -> list[Finding]:
     return [finding for finding in found if finding is not None]
 
 
+def history(records: Sequence[Record]) -> list[Finding]:
+    """Everything that was wrong at some time, in the order in which it could first be told; each kind once."""
+    found: dict[str, Finding] = {}
+    for end in range(1, len(records) + 1):
+        for finding in diagnose(records[:end]):
+            found.setdefault(finding.kind, finding)
+    return list(found.values())
+
+
 def _lasting(records: Sequence[Record], key: str, least: int = 3) -> list[Record]:
     """The latest records that have ``key`` and span the time a sign must last; empty while that is not yet reached.
 

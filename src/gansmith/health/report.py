@@ -21,17 +21,18 @@ PANELS = {
 }
 
 
-def write_report(run: Run, findings: Sequence[Finding], status: str) -> Path:
+def write_report(run: Run, findings: Sequence[Finding]) -> Path:
     """Write ``report.md`` and its plots into the run folder.
 
     Args:
+        run: its facts say how it ended: ``status``, and ``failure`` where something went wrong.
         findings: everything the coach has said during the run, in order.
-        status: ``finished``, ``stopped`` or ``diverged``.
     """
+    status, failure = str(run.facts.get("status")), str(run.facts.get("failure", ""))
     records = list(run.records())
     plots = [plot(records, title, keys, run.root / "report") for title, keys in PANELS.items()]
     lines = [f"# {run.family} on {run.facts['data']['name']}", "", *_summary(run, records, status), ""]
-    lines += ["## What the coach says", "", *_advice(findings, status), ""]
+    lines += ["## What the coach says", "", *_advice(findings, failure), ""]
     grids = sorted(run.samples.glob("[0-9]*.png"))
     if grids:
         lines += ["## Samples", "", f"![the last grid](samples/{grids[-1].name})", ""]
@@ -83,12 +84,8 @@ def _summary(run: Run, records: Sequence[dict[str, Any]], status: str) -> list[s
     return text
 
 
-def _advice(findings: Sequence[Finding], status: str) -> list[str]:
-    lines = []
-    if status == "diverged":
-        lines.append(
-            "- A loss or weight became NaN or infinite. Try a lower --lr, --clip-grad 1, or a gradient penalty."
-        )
+def _advice(findings: Sequence[Finding], failure: str) -> list[str]:
+    lines = [f"- {failure}"] if failure else []
     for finding in findings:
         lines.append(f"- **{finding.headline}** (from {finding.images:,} images on). {finding.advice}")
     return lines or ["Nothing was wrong with this run."]

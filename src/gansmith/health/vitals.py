@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from gansmith.files.pictures import to_uint8
-from gansmith.game import Batch, Game, Logs
+from gansmith.game import Batch, Clock, Game, Logs
 from gansmith.parallel import seeds
 from gansmith.training.engine import State
 
@@ -36,6 +36,7 @@ class Vitals:
         unseen: real pictures that D never trains on, or None.
         checks: how often per run; less often where a check takes long, as it does for large networks on a CPU.
         classify: uint8 [N, C, H, W] -> class numbers [N], where a classifier knows the data.
+        begins: the clock of the checkpoint that a resumed run goes on from.
     """
 
     def __init__(
@@ -44,9 +45,10 @@ class Vitals:
         unseen: Batch | None,
         checks: int = 60,
         classify: Callable[[Tensor], np.ndarray] | None = None,
+        begins: Clock | None = None,
     ) -> None:
         self.real, self.unseen, self.checks, self.classify = real, unseen, checks, classify
-        self._done = -1
+        self._done = int(begins.progress * checks) if begins is not None and begins.images else -1
         self._took, self._spent = 0.0, 0.0
         self._before: Tensor | None = None
         self._real_distances = distances(real.images)

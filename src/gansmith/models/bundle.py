@@ -20,7 +20,7 @@ from torch import Tensor
 from gansmith import config as configs
 from gansmith import registry
 from gansmith.errors import GansmithError, ModelError, first_line
-from gansmith.files.atomic import sync_folder
+from gansmith.files.atomic import clear_leftovers, sync_folder
 from gansmith.files.pictures import to_arrays
 from gansmith.files.run import spec_to_plain
 from gansmith.game import Game, ImageSpec
@@ -72,7 +72,7 @@ class Model:
 
         Args:
             n: how many.
-            seed: the same seed gives the same pictures.
+            seed: the same seed gives the same pictures; the first k are the same for every n >= k.
             label: a class number or name for all, or one number each; None takes every class in turn.
             truncation: below 1, closer to the average picture: less variety, better quality.
             batch: pictures computed at once.
@@ -202,6 +202,7 @@ def save(folder: Path, model: Model, discriminator: Mapping[str, Tensor] | None 
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
     try:
+        clear_leftovers(folder.parent, folder.name)
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         safetensors.torch.save_file(tensors, temporary / "model.safetensors", {"format": "pt"})

@@ -8,36 +8,45 @@ each see the noise that one process with the whole batch would see.
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-_rank, _world = 0, 1
-_parts = 1
+
+class Process(NamedTuple):
+    """Which of how many processes."""
+
+    rank: int = 0
+    world: int = 1
 
 
-class _Here(threading.local):
-    """What holds for one thread: a batch may be made ready in another while this one measures."""
+ALONE = Process()
+"""The only one."""
 
-    alone = False
-    generator: torch.Generator | None = None
-
-
-_here = _Here()
+_joined = ALONE
+"""What this process is in its run: it changes when a run begins and when it ends, never in between."""
+_acting: ContextVar[Process | None] = ContextVar("acting", default=None)
+"""What the code of one thread takes itself for; None is what the process is. Other threads do not see it."""
+_parts: ContextVar[int] = ContextVar("parts", default=1)
+_own_generator: ContextVar[torch.Generator | None] = ContextVar("own_generator", default=None)
 
 
 def set_process(rank: int, world: int) -> None:
-    """Tell this module which of how many processes it runs in; the engine calls it once."""
-    global _rank, _world
-    _rank, _world = rank, world
+    """Tell this module which of how many processes it runs in, when they have found each other and when they part."""
+    global _joined
+    _joined = Process(rank, world)
 
 
-def process() -> tuple[int, int]:
-    """This process's rank and the number of processes."""
-    return (0, 1) if _here.alone else (_rank, _world)
+def process() -> Process:
+    """This process's rank and the number of processes.
+
+    Work that another thread does later must not ask there: ask on the caller's thread, and hand the answer on.
+    """
+    return _acting.get() or _joined
 
 
 def derive(*parts: int | str) -> int:
@@ -60,45 +69,53 @@ def seed_step(seed: int, step: int, *names: str) -> None:
 
 
 @contextmanager
-def alone() -> Iterator[None]:
-    """Inside, in this thread, this process is the only one: for what one of them does by itself (sample grids, measurements)."""
-    before, _here.alone = _here.alone, True
+def acting(process: Process) -> Iterator[None]:
+    """Inside, in this thread, this process takes itself for another: other threads do not see it."""
+    before = _acting.set(process)
     try:
         yield
     finally:
-        _here.alone = before
+        _acting.reset(before)
+
+
+def alone() -> AbstractContextManager[None]:
+    """Inside, this process is the only one: for what one of them does by itself (sample grids, measurements).
+
+    It holds for the calling thread alone: batches that are read ahead meanwhile stay those of their process.
+    """
+    return acting(ALONE)
 
 
 @contextmanager
 def drawing_from(seed: int) -> Iterator[None]:
     """Inside, in this thread, the numbers below come from a generator of their own where they are drawn on the CPU."""
-    before, _here.generator = _here.generator, torch.Generator().manual_seed(seed)
+    before = _own_generator.set(torch.Generator().manual_seed(seed))
     try:
         yield
     finally:
-        _here.generator = before
+        _own_generator.reset(before)
 
 
 @contextmanager
 def stacked(parts: int) -> Iterator[None]:
     """Inside, a batch is ``parts`` batches, one behind the other (real pictures, then fakes): rows belong to theirs."""
-    global _parts
-    before, _parts = _parts, parts
+    before = _parts.set(parts)
     try:
         yield
     finally:
-        _parts = before
+        _parts.reset(before)
 
 
 def _own_rows(draw: Callable[[int], Tensor], n: int) -> Tensor:
     rank, world = process()
     if world == 1:
         return draw(n)
-    return draw(n * world).unflatten(0, (_parts, world, n // _parts))[:, rank].flatten(0, 1)
+    parts = _parts.get()
+    return draw(n * world).unflatten(0, (parts, world, n // parts))[:, rank].flatten(0, 1)
 
 
 def _generator(device: torch.device | str) -> torch.Generator | None:
-    return _here.generator if torch.device(device).type == "cpu" else None
+    return _own_generator.get() if torch.device(device).type == "cpu" else None
 
 
 def normal(n: int, *shape: int, device: torch.device | str = "cpu") -> Tensor:

@@ -65,7 +65,7 @@ def one(studio: Studio, arguments: Arguments) -> Any:
         "train": configs.to_plain(configs.make(configs.TrainSettings, run.train, "train")) if run.train else {},
         "facts": {key: value for key, value in run.facts.items() if isinstance(value, (str, int, float))},
         "grids": logs.grids(root),
-        "failure": (job or {}).get("reason", ""),
+        "failure": (job or {}).get("reason", "") or str(run.facts.get("failure", "")),
         "film": (root / "samples" / "film.mp4").is_file(),
         "report": report.read_text("utf-8", "replace")[:40_000] if report.is_file() else "",
     }

@@ -166,7 +166,7 @@ class Logs:
             "seconds": seconds,
             "speed": last.get("images_per_second", 0.0),
             "left": seconds * (1 - progress) / progress if progress else None,
-            "health": last.get("health", ""),
+            "health": _health(run, last, status),
             "status": status,
             "job": job["id"] if job else None,
             "has_model": (root / "model" / "config.json").is_file(),
@@ -189,6 +189,14 @@ class Logs:
         if fresh and not _ended_with(job, time.time() - age):
             return "running"  # started by the command line
         return {"finished": "finished", "stopped": "stopped", "diverged": "diverged"}.get(str(kept), "stopped")
+
+
+def _health(run: Run, last: dict[str, Any], status: str) -> str:
+    """The coach's words: of this moment while a run goes on, and all that its report says once it has ended."""
+    said = run.facts.get("coach")
+    if status == "running" or not isinstance(said, list):
+        return str(last.get("health", ""))
+    return "; ".join(map(str, said)) or "healthy"
 
 
 def _broken(name: str, problem: str) -> dict[str, Any]:

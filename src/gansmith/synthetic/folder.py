@@ -11,7 +11,7 @@ from typing import Any
 
 from gansmith.errors import RunError
 from gansmith.files.alpha import on_white
-from gansmith.files.atomic import write_atomically
+from gansmith.files.atomic import clear_leftovers, write_atomically
 from gansmith.files.paths import folder_names, named
 from gansmith.files.pictures import PICTURE_SUFFIXES
 from gansmith.synthetic.dataset import MANIFEST, manifest_text
@@ -49,6 +49,7 @@ def write(made: Made, settings: AugmentSettings, out: Path) -> None:
 
     out = named(out)
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    clear_leftovers(out.parent, out.name)
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         for image, row in zip(made.dataset.images, made.dataset.rows, strict=True):

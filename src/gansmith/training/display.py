@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import socket
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -78,22 +82,66 @@ class Display:
 
 
 class TensorBoard:
-    """Writes ``tb/``: every number of the log, and the sample grids."""
+    """Writes ``tb/``: every number of the log, and the sample grids.
 
-    def __init__(self, folder: Path) -> None:
-        from torch.utils.tensorboard.writer import SummaryWriter
+    TensorBoard's own writer leaves the disk to a thread, whose errors nobody can catch; this one writes each record at once. Where
+    that fails, the person is told once, and training goes on without these files.
 
-        self.writer = SummaryWriter(str(folder), flush_secs=30)
+    Args:
+        folder: where the events go.
+        warn: told once when they cannot be written.
+    """
+
+    def __init__(self, folder: Path, warn: Callable[[str], None]) -> None:
+        self.folder, self.warn = folder, warn
+        self._file: BinaryIO | None = None
+        self._try(self._open)
 
     def show(self, record: dict[str, Any]) -> None:
         """Add a log record; images seen is the x axis."""
-        for name, value in record.items():
-            if name not in ("images", "step", "progress", "seconds") and isinstance(value, (int, float)):
-                self.writer.add_scalar(name, value, record["images"])
+        from torch.utils.tensorboard.summary import scalar
+
+        numbers = {n: v for n, v in record.items() if n not in ("images", "step", "progress", "seconds")}
+        for name, value in numbers.items():
+            if isinstance(value, (int, float)):
+                self._try(lambda n=name, v=value: self._write(summary=scalar(n, v), step=record["images"]))
 
     def grid(self, array: np.ndarray, state: State) -> None:
         """Add a sample grid, uint8 [H, W] or [H, W, C]."""
-        self.writer.add_image("samples", array, state.clock.images, dataformats="HW" if array.ndim == 2 else "HWC")
+        from torch.utils.tensorboard.summary import image
+
+        kind = "HW" if array.ndim == 2 else "HWC"
+        self._try(lambda: self._write(summary=image("samples", array, dataformats=kind), step=state.clock.images))
 
     def close(self) -> None:
-        self.writer.close()
+        """Close the file."""
+        self._try(lambda: self._file.close() if self._file is not None else None)
+        self._file = None
+
+    def _open(self) -> None:
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        name = f"events.out.tfevents.{time.time():.0f}.{socket.gethostname()}.{os.getpid()}.{time.monotonic_ns()}"
+        self._file = (self.folder / name).open("wb")
+        self._writer = RecordWriter(self._file)
+        self._write(file_version="brain.Event:2")
+
+    def _write(self, **content: Any) -> None:
+        from tensorboard.compat.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]
+
+        self._writer.write(Event(wall_time=time.time(), **content).SerializeToString())
+        self._writer.flush()
+
+    def _try(self, write: Callable[[], Any]) -> None:
+        if self._file is None and write != self._open:
+            return
+        try:
+            write()
+        except OSError as error:
+            with contextlib.suppress(OSError):  # what is buffered cannot be written either
+                self._file.close() if self._file is not None else None
+            self._file = None
+            self.warn(
+                f"TensorBoard's files in {self.folder} cannot be written ({error.strerror or error}). Training goes on without them."
+            )

@@ -81,7 +81,7 @@ class Plan:
     clip_grad: float = 0.0
     """Clip each player's gradient to this norm; 0 does not clip."""
     waiting: Mapping[str, int] = field(default_factory=dict)
-    """Players who begin to play once more than so many images have been seen, while the others catch up with them."""
+    """Players who wait for so many images, while the others catch up with them, but for no more than half of the run."""
     scalers: Mapping[str, GradScaler] = field(default_factory=dict)
     """Loss scales by player, in float16; empty in other precisions."""
 
@@ -156,6 +156,11 @@ def train(
                     hook(game, state, logs)
         except GansmithError as error:
             failure = error
+        except OSError as error:  # a full or read-only disk, mostly
+            what = f"{error.filename}: " if error.filename is not None else ""
+            failure = RunError(
+                f"Something could not be written ({what}{error.strerror or error}). Look at the disk's space."
+            )
         stopped = agree(state, failure)
 
 
@@ -206,7 +211,7 @@ def step(
 
 def is_due(turn: Turn, clock: Clock, plan: Plan) -> bool:
     """Whether a turn is played at this step."""
-    waits = clock.images <= plan.waiting.get(turn.player, 0)
+    waits = clock.images <= plan.waiting.get(turn.player, 0) and clock.progress <= 0.5
     return clock.step % turn.every == 0 and clock.progress >= turn.begins and not waits
 
 

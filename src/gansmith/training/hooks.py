@@ -148,17 +148,21 @@ def numbers(scalars: Sequence[Tensor]) -> list[float]:
 
 
 class Snapshots:
-    """Saves the preview grid as training goes on, and a film strip and a video of all of them at the end."""
+    """Saves the preview grid as training goes on, and a film strip and a video of all of them at the end.
 
-    def __init__(self, run: Run, average: Average, real: Batch, count: int, seed: int) -> None:
+    Args:
+        count: how many grids per run.
+        begins: the clock of the run's start, or of the checkpoint that it goes on from.
+    """
+
+    def __init__(self, run: Run, average: Average, real: Batch, count: int, seed: int, begins: Clock) -> None:
         self.run, self.average, self.real, self.count, self.seed = run, average, real, count, seed
         self.on_grid: list[Callable[[np.ndarray, State], None]] = []
-        self._taken = -1
+        # a function of the clock: a resumed run takes the grids that it would have taken, and none twice
+        self._taken = int(begins.progress * count)
 
     def __call__(self, game: Game, state: State, logs: Logs) -> None:
         number = int(state.clock.progress * self.count)
-        if self._taken < 0:  # a resumed run has the grids up to now
-            self._taken = int((state.clock.images - self.real.world_size) / max(state.clock.images, 1) * number)
         if number > self._taken:
             self._taken = number
             self.take(state)

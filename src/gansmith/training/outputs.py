@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from gansmith.devices import peak_megabytes
+from gansmith.errors import GansmithError, first_line
 from gansmith.files.pictures import to_uint8
 from gansmith.game import Game, Logs
 from gansmith.health import coach
@@ -44,16 +45,20 @@ class Outputs:
         settings, state, data = context.settings, context.state, context.data
         device = context.device.torch_device
         self.records = list(context.run.records())
-        self.boards.append(TensorBoard(context.run.root / "tb"))
+        self.findings = coach.history(self.records)  # of a resumed run: what was said before
+        self.boards.append(TensorBoard(context.run.root / "tb", context.display.warn))
         self.log = hooks.Log(
             self._write, log_due(settings.log_images, state), functools.partial(peak_megabytes, device)
         )
         self.snapshots = hooks.Snapshots(
-            context.run, context.average, data.preview_batch(64, device), settings.snapshots, settings.seed
+            context.run, context.average, data.preview_batch(64, device), settings.snapshots, settings.seed, state.clock
         )
         self.save = hooks.Save(settings.save_minutes, self._check, self._checkpoint, self._model)
         vitals = Vitals(
-            data.preview_batch(256, device), data.unseen_batch(device), classify=classifier_for(data.name, data.spec)
+            data.preview_batch(256, device),
+            data.unseen_batch(device),
+            classify=classifier_for(data.name, data.spec),
+            begins=state.clock,
         )
         self.hooks.append(vitals)
         if settings.eval_every:
@@ -70,19 +75,33 @@ class Outputs:
         if self.context.main:
             self.save.now(self.context.state)
             if status == "finished":
-                self.snapshots.finish()
+                try:
+                    self.snapshots.finish()
+                except (GansmithError, OSError) as error:  # the run itself is safe on the disk
+                    self.context.display.warn(f"The film of {self.context.run.samples} is missing: {first_line(error)}")
 
-    def close(self, status: str) -> None:
-        """Write the report, mark the run as ended."""
+    def close(self, status: str, reason: str = "") -> None:
+        """Mark the run as ended, and write the report. On a full disk it warns, and hides nothing that was raised before.
+
+        Args:
+            status: ``finished``, ``stopped``, ``diverged`` or ``failed``.
+            reason: what went wrong, where something did.
+        """
         if not self.context.main:
             return
         for board in self.boards:
             board.close()
         run = self.context.run
+        run.facts.pop("failure", None)
         run.facts |= {"status": status, "images": self.context.state.clock.images}
-        run.write_config()
-        run.write_skipped(self.context.data.skipped)
-        write_report(run, self.findings, status)
+        run.facts |= {"failure": reason} if reason else {}
+        run.facts["coach"] = [finding.headline for finding in self.findings]
+        try:
+            run.write_config()
+            run.write_skipped(self.context.data.skipped)
+            write_report(run, self.findings)
+        except OSError as error:
+            self.context.display.warn(f"The report of {run.root} could not be written ({error.strerror or error}).")
 
     def _write(self, record: dict[str, Any]) -> None:
         self.records.append(record)
@@ -128,6 +147,9 @@ class Evaluate:
         self.context, self.every = context, every
         self.samples = min(samples, len(context.data))
         self.cheap = Cheap(context.data.source, device=context.device.torch_device)
+        count, seed = min(64, self.samples), seeds.derive(0, "evaluate")
+        self.real = context.data.batches(count, seed, context.device.torch_device, False, process=seeds.ALONE)
+        self.real.flip = False
         self._name = f"score/{self.cheap.name}"
         self._done = context.state.clock.images // every
         seen = [record[self._name] for record in context.run.records() if self._name in record]
@@ -139,10 +161,10 @@ class Evaluate:
         self._done = state.clock.images // self.every
         context = self.context
         averaged = context.average.ready(context.batch, state.seed)
-        real = context.data.preview_batch(min(64, self.samples), context.device.torch_device)
         parts, drawn = [], 0
         with torch.inference_mode():
-            while drawn < self.samples:
+            while drawn < self.samples:  # beside real pictures that are others each time: classes as the data has them
+                real = self.real.one(drawn)
                 parts.append(to_uint8(averaged.metrics_images(real, seeds.derive(state.seed, "evaluate", drawn)).cpu()))
                 drawn += len(parts[-1])
         found = self.cheap.measure(torch.cat(parts))

@@ -16,8 +16,9 @@ from gansmith import config, devices, registry
 from gansmith.config import TrainSettings
 from gansmith.data.batches import Batches
 from gansmith.data.training import TrainingData, open_training_data
-from gansmith.errors import RunError, first_line
+from gansmith.errors import Diverged, RunError, first_line
 from gansmith.files import run
+from gansmith.files.atomic import clear_leftovers
 from gansmith.files.run import Run
 from gansmith.game import Game
 from gansmith.models.bundle import Model
@@ -104,6 +105,7 @@ class Session:
         self.optimizers = engine.make_optimizers(self.game, self.device.torch_device)
         self.scalers = scaling.make_scalers(self.game.players, self.device)
         self.average = hooks.Average(self.game, self.batch)
+        self.average.game.class_shares = self.data.class_shares()
         processes.synchronise(self.game)  # the average is left out: only the first process uses it
         self.batches = self._make_batches()
         self._restore()
@@ -117,7 +119,7 @@ class Session:
         self._announce()
         with seeds.alone():
             outputs = Outputs(self.context())
-        status = "diverged"
+        status, reason = "failed", ""
         try:
             with self._surroundings():
                 engine.train(
@@ -126,22 +128,31 @@ class Session:
                 status = "finished" if self.state.clock.progress >= 1.0 else "stopped"
                 with seeds.alone():
                     outputs.save_last(status)
+        except KeyboardInterrupt:
+            status = "stopped"
+            raise
+        except processes.LostProcess as error:
+            status, reason = "stopped", str(error)
+            raise RunError(f"{error} Go on from the last checkpoint with: {self._go_on()}") from None
         except RuntimeError as error:
             if not memory.is_out_of_memory(error):
+                status, reason = "failed", first_line(error)
                 raise
-            status = "stopped"
             traceback.clear_frames(error.__traceback__)  # what the failed step had made still fills the device
-            raise RunError(memory.advice(self.game, self.optimizers, self.batches, self.state, plan)) from None
-        except processes.LostProcess as error:
-            status = "stopped"
-            raise RunError(f"{error} Go on from the last checkpoint with: {self._go_on()}") from None
+            status, reason = "stopped", memory.advice(self.game, self.optimizers, self.batches, self.state, plan)
+            raise RunError(reason) from None
+        except Exception as error:
+            status, reason = "diverged" if isinstance(error, Diverged) else "failed", str(error) or type(error).__name__
+            raise
         finally:
-            outputs.close(status)
+            outputs.close(status, reason)
         if status == "stopped":
             self.display.say(f"Stopped and saved. Go on with: {self._go_on()}")
         else:
             applied = hasattr(self.game, "translate")
             use = f"apply {self.run.root} PICTURES --out DIR" if applied else f"sample {self.run.root} --out grid.png"
+            for finding in outputs.findings:
+                self.display.say(f"The coach: {finding.headline}. report.md says what to change.")
             self.display.say(f"Done: {self.run.root}. Read report.md, look at samples/; make more with: gansmith {use}")
         model = Model(self.name, self.average.game.cpu(), self.context().info())
         return Finished(self.run, model, status == "stopped")
@@ -210,6 +221,9 @@ class Session:
                 raise RunError("--resume needs --out: the run folder to go on with. 'gansmith runs' lists them.")
             found = Run.open(settings.out)
             self._check_same(found, family_config)
+            if self.main:
+                clear_leftovers(found.root)
+                clear_leftovers(found.samples)
             found.train |= {
                 k: v for k, v in config.to_plain(settings).items() if k in run_settings.RESUMABLE and k != "resume"
             }
