@@ -10,6 +10,7 @@ from torch import nn
 
 import gansmith
 import gansmith.cli
+from gansmith import registry
 from gansmith.game import Batch, Clock, ImageSpec
 from gansmith.gans.gan import GAN
 from gansmith.nn.losses import ADVERSARIAL
@@ -150,6 +151,18 @@ def test_batches_that_no_pack_divides_are_refused(tmp_path, capsys):
     assert "--batch 8 must be a multiple of --pack 3" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
     assert gansmith.cli.main(["toy", "ring", "--family", "gan", "--pack", "3", "--batch", "8"]) == 2
+
+
+@pytest.mark.parametrize(
+    "family", [n for n in registry.families() if hasattr(registry.family(n).Config, "spectral_norm")]
+)
+def test_spectral_norm_takes_layers_that_begin_with_zeros(family: str):
+    kind = registry.family(family)
+    try:
+        game = gansmith.build(family, size=32, channels=3, **{**kind.tiny, "spectral_norm": True})
+    except gansmith.GansmithError as error:
+        pytest.skip(str(error))
+    assert game.discriminator(torch.rand(4, 3, 32, 32)).isfinite().all()
 
 
 def test_spectral_norm_bounds_every_layer():

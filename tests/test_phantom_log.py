@@ -26,7 +26,7 @@ def test_a_record_holds_scalars_of_every_device_and_asks_each_device_once():
             log(None, State(0, Clock(8, 1, 0.5)), logs | {"fake": torch.full((), -loss, device="cuda")})  # type: ignore[arg-type]
         watch.clear()
         log.flush(State(0, Clock(8, 1, 0.5)))
-        assert [kind for kind, _ in watch.waits] == ["D2H"]
+        assert [kind for kind, _ in watch.waits] == ["download"]
     assert list(records[0])[-3:] == ["loss", "diversity", "fake"]
     assert (records[0]["loss"], records[0]["diversity"], records[0]["fake"]) == (1.5, 0.5, -1.5)
 

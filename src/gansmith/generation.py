@@ -316,7 +316,12 @@ def make_augment(config: GenerationConfig) -> nn.Module | None:
 
 
 def add_spectral_norm(network: nn.Module) -> None:
-    """Divide every weight matrix of a network by its largest singular value, found by power iteration."""
+    """Divide every weight matrix of a network by its largest singular value, found by power iteration.
+
+    A layer that begins with zeros has no such value. It begins with random numbers, whose size does not matter then.
+    """
     for module in list(network.modules()):
         if isinstance(module, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d, nn.Embedding)):
+            if not module.weight.any():
+                nn.init.normal_(module.weight)
             nn.utils.parametrizations.spectral_norm(module)
