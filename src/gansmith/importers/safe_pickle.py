@@ -114,9 +114,9 @@ class _Reader:
     def reference(self, key: Any) -> Reference | Name:
         if not self.references:
             raise self.refuse("asks for data outside itself")
-        kind = key[0] if isinstance(key, tuple) and len(key) > 1 else None
-        if isinstance(kind, str) and kind == "module" and isinstance(key[1], Name):
-            return key[1]  # as torch named the classes of networks that it pickled whole, before 2020
+        kind, named = key[:2] if isinstance(key, tuple) and len(key) > 1 else (None, None)
+        if isinstance(kind, str) and kind == "module" and isinstance(named, Name):
+            return named  # as torch named the classes of networks that it pickled whole, before 2020
         return Reference(key)
 
     def call(self, function: Any, arguments: Any) -> Call:
