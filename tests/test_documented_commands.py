@@ -41,7 +41,7 @@ SMALLER = {
 
 def tiny(family: str, given: list[str]) -> list[str]:
     """The settings that make a family's networks small, as flags; those that are given stay."""
-    settings = {f"--{name.replace('_', '-')}": str(value) for name, value in registry.family(family).tiny.items()}
+    settings = {f"--{name.replace('_', '-')}": str(value) for name, value in registry.named(family).tiny.items()}
     return [word for flag, value in settings.items() if flag not in given for word in (flag, value)]
 
 
@@ -83,6 +83,9 @@ def furnish(root: Path, page: str) -> None:
     for name in ("ffhq.pkl", "stylegan2-ffhq.pkl"):
         reference.write_pickle(root / name, {"G_ema": generator})
     torch.save(ResnetGenerator(3, 3, 8, 6).state_dict(), root / "horse2zebra.pth")
+    torch.save(
+        {f"netG_{way}": ResnetGenerator(3, 3, 8, 2).state_dict() for way in ("A2B", "B2A")}, root / "checkpoint.pth"
+    )
     torch.save({"params_ema": RRDBNet(blocks=1).state_dict()}, root / "RealESRGAN_x4plus.pth")
     text = "\n".join(line for found, line in commands() if found == page)
     for run, family in (("runs/faces", "stylegan2"), ("runs/digits", "gan")):

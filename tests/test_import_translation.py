@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, leaky_relu
 
-from gansmith import registry
+from conftest import write_folder
+from gansmith import cli, registry
 from gansmith.config import make
 from gansmith.errors import ModelError
 from gansmith.importers import import_file
+from gansmith.nn.norms import as_in_training
 from gansmith.translation import Translation
 
 # --- the original architectures, written down from their papers with layers in the numbering of their files -----------
@@ -268,6 +273,58 @@ def test_rrdbnets(tmp_path: Path, scale: int, naming: str, key: str | None) -> N
         found = game.generator(images) if hasattr(game, "generator") else None  # type: ignore[operator]
         assert (found - expected).abs().max() < 1e-5 * max(1.0, expected.abs().max().item())
         assert (game.translate(images * 2 - 1) - (expected * 2 - 1).clamp(-1, 1)).abs().max() < 2e-5
+
+
+def official_tester(network: nn.Module, images: Tensor) -> Tensor:
+    """What the project's test script computes without --eval: one picture at a time, everything as in training."""
+    network.train()
+    with torch.no_grad():
+        return torch.cat([network(image[None].clone()) for image in images])
+
+
+@pytest.mark.parametrize("kind", ["resnet", "unet"])
+def test_norm_batch_gives_the_official_testers_pictures(tmp_path: Path, kind: str, capsys: Any) -> None:
+    torch.manual_seed(0)
+    network = randomised(original_resnet(6, "batch") if kind == "resnet" else original_unet(5, "batch"))
+    torch.save(network.state_dict(), tmp_path / "latest_net_G.pth")
+    assert cli.main(["import", str(tmp_path / "latest_net_G.pth"), "--out", str(tmp_path / "model")]) == 0
+    assert "gansmith apply --norm batch" in capsys.readouterr().err
+    pictures = write_folder(tmp_path / "pictures", 2, size=64)
+    words = ["apply", str(tmp_path / "model"), str(pictures), "--out"]
+    assert cli.main([*words, str(tmp_path / "usual")]) == 0
+    assert cli.main([*words, str(tmp_path / "same"), "--norm", "batch"]) == 0
+    for name in ("000.png", "001.png"):
+        pixels = np.asarray(Image.open(pictures / name))
+        images = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None] / 127.5 - 1
+        theirs = (official_tester(network, images)[0].permute(1, 2, 0).numpy() + 1) * 127.5
+        usual, same = (np.asarray(Image.open(tmp_path / folder / name)).astype(float) for folder in ("usual", "same"))
+        assert np.abs(usual - theirs).mean() > 5
+        # a U-Net is imported with the dropout of its kind, which this one has not
+        if kind == "resnet":
+            assert np.abs(same - theirs).max() <= 1
+        else:
+            assert np.abs(same - theirs).mean() < 0.5 * np.abs(usual - theirs).mean()
+
+
+def test_as_in_training_is_what_training_does() -> None:
+    torch.manual_seed(0)
+    network = randomised(original_unet(6, "batch"))
+    images = torch.rand(3, 3, 64, 64) * 2 - 1
+    theirs = official_tester(network, images)
+    ours = copy.deepcopy(network).eval()
+    assert as_in_training(ours) == sum(isinstance(m, nn.BatchNorm2d) for m in network.modules())
+    assert as_in_training(ours) == 0
+    with torch.no_grad():
+        # torch's instance norm of one pixel is refused in training; deeper than that there is none
+        assert (ours(images.clone()) - theirs).abs().max() < 1e-4
+    dropping = nn.Sequential(nn.Dropout(0.5), nn.Dropout(0.25)).eval()
+    assert as_in_training(dropping) == 2
+    x = torch.ones(2, 4, 200, 200)
+    first, second = dropping(x), dropping(x)
+    assert torch.equal(first, second)  # the same picture, the same result
+    assert abs(float((first == 0).float().mean()) - (1 - 0.5 * 0.75)) < 0.01
+    assert abs(float(first.mean()) - 1) < 0.02
+    assert as_in_training(nn.Sequential(nn.InstanceNorm2d(3))) == 0
 
 
 class Evil:

@@ -40,6 +40,8 @@ class Apply:
     """Also write before/after strips, to OUT/compare."""
     overwrite: bool = False
     """Replace results that are already there."""
+    norm: Literal["trained", "batch"] = "trained"
+    """batch takes each picture's own statistics in batch norms and leaves dropout on, as the testers of pix2pix and CycleGAN do without --eval."""
     tile: int = 0
     """Side of a tile in pixels; 0 chooses, and takes pictures of up to two megapixels whole. Larger tiles need more memory."""
     device: str = "auto"
@@ -61,6 +63,7 @@ def main(argv: list[str]) -> int:
     from gansmith.apply.files import Options, apply_to_pictures, check_out, find_pictures
     from gansmith.apply.masks import masks_beside
     from gansmith.models import bundle
+    from gansmith.nn.norms import as_in_training
     from gansmith.translation import Translation
 
     check_out(args.out)
@@ -83,6 +86,8 @@ def main(argv: list[str]) -> int:
         raise GansmithError(f"A {model.family} model takes no mask; --mask and --box are for models that fill holes.")
     if args.draw_edges and model.family != "sketch":
         raise GansmithError(f"--draw-edges is for sketch models; this is a {model.family} model.")
+    if args.norm == "batch" and not as_in_training(game):
+        say("note: this model has neither batch norm nor dropout, so --norm batch changes nothing")
     before = edges_of if args.draw_edges else None
     options = Options(
         args.direction,

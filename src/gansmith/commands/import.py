@@ -19,9 +19,11 @@ class Options:
     """Options of ``gansmith import``."""
 
     file: tyro.conf.Positional[Path]
-    """A StyleGAN2-ADA or StyleGAN3-trainer .pkl, a rosinality .pt, or a .pth of CycleGAN, pix2pix, ESRGAN, Real-ESRGAN."""
+    """A StyleGAN2-ADA or StyleGAN3-trainer .pkl, a rosinality .pt, or a .pth or .safetensors of CycleGAN, pix2pix, ESRGAN, Real-ESRGAN."""
     out: Path
     """The model folder to write."""
+    key: tuple[str, ...] = ()
+    """Which network of a file that holds several, such as a training's checkpoint: netG_A2B. Two name both directions of a CycleGAN."""
     overwrite: bool = False
     """Replace a model that is there already."""
 
@@ -33,7 +35,7 @@ def main(argv: list[str]) -> int:
     from gansmith.importers import import_file
     from gansmith.models.bundle import from_tensors, save
 
-    found = import_file(options.file)
+    found = import_file(options.file, options.key)
     info = {"imported": options.file.name, "notes": found.notes}
     model = from_tensors(found.family, found.config, found.spec, found.tensors, info, str(options.file))
     save(options.out.resolve(), model, discriminator=found.discriminator)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from gansmith.errors import ModelError
@@ -28,23 +29,26 @@ _ONNX = (
 )
 
 
-def import_file(path: str | Path, key: str = "") -> Imported:
+def import_file(path: str | Path, key: str | Sequence[str] = ()) -> Imported:
     """Read networks that another trainer wrote.
 
     These are StyleGAN2-ADA's ``.pkl``, rosinality's StyleGAN2 ``.pt``, and the generators of CycleGAN, pix2pix and ESRGAN in
     ``.pth`` or ``.safetensors``, also out of a whole training's checkpoint; told apart by what is in them, not by their names.
 
     Args:
-        key: which network of a file that holds several; a refusal lists them.
+        key: which network of a file that holds several; a refusal lists them. Two keys name both directions of a CycleGAN.
 
     Raises:
         ModelError: no such file, not a file of a known kind, damaged, asking for anything but numbers and names, or asking
             for more memory than its size explains.
     """
     from gansmith.importers import kinds, rosinality, stylegan, tables, torch_file
-    from gansmith.importers.translation import read_table
+    from gansmith.importers.translation import both_ways, read_table
 
-    path = Path(path)
+    path, keys = Path(path), [key] if isinstance(key, str) else list(key)
+    keys = [one for one in keys if one]
+    if len(keys) > 2:
+        raise ModelError(f"--key takes one network, or the two directions of a CycleGAN, not {len(keys)}.")
     if path.is_dir():
         raise ModelError(f"{path} is a folder. Give the file with the weights: {_TORCH}.")
     if path.exists() and not path.is_file():
@@ -55,7 +59,7 @@ def import_file(path: str | Path, key: str = "") -> Imported:
         if what := other_kind(start, path):
             raise ModelError(f"{path} {what}")
         if not (zipfile.is_zipfile(path) or torch_file.LEGACY in start[:16] or torch_file.is_safetensors(start)):
-            if key:
+            if keys:
                 raise ModelError(
                     f"{path.name} is no file with several networks, so --key chooses nothing. Leave it out."
                 )
@@ -64,7 +68,10 @@ def import_file(path: str | Path, key: str = "") -> Imported:
         raise ModelError(f"There is no file {path}.") from None
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror or error}.") from None
-    table = tables.choose(torch_file.open_weights(path), key)
+    weights = torch_file.open_weights(path)
+    if len(keys) == 2:
+        return both_ways(*(tables.choose(weights, one) for one in keys))
+    table = tables.choose(weights, *keys)
     return rosinality.read(table) if table.kind == kinds.STYLEGAN2 else read_table(table)
 
 

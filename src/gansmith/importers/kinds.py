@@ -12,26 +12,18 @@ RRDB, RESNET, UNET, STYLEGAN2 = "an RRDBNet", "a residual generator", "a U-Net g
 
 
 def generator(shapes: Shapes) -> str:
-    """Which of the generators that are read these tensors are; empty where they are none of them."""
+    """Which of the generators that are read these tensors are; empty where they are none of them, or a network of :func:`other`."""
     names = shapes.keys()
-    if any(name.startswith(("conv_first.", "model.1.sub.")) for name in names) and any(
-        _RRDB.match(name) for name in names
-    ):
+    if like(r"conv_first\.|model\.1\.sub\.", _RRDB)(shapes):
         return RRDB
-    if {"model.model.0.weight", "model.model.3.weight"} <= names and any(
-        n.startswith("model.model.1.model.") for n in names
-    ):
+    if {"model.model.0.weight", "model.model.3.weight"} <= names and like(r"model\.model\.1\.model\.")(shapes):
         return UNET
-    if (
-        "model.1.weight" in names
-        and any(name.startswith("model.10.conv_block.") for name in names)
-        and not other(shapes)
-    ):
+    if "model.1.weight" in names and like(r"model\.10\.conv_block\.")(shapes):
         return RESNET
     return STYLEGAN2 if {"style.1.weight", "input.input", "to_rgb1.conv.weight"} <= names else ""
 
 
-_RRDB = re.compile(r"(body\.\d+\.rdb1|RRDB_trunk\.\d+\.RDB1|model\.1\.sub\.\d+\.RDB1)\.")
+_RRDB = r"(body\.\d+\.rdb1|RRDB_trunk\.\d+\.RDB1|model\.1\.sub\.\d+\.RDB1)\."
 
 
 def has(*names: str) -> Callable[[Shapes], bool]:

@@ -111,9 +111,12 @@ class _Reader:
             raise self.refuse(f"asks for '{printable(name)}'")
         return Name(name)
 
-    def reference(self, key: Any) -> Reference:
+    def reference(self, key: Any) -> Reference | Name:
         if not self.references:
             raise self.refuse("asks for data outside itself")
+        kind, named = key[:2] if isinstance(key, tuple) and len(key) > 1 else (None, None)
+        if isinstance(kind, str) and kind == "module" and isinstance(named, Name):
+            return named  # as torch named the classes of networks that it pickled whole, before 2020
         return Reference(key)
 
     def call(self, function: Any, arguments: Any) -> Call:

@@ -34,13 +34,15 @@ class Table:
         notes: name -> a tensor's note.
         shapes: name -> its shape.
         kind: which generator it is, of those that are read; else empty.
+        other: what it is, and what can be done, where it is a known network that is not read.
     """
 
     def __init__(self, weights: Weights, key: str, notes: dict[str, Any]) -> None:
         self.weights, self.key = weights, key
         self.notes = {_AROUND.sub("", name): note for name, note in notes.items()}
         self.shapes = {name: weights.shape(note) for name, note in self.notes.items()}
-        self.kind = kinds.generator(self.shapes)
+        self.other = kinds.other(self.shapes)
+        self.kind = "" if self.other else kinds.generator(self.shapes)
 
     def read(self) -> dict[str, Tensor]:
         """The tensors by name."""
@@ -59,8 +61,7 @@ class Table:
 
     def described(self) -> str:
         """A word or two on what it is."""
-        known = kinds.other(self.shapes)
-        what = f"{self.kind}" if self.kind else known[0] if known else "not known here"
+        what = self.kind or (self.other[0] if self.other else "not known here")
         return f"'{printable(self.key)}' ({len(self.notes)} tensors: {what})"
 
 
@@ -92,17 +93,12 @@ def tables(weights: Weights) -> list[Table]:
 
 
 def generators(found: Sequence[Table]) -> list[Table]:
-    """The generators that are read: among tables, or within those that are none themselves."""
+    """The generators that are read: among tables, or within those that are no known network themselves; a part of one is asked for by key."""
     level, known = list(found), []
     for _ in range(_LEVELS):
         known += [table for table in level if table.kind]
-        level = [inner for table in level if not table.kind and not _refused(table) for inner in table.inside()][:MOST]
+        level = [inner for table in level if not table.kind and not table.other for inner in table.inside()][:MOST]
     return known
-
-
-def _refused(table: Table) -> bool:
-    """Is it a network of which a part looks like a generator, but must be asked for by its key?"""
-    return kinds.other(table.shapes) is not None
 
 
 def choose(weights: Weights, key: str = "") -> Table:
@@ -125,9 +121,16 @@ def choose(weights: Weights, key: str = "") -> Table:
     if len(best) == 1 and len(single) == len(known) - 1:
         return best[0]
     if known:
-        listed = ", ".join(table.described() for table in known[:20])
+        outer = {table.key for table in found}
+        listed = ", ".join(table.described() for table in [*found, *(t for t in known if t.key not in outer)][:20])
+        keys = [printable(table.key) for table in known]
+        both = (
+            f", or both directions of a CycleGAN with --key {keys[0]} {keys[1]}"
+            if known[0].kind == known[1].kind == kinds.RESNET
+            else ""
+        )
         raise ModelError(
-            f"{weights.name} holds several generators: {listed}. Choose one with --key, for example: --key {printable(known[0].key)}"
+            f"{weights.name} holds several generators. It holds: {listed}. Choose one with --key, for example --key {keys[0]}{both}."
         )
     raise ModelError(unknown(weights, found))
 
@@ -166,8 +169,8 @@ def unknown(weights: Weights, found: Sequence[Table]) -> str:
         return f"{name} holds no tensors (a {kind}), so it is no file of a network's weights. {read}"
     for table in found:
         for part in (table, *table.inside()):
-            if known := kinds.other(part.shapes):
-                return f"{name} holds {known[0]}. {known[1]}"
+            if part.other:
+                return f"{name} holds {part.other[0]}. {part.other[1]}"
     if len(found) > 1:
         listed = ", ".join(table.described() for table in found[:20])
         return f"{name} holds several networks, none of them known here: {listed}. {read}"

@@ -166,14 +166,14 @@ def _zipped(path: Path) -> Weights:
 def _other_zip(name: str, members: list[str]) -> str:
     """What a zip is that torch did not write, and what to do."""
     last = [member.rpartition("/")[2] for member in members]
+    if any(file.startswith("serialized_") or file == "archive_format" for file in last):
+        return f"{name} is a program of torch.export, whose network is code. Give the file of weights that it was made from."
     if any(file.endswith((".pth", ".pt", ".pkl", ".ckpt", ".safetensors")) for file in last):
         return f"{name} is a zip with files of weights in it. Unpack it and import one of them."
     if "model.weights.h5" in last or any(file.endswith(".h5") for file in last):
         return f"{name} holds a network of Keras, which is not read. Only weights of PyTorch are."
     if members and all(file.endswith(".npy") for file in last):
         return f"{name} holds arrays of NumPy, not a network. Only weights of PyTorch are read."
-    if any(file.startswith("serialized_") or file == "archive_format" for file in last):
-        return f"{name} is a program of torch.export, whose network is code. Give the file of weights that it was made from."
     return f"{name} is a zip without weights of torch. Unpack it and import a file inside."
 
 

@@ -15,6 +15,7 @@ from gansmith.errors import ModelError, first_line
 from gansmith.game import ImageSpec
 from gansmith.importers import kinds
 from gansmith.importers.imported import Imported
+from gansmith.importers.notes import printable
 from gansmith.importers.tables import Table, choose
 from gansmith.importers.torch_file import open_weights
 
@@ -101,6 +102,25 @@ def with_partner(table: Table, partner: Path) -> Imported:
         imported = resnet(ab)
         imported.notes.append(_alone(partner.name, first_line(error).rstrip(".")))
         return imported
+
+
+def both_ways(there: Table, back: Table) -> Imported:
+    """Two residual generators of one checkpoint as a ``cyclegan``.
+
+    Raises:
+        ModelError: they cannot be one; says why.
+    """
+    try:
+        for table in (there, back):
+            if table.kind != kinds.RESNET:
+                raise ModelError(f"'{printable(table.key)}' is {table.kind}")
+            check_sizes(table)
+        return cyclegan(there.read(), back.read(), f"'{printable(back.key)}'")
+    except ModelError as error:
+        raise ModelError(
+            f"'{printable(there.key)}' and '{printable(back.key)}' in {there.weights.name} make no cyclegan ({first_line(error).rstrip('.')}): one "
+            "has two residual generators of one form with instance norm. Import each by itself, with one --key."
+        ) from None
 
 
 def _alone(partner: str, reason: str) -> str:

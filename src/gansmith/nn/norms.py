@@ -94,6 +94,59 @@ def forget_statistics(network: nn.Module) -> None:
         norm.statistics = None
 
 
+class PictureNorm(InstanceNorm):
+    """A trained batch norm that takes the statistics of the picture at hand, as in training with batches of one picture."""
+
+    def __init__(self, trained: nn.BatchNorm2d) -> None:
+        super().__init__(trained.num_features, trained.eps)
+        self.weight, self.bias = trained.weight, trained.bias
+
+    def forward(self, images: Tensor) -> Tensor:
+        normal = super().forward(images)
+        if self.weight is None:
+            return normal
+        return normal * self.weight[:, None, None] + self.bias[:, None, None]
+
+
+class SeededDropout(nn.Module):
+    """Dropout that drops the same features of every picture of a size, while it is used.
+
+    Args:
+        p: the share of features that are dropped.
+        seed: which ones.
+    """
+
+    def __init__(self, p: float, seed: int) -> None:
+        super().__init__()
+        self.p, self.seed = p, seed
+
+    def forward(self, x: Tensor) -> Tensor:
+        drawn = torch.rand(x.shape[1:], generator=torch.Generator().manual_seed(self.seed)).to(x.device)
+        return x * (drawn >= self.p) / (1 - self.p)
+
+
+def as_in_training(network: nn.Module) -> int:
+    """Let batch norms and dropout do what they do in training, with one picture at a time.
+
+    This is how the testers of the pix2pix and CycleGAN project run networks unless they are given ``--eval``, and how the paper
+    describes inference: dropout at test time, and batch norm by the statistics of the test batch (arXiv:1611.07004, section 3.3).
+
+    Returns:
+        How many layers it changed; 0 where the network has neither.
+    """
+    changed = 0
+    for parent in list(network.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.BatchNorm2d):
+                setattr(parent, name, PictureNorm(child))
+            elif isinstance(child, nn.Dropout):
+                setattr(parent, name, SeededDropout(child.p, changed))
+            else:
+                continue
+            changed += 1
+    return changed
+
+
 def make_norm(name: NormName, channels: int) -> nn.Module:
     """A norm layer by name."""
     if name == "instance":
