@@ -34,7 +34,7 @@ class TrainSettings:
     """Settings of a run, whatever its family."""
 
     data: tuple[str, ...] = ("mnist10k",)
-    """What to train on: a folder, zip, .npz, IDX file, shards:TARS, hf:NAME, hf-stream:NAME or a standard name; two of them where the family has two sides."""
+    """What to train on: a folder, zip, .npz, IDX file, shards:TARS, hf:NAME, hf-stream:NAME or a standard name; where the family has two sides, two of them or one that holds both."""
     out: Path | None = None
     """The run folder; by default runs/FAMILY-DATA-NUMBER."""
     images: int = 0

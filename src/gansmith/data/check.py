@@ -27,7 +27,7 @@ from gansmith.data.planning import (
     settle_range,
     windows_in,
 )
-from gansmith.data.sides import find_sides
+from gansmith.data.sides import HALVES, find_sides
 from gansmith.data.specs import open_source
 from gansmith.data.threads import Broken, Progress, in_parallel
 from gansmith.errors import DataError
@@ -89,7 +89,7 @@ def check(spec: str, *, size: int | tuple[int, int] | None = None, progress: Pro
         DataError: nothing there at all.
     """
     resize = checked_size(size)
-    source = open_source(spec)
+    source = open_source(spec.removeprefix(HALVES))
     found = in_parallel(lambda i: _examine(source, i), len(source), progress)
     good = {i: result for i, result in enumerate(found) if not isinstance(result, Broken)}
     broken = [(source.names[i], str(reason)) for i, reason in enumerate(found) if isinstance(reason, Broken)]

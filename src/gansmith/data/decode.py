@@ -127,8 +127,7 @@ def picture_of(
             image.draft(None, (at_least, at_least))
         image.load()
         turn = UPRIGHT.get(_orientation(image))
-        made = _eight_bits(image if turn is None else image.transpose(turn))
-        return made.copy() if made is image else made
+        return _eight_bits(image if turn is None else image.transpose(turn))
 
 
 def read_deep(file: BinaryIO) -> np.ndarray | None:

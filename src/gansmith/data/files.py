@@ -143,7 +143,10 @@ class FileSource(Source):
 
     def picture(self, index: int, at_least: int | None = None) -> Image.Image:
         with self._at(index) as (file, image):
-            return picture_of(file, image, at_least, self.known_range)
+            made = picture_of(file, image, at_least, self.known_range)
+            return (
+                made.copy() if made is image and self.file_of(index) is None else made
+            )  # the file moves on to other pages
 
     def deep(self, index: int) -> np.ndarray | None:
         with self._at(index) as (file, image):

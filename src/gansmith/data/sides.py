@@ -24,7 +24,7 @@ _ORDER = {"train": ("train",), "test": ("test", "val", "train")}
 HALVES = "halves:"
 """Before a spec: every picture is two, side by side."""
 _LOOKED_AT = 24
-_SMOOTH, _VISIBLE, _CONTINUOUS = 0.5, 4.0, 2.0
+_SMOOTH, _VISIBLE, _CONTINUOUS, _TEXTURED = 0.5, 4.0, 2.0, 0.75
 
 
 @dataclass(frozen=True)
@@ -235,7 +235,7 @@ def _seam(source: Source, index: int) -> bool | None:
     columns next to it are compared in the same way.
     """
     pixels = np.asarray(source.picture(index, 256).convert("L"), np.float32)
-    middle, reach = pixels.shape[1] // 2, max(2, pixels.shape[1] // 16)
+    middle, reach = pixels.shape[1] // 2, max(3, pixels.shape[1] // 16)
     if middle < 8:
         return None
     steps = np.abs(np.diff(pixels[:, middle - reach : middle + reach], axis=1)).mean(0)
@@ -244,4 +244,8 @@ def _seam(source: Source, index: int) -> bool | None:
     far = np.abs(pixels[:, [middle - 1, middle]] - pixels[:, [middle // 2, middle + middle // 2]]).mean()
     if far < _VISIBLE or usual > _SMOOTH * far:
         return None
-    return bool(across > _CONTINUOUS * usual + 1)
+    if across > _CONTINUOUS * usual + 1:
+        return True
+    beside = min(steps[reach - 3 : reach - 1].max(), steps[reach : reach + 2].max())
+    # where two drawings meet in blank margins, the middle is plainer than what lies around it; a single picture's is not
+    return None if beside < _TEXTURED or across < _SMOOTH * usual else False
