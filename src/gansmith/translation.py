@@ -193,6 +193,7 @@ class Paired(Translation):
         discriminator: (what :meth:`judged` shows it) -> logits; with ``features(x)``, its activations.
         repair: which classical method is its floor in an evaluation.
         matching: the share of ``--perceptual`` that is left where the discriminator's own features stand in.
+        guidance: the share that is left where EfficientNet-Lite0's do.
     """
 
     players: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -202,6 +203,7 @@ class Paired(Translation):
     exports = ("generator",)
     repair: ClassVar[Literal["upscale", "inpaint", "colour", "translate"]] = "translate"
     matching: ClassVar[float] = 1.0
+    guidance: ClassVar[float] = 1.0
     generator: nn.Module
     discriminator: Any
 
@@ -267,7 +269,8 @@ class Paired(Translation):
             logs["perceptual"] = distance.detach()
         elif config.perceptual > 0 and self.perceptual is not None:
             distance = self.perceptual(output, pair.target)
-            loss = loss + config.perceptual * distance
+            share = self.guidance if isinstance(self.perceptual, EffNetPerceptual) else 1.0
+            loss = loss + config.perceptual * share * distance
             logs["perceptual"] = distance.detach()
         return loss, logs
 

@@ -49,9 +49,9 @@ class Config(GenerationConfig):
     lr: float = 2e-3
     """Learning rate of the generator at the start."""
     lr_discriminator: float = 1e-3
-    """Learning rate of the heads at the start."""
+    """Learning rate of the heads at the start; 0 takes lr."""
     lr_end: float = 0.1
-    """Both fall to this share of themselves, by half a cosine over the run; 1 keeps them."""
+    """The share that both fall to, by half a cosine over the run; 1 keeps them."""
     beta1: float = 0.0
     """Adam's decay of the gradient's mean."""
     beta2: float = 0.99

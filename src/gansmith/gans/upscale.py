@@ -87,6 +87,7 @@ class Upscale(Paired):
     tiny = {"scale": 2, "width": 8, "blocks": 1, "width_discriminator": 8}
     repair = "upscale"
     matching = 0.025
+    guidance = 0.05  # with which it outweighs the pixels' gradient about thirty times, as it does in inpaint and sketch
     repairs = True
     overlap = 32
     alignment = 2  # the full x2 network folds 2x2 pixels into channels

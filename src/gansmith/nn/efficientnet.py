@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib.util
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -34,7 +34,10 @@ LEVELS = (2, 4, 10, 15)
 WIDTH = 1280
 """Length of the vector before the classifier."""
 
-_STAGES = (  # expansion, channels, blocks, stride, kernel
+Stage = tuple[int, int, int, int, int]
+"""Expansion, channels, blocks, stride and kernel of one stage of the network."""
+
+LITE0: tuple[Stage, ...] = (
     (1, 16, 1, 1, 3),
     (6, 24, 2, 2, 3),
     (6, 40, 2, 2, 5),
@@ -70,14 +73,18 @@ class Block(nn.Module):
         return h + x if self.residual else h
 
 
-class EfficientNetLite0(nn.Module):
-    """4.6 million weights; pictures [N, 3, H, W] in [-1, 1], of any size from 32 px."""
+class EfficientNetLite(nn.Module):
+    """Pictures [N, 3, H, W] in [-1, 1], of any size from 32 px, to features and classes; Lite0 has 4.6 million weights.
 
-    def __init__(self) -> None:
+    Args:
+        stages: the architecture; Lite1 to Lite4 have wider and deeper stages.
+    """
+
+    def __init__(self, stages: Sequence[Stage] = LITE0) -> None:
         super().__init__()
         self.stem = _conv(3, _STEM, 3, 2)
         blocks, inputs = [], _STEM
-        for expansion, channels, count, stride, kernel in _STAGES:
+        for expansion, channels, count, stride, kernel in stages:
             for number in range(count):
                 blocks.append(Block(inputs, channels, expansion, kernel, stride if number == 0 else 1))
                 inputs = channels
@@ -107,7 +114,8 @@ class EfficientNetLite0(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """The vector before the classifier, averaged over the picture, [N, 1280]."""
-        return relu6(self.head(self.maps(images)[-1])).mean((2, 3))
+        last = self.maps(images, (len(self.blocks) - 1,))[0]
+        return relu6(self.head(last)).mean((2, 3))
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits of the 1,000 classes of ImageNet-1k, [N, 1000]."""
@@ -133,7 +141,7 @@ def require(purpose: str) -> None:
         raise MissingExtra(PACKAGE, "features", purpose)
 
 
-def pretrained(device: torch.device | str = "cpu") -> EfficientNetLite0:
+def pretrained(device: torch.device | str = "cpu") -> EfficientNetLite:
     """The network with its ImageNet weights, frozen, in eval mode; read once per device.
 
     Raises:
@@ -147,7 +155,7 @@ def pretrained(device: torch.device | str = "cpu") -> EfficientNetLite0:
 
 
 @functools.cache
-def _read(file: Path, device: str) -> EfficientNetLite0:
+def _read(file: Path, device: str) -> EfficientNetLite:
     network = _empty()
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
@@ -160,13 +168,13 @@ def _read(file: Path, device: str) -> EfficientNetLite0:
     return _frozen(network, device)
 
 
-def untrained(device: torch.device | str = "cpu") -> EfficientNetLite0:
+def untrained(device: torch.device | str = "cpu") -> EfficientNetLite:
     """The network with random weights, the same ones every time: for trying what is built on it without the package."""
     return _random(str(device))
 
 
 @functools.cache
-def _random(device: str) -> EfficientNetLite0:
+def _random(device: str) -> EfficientNetLite:
     network, dice = _empty(), torch.Generator().manual_seed(0)
     with torch.no_grad():
         for layer in network.modules():
@@ -176,13 +184,13 @@ def _random(device: str) -> EfficientNetLite0:
     return _frozen(network, device)
 
 
-def _empty() -> EfficientNetLite0:
+def _empty() -> EfficientNetLite:
     """The network with whatever weights: made at any moment of a run, it must not draw from the run's random numbers."""
     with torch.random.fork_rng(devices=[]):
-        return EfficientNetLite0()
+        return EfficientNetLite()
 
 
-def _frozen(network: EfficientNetLite0, device: str) -> EfficientNetLite0:
+def _frozen(network: EfficientNetLite, device: str) -> EfficientNetLite:
     network.eval().requires_grad_(False)
     return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -194,7 +202,8 @@ def folded(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         KeyError: a tensor is missing.
     """
     pairs = {"stem": ("_conv_stem", "_bn0"), "head": ("_conv_head", "_bn1")}
-    for number in range(sum(count for _, _, count, _, _ in _STAGES)):
+    blocks = {int(name.split(".")[1]) for name in state if name.startswith("_blocks.")}
+    for number in sorted(blocks):
         own = {
             "expand": ("_expand_conv", "_bn0"),
             "filter": ("_depthwise_conv", "_bn1"),
