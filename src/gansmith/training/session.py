@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +122,7 @@ class Session:
         status, reason = "failed", ""
         try:
             with self._surroundings():
+                outputs.begin()
                 engine.train(
                     self.game, self.optimizers, self.batches, self.state, goal=self.goal, plan=plan, hooks=outputs.hooks
                 )
