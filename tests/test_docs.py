@@ -266,3 +266,12 @@ def test_completion_scripts(capsys):
             probe += '\nCOMP_WORDS=(gansmith train r3gan --tap); COMP_CWORD=3; _gansmith; echo "${COMPREPLY[@]}"'
             done = subprocess.run(["bash", "-c", probe], capture_output=True, text=True, check=True)
             assert done.stdout.split() == ["sample", "--taper"]
+
+
+def test_no_command_fetches_gansmith_from_an_index():
+    """It is on none yet. An extra of an installed gansmith is found without one."""
+    texts = [*PAGES, ROOT / "CONTRIBUTING.md", *(ROOT / "src").rglob("*.py"), *(ROOT / "examples").iterdir()]
+    for path in texts:
+        found = re.findall(r"pip install (?:-U |--upgrade )?'?gansmith(?![\w\[])", path.read_text(encoding="utf-8"))
+        assert not found, path
+    assert "pip install ." in (ROOT / "docs" / "quickstart.md").read_text(encoding="utf-8")

@@ -15,7 +15,7 @@ from gansmith.errors import GansmithError, MissingExtra, ModelError
 from gansmith.game import ImageSpec
 from gansmith.metrics import classifier, features, modes, scores
 from gansmith.metrics.cheap import Cheap
-from gansmith.metrics.evaluate import evaluate
+from gansmith.metrics.evaluate import check_counts, evaluate
 from gansmith.metrics.memorisation import memorisation, save_sheet
 from gansmith.metrics.real import RealFeatures
 
@@ -471,3 +471,47 @@ def test_memorisation_needs_pictures_of_one_kind(digits):
         memorisation(torch.zeros(4, 3, 28, 28, dtype=torch.uint8), train)
     with pytest.raises(GansmithError, match="at least 20 training pictures"):
         memorisation(digits[0][:4], as_pictures(digits[0][:10]))
+
+
+# --- copies among the pictures that are compared ----------------------------------------------------------------------
+
+
+def test_neighbourhoods_without_extent_are_counted():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 16))
+    assert scores.without_extent(x) == 0
+    x[10:15] = x[0]  # six of a kind: five copies, radius 0
+    assert scores.without_extent(x) == 6
+    x[20:24] = x[30]  # five of a kind reach to another picture
+    assert scores.without_extent(x) == 6
+    x[50:60] = x[40]
+    assert scores.without_extent(x + 1e-9 * rng.normal(size=x.shape)) == 17  # rounding of batches does not hide copies
+    assert scores.without_extent(np.ones((7, 4))) == 7
+    assert scores.without_extent(np.ones((3, 4))) == 0
+
+
+def test_radii_of_zero_are_named_with_what_to_do():
+    digits = open_pictures("mnist10k[:240]")
+    x = digits.fetch(np.arange(240))[0]
+    x[:200] = x[0]
+    real = MemoryPictures.from_arrays(x.permute(0, 2, 3, 1).numpy(), name="mnist-copies")
+    report = evaluate(x[:100], real, metrics=["prdc"], n=100)
+    (said,) = [note for note in report.notes if "real pictures have five exact copies" in note]
+    assert "radius of 0" in said
+    assert "fid and kid" in said
+    assert any("samples have five exact copies" in note for note in report.notes)
+    clean = evaluate(x[200:240].repeat(1, 1, 1, 1), open_pictures("mnist10k[300:400]"), metrics=["prdc"], n=40)
+    assert not any("copies" in note for note in clean.notes)
+
+
+def test_a_refusal_recommends_what_it_would_not_refuse():
+    for half, named in ((60, ("kid", "prdc", "swd")), (30, ("prdc", "swd")), (5, ())):
+        with pytest.raises(GansmithError) as said:
+            check_counts(["fid"], 1000, half)
+        text = str(said.value)
+        assert all(name in text for name in named)
+        assert ("metric for fewer" in text) == bool(named)
+    with pytest.raises(GansmithError) as said:
+        check_counts(["prdc"], 1000, 12)
+    assert "prdc," not in str(said.value)
+    assert "swd" not in str(said.value)

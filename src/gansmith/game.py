@@ -167,6 +167,8 @@ class Game(nn.Module):
     """What it trains on."""
     default_batch: ClassVar[int] = 64
     """Pictures per step where nobody says otherwise; see also :meth:`usual_batch`."""
+    resumable: ClassVar[tuple[str, ...]] = ()
+    """The family's settings that may change between one part of a run and the next."""
     class_shares: Sequence[float] = ()
     """How often each class is in the data: set when a run begins, empty where nobody knows."""
     tiny: ClassVar[Mapping[str, Any]] = {}

@@ -76,7 +76,7 @@ class Config(GenerationConfig):
     augment_p: float = 0.0
     """With --augment ada: its probability, 0 -> augment_p; 0 adapts it instead."""
     burn_in: int = 0
-    """Length of the schedules in images; 0 is the whole run."""
+    """Length of the schedules in images; 0 is the whole run. It may be given with --resume: a longer run keeps its rates then."""
 
 
 def cosine(start: float, end: float, progress: float) -> float:
@@ -207,6 +207,7 @@ class R3GAN(Generation):
 
     Config = Config
     tiny = {"width": 16, "latent_dim": 8}
+    resumable = ("burn_in",)
 
     @classmethod
     def usual_batch(cls, spec: ImageSpec) -> int:

@@ -105,6 +105,7 @@ class _Context:
     extractor: Extractor | None = None
     fake_features: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
     real_features: RealFeatures | None = None
+    notes: list[str] = field(default_factory=list)
 
     def label(self, name: str) -> str:
         """A score's full name; the plain one belongs to Inception features."""
@@ -163,7 +164,7 @@ def evaluate(
     notes: list[str] = []
     samples = match(pictures[:n], real.spec, notes)
     half = min(n, len(real) // 2)
-    context = _Context(samples, real, seed, len(samples), min(n, len(real)), half, progress)
+    context = _Context(samples, real, seed, len(samples), min(n, len(real)), half, progress, notes=notes)
     check_counts(metrics, context.n, half)
     if len(samples) < n:
         notes.append(f"there are {len(samples):,} samples, not {n:,}")
@@ -210,6 +211,12 @@ def check_counts(metrics: Sequence[str], samples: int, half: int) -> None:
                 f"{metric} needs at least {2 * MINIMUM[metric]} real pictures, to compare two halves of them too, and only "
                 f"{2 * half} can be used. Use more data, {instead}."
             )
+
+
+def _instead(refused: str, samples: int, half: int) -> str:
+    """What can be done where a metric has too few real pictures: another that takes as few, where there is one."""
+    others = [name for name in METRICS if name != refused and MINIMUM[name] <= min(samples, half)]
+    return f"Use more data, or a metric for fewer pictures ({', '.join(others)})." if others else "Use more data."
 
 
 def match(pictures: Tensor, spec: ImageSpec, notes: list[str]) -> Tensor:
@@ -298,6 +305,17 @@ def _prdc(context: _Context) -> list[Score]:
     most = _MOST["prdc"]
     fake, real, one, other = (part[:most] for part in context.features())
     _tell(context, "prdc")
+    for whose, found in (("real pictures", real), ("samples", fake)):
+        if copies := scores.without_extent(found):
+            context.notes.append(
+                f"{copies:,} of {len(found):,} {whose} have five exact copies or more among them, so that their neighbourhoods have a "
+                f"radius of 0 and nothing lies in them: precision, recall, density and coverage come out too low, the floor too. "
+                + (
+                    "Measure against pictures without copies ('gansmith data check' counts them), or by fid and kid"
+                    if whose == "real pictures"
+                    else "fid and kid do not mind"
+                )
+            )
     values = scores.manifold_scores(real, fake)
     floors = context.floor(f"prdc-{len(one)}", lambda: scores.manifold_scores(one, other))
     return [

@@ -106,6 +106,29 @@ def manifold_scores(real: np.ndarray, fake: np.ndarray, nearest: int = 5) -> dic
     return {name: float(value) for name, value in values.items()}
 
 
+def without_extent(features: np.ndarray, nearest: int = 5) -> int:
+    """How many pictures have at least ``nearest`` copies among the others: their neighbourhood has a radius of 0.
+
+    Precision, recall, density and coverage ask what lies inside such neighbourhoods, and in these nothing does, not even another
+    copy. Copies are found along one random direction, where they lie side by side, and then compared in full.
+    """
+    x = features.astype(np.float64)
+    scale = float(np.sqrt(2 * x.var(0).sum()))  # how far two pictures are from each other
+    if scale == 0:
+        return len(x) if len(x) > nearest else 0
+    along = x @ np.random.default_rng(0).normal(size=x.shape[1])
+    order = np.argsort(along)
+    breaks = np.flatnonzero(np.diff(along[order]) > 1e-4 * along.std()) + 1
+    count = 0
+    for group in np.split(order, breaks):
+        left = group
+        while len(left) > nearest:
+            alike = np.linalg.norm(x[left] - x[left[0]], axis=1) < 1e-4 * scale
+            count += int(alike.sum()) if alike.sum() > nearest else 0
+            left = left[~alike]
+    return count
+
+
 def classifier_score(logits: np.ndarray, *, splits: int = 10, seed: int = 2020) -> tuple[float, float]:
     """Inception score exp(E KL(p(y|x) || p(y))) (Salimans et al. 2016, arXiv:1606.03498) of any classifier's logits.
 

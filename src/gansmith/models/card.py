@@ -26,7 +26,7 @@ tags: [gan, {family}, pytorch]
 ## Use
 
 ```bash
-pip install gansmith
+pip install .    # in the folder with gansmith's sources: it is on no package index yet
 {command}
 ```
 

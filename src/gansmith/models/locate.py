@@ -63,7 +63,9 @@ def read_document(folder: Path) -> dict[str, Any]:
     if not isinstance(document, dict) or not isinstance(document.get("format", 0), int):
         raise ModelError(f"{folder / 'config.json'} is not one of gansmith's. Copy or download the model again.")
     if document.get("format", 0) > FORMAT:
-        raise ModelError(f"{folder} was written by a newer gansmith. Upgrade with: pip install -U gansmith")
+        raise ModelError(
+            f"{folder} was written by a newer gansmith. Upgrade gansmith: pip install . in the folder with its newer sources."
+        )
     return document
 
 

@@ -17,6 +17,9 @@ from gansmith.errors import shown
 from gansmith.files.text import clock_text
 from gansmith.training.engine import State
 
+PLAIN, LIVE = 5.0, 2.0
+"""Seconds between two lines of a log, and between two rates on a terminal."""
+
 
 class Display:
     """Shows progress: in a terminal one live line, otherwise a line every few seconds.
@@ -33,7 +36,13 @@ class Display:
         self.health = "healthy"
         self._live: Any = None
         self._task: Any = None
-        self._printed = 0.0
+        self._first = True
+        self._rate = 0.0
+        self._shown = 0, time.monotonic()
+
+    def begin(self, images: int) -> None:
+        """Training begins now, at so many images seen."""
+        self._shown = images, time.monotonic()
 
     def __enter__(self) -> Display:
         if self.console.is_terminal and not self.quiet:
@@ -73,11 +82,16 @@ class Display:
             f"{name.removeprefix('loss/')} {record[name]:.3f}" for name in record if name.startswith("loss/")
         )
         memory = f"{record['memory_mb'] / 1024:.1f} GB  " if "memory_mb" in record else ""
-        line = f"{record['images']:,} images  {record['images_per_second']:.0f}/s  {clock_text(left)} left  {losses}  {memory}{self.health}"
+        images, now = record["images"], time.monotonic()
+        due = now - self._shown[1] > (LIVE if self._live is not None else PLAIN)
+        if due or self._rate == 0:  # over the time between two lines, for single records are too short
+            self._rate = (images - self._shown[0]) / max(now - self._shown[1], 1e-9)
+            self._shown = (images, now) if due else self._shown
+        line = f"{images:,} images  {self._rate:.0f}/s  {clock_text(left)} left  {losses}  {memory}{self.health}"
         if self._live is not None:
             self._live.update(self._task, completed=progress, description=line)
-        elif time.monotonic() - self._printed > 5 or progress >= 1:
-            self._printed = time.monotonic()
+        elif due or self._first or progress >= 1:
+            self._first = False
             print(f"{100 * progress:3.0f}%  {line}", file=sys.stderr, flush=True)
 
 

@@ -91,9 +91,13 @@ class Log:
         self._counts: dict[str, int | Tensor] = {}
         self._since: tuple[int, float] | None = None
 
+    def begin(self, state: State) -> None:
+        """Training begins now: the first record's rate counts from here."""
+        self._since = state.clock.images, time.monotonic()
+
     def __call__(self, game: Game, state: State, logs: Logs) -> None:
         if self._since is None:
-            self._since = state.clock.images, time.monotonic()
+            self.begin(state)
         scaled = any(name.startswith(SKIPPED) for name in logs)
         for name, value in logs.items():
             value, count = value.detach(), 1
@@ -110,8 +114,9 @@ class Log:
             return
         names = list(self._sums)
         values = numbers([self._sums[name].float() / self._counts[name] for name in names])
-        since = self._since or (state.clock.images, time.monotonic())
-        passed = time.monotonic() - since[1]
+        now = time.monotonic()
+        since = self._since or (state.clock.images, now)
+        passed = now - since[1]
         record: dict[str, Any] = {
             "images": state.clock.images,
             "step": state.clock.step,
@@ -123,7 +128,7 @@ class Log:
             record["memory_mb"] = megabytes
         record |= {name: float(f"{value:.6g}") for name, value in zip(names, values, strict=True)}
         self._sums, self._counts = {}, {}
-        self._since = state.clock.images, time.monotonic()
+        self._since = state.clock.images, now
         broken = [name for name, value in zip(names, values, strict=True) if not math.isfinite(value)]
         if broken:
             raise Diverged(

@@ -70,6 +70,12 @@ class Outputs:
             self.boards.append(Tracker(settings.track, context.run, context.display.warn))
         self.snapshots.on_grid += [board.grid for board in self.boards]
 
+    def begin(self) -> None:
+        """Training begins now: rates count from here."""
+        if self.context.main:
+            self.log.begin(self.context.state)
+            self.context.display.begin(self.context.state.clock.images)
+
     def save_last(self, status: str) -> None:
         """The last checkpoint and model, and the film of a finished run."""
         if self.context.main:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import signal
-import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,18 +15,19 @@ from gansmith import config, devices, registry
 from gansmith.config import TrainSettings
 from gansmith.data.batches import Batches
 from gansmith.data.training import TrainingData, open_training_data
-from gansmith.errors import Diverged, RunError, first_line
+from gansmith.errors import DataError, Diverged, RunError
 from gansmith.files import run
 from gansmith.files.atomic import clear_leftovers
 from gansmith.files.run import Run
 from gansmith.game import Game
 from gansmith.models.bundle import Model
 from gansmith.parallel import processes, seeds
-from gansmith.training import checkpoint, compiling, engine, fine_tuning, hooks, memory, scaling, trackers
+from gansmith.training import compiling, engine, fine_tuning, hooks, memory, resuming, scaling, trackers
 from gansmith.training import settings as run_settings
 from gansmith.training.context import RunContext
 from gansmith.training.display import Display
 from gansmith.training.outputs import Outputs
+from gansmith.training.signals import stop_on_signals
 from gansmith.version import __version__
 
 
@@ -122,6 +122,7 @@ class Session:
         status, reason = "failed", ""
         try:
             with self._surroundings():
+                outputs.begin()
                 engine.train(
                     self.game, self.optimizers, self.batches, self.state, goal=self.goal, plan=plan, hooks=outputs.hooks
                 )
@@ -187,8 +188,18 @@ class Session:
             self.display.warn(alone)
 
     def _open_data(self, family_config: Any) -> TrainingData:
+        settings, started_in = self.settings, ""
+        if settings.resume and settings.out is not None:
+            started_in = str(Run.open(settings.out).facts.get("started_in", ""))
+            specs = tuple(run_settings.found_again(spec, started_in) for spec in settings.data)
+            settings = dataclasses.replace(settings, data=specs)
         with processes.first_goes_first():
-            data = open_training_data(self.kind, self.settings, family_config, self._warn)
+            try:
+                data = open_training_data(self.kind, settings, family_config, self._warn)
+            except DataError as error:
+                if not started_in or Path(started_in) == Path.cwd():
+                    raise
+                raise DataError(f"{error} The run was started in {started_in}, where relative paths began.") from None
         processes.require_same("The data", data.hash)
         return data
 
@@ -227,6 +238,7 @@ class Session:
             found.train |= {
                 k: v for k, v in config.to_plain(settings).items() if k in run_settings.RESUMABLE and k != "resume"
             }
+            found.settings |= {name: getattr(family_config, name) for name in self.kind.resumable}
             if self.main:
                 found.write_config()
             return found
@@ -242,6 +254,7 @@ class Session:
             "processes": self.processes,
             "data": self.data.facts(),
             "spec": run.spec_to_plain(self.data.spec),
+            "started_in": str(Path.cwd()),
         }
         if self.alone_images:
             facts["alone_images"] = self.alone_images
@@ -283,28 +296,16 @@ class Session:
     def _restore(self) -> None:
         if not self.settings.resume:
             return
-        tree = checkpoint.load(self.run.checkpoints, self._warn)
-        if tree is None:
-            if self.main:
-                self.run.rewind(0)
-            self._warn(f"{self.run.root} has no checkpoint yet: starting from the beginning.")
+        before = resuming.restore(self.context(), self._warn)
+        if before is None:
             return
-        try:
-            self.game.load_state_dict(tree["game"])
-            self.average.game.load_state_dict(tree["average"])
-            for player, optimizer in self.optimizers.items():
-                engine.load_optimizer(optimizer, tree["optimizers"][player])
-            scaling.load_scalers(self.scalers, tree.get("scalers", {}))
-            self.state.load_state_dict(tree["state"])
-        except (KeyError, ValueError, TypeError, RuntimeError) as error:  # whole, but of other networks
-            raise RunError(
-                f"The checkpoint in {self.run.checkpoints} is not of this run's networks ({first_line(error)}). It was changed, or "
-                "written by another version of gansmith: go on with that one, or start a new run from its model with --init."
-            ) from None
-        self.state.clock.progress = self.goal.progress(self.state.clock.images, self.state.seconds)
-        processes.require_same("The checkpoint (images seen)", str(self.state.clock.images))
+        clock = self.state.clock
+        clock.progress = self.goal.progress(clock.images, self.state.seconds)
+        for line in resuming.said(self.game, before, clock, self.settings):
+            self._warn(line)
+        processes.require_same("The checkpoint (images seen)", str(clock.images))
         if self.main:
-            self.run.rewind(self.state.clock.images)
+            self.run.rewind(clock.images)
 
     def _compile(self) -> None:
         if self.settings.compile == "off":
@@ -330,23 +331,3 @@ class Session:
         for note in self.data.notes:
             self.display.say(f"  {note}")
         self.display.say(f"weights: {counts}; {self.device}{beside}; {start}; run: {self.run.root}")
-
-
-@contextmanager
-def stop_on_signals(state: engine.State) -> Iterator[None]:
-    """Ctrl-C and a polite kill finish the step and save; a second Ctrl-C ends at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, frame: Any) -> None:
-        if state.stop and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        state.stop = True
-
-    old = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)

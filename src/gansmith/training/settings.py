@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,8 @@ def check_same(found: Run, family: str, data_hash: str, settings: Mapping[str, A
         raise RunError(f"{found.root} is a run of '{found.family}', not of '{family}'.")
     check_facts(found)
     kept = {k: v for k, v in found.train.items() if k not in RESUMABLE and k != "data"}
-    old = found.settings | kept | {"precision": found.facts["precision"]}
+    free = registry.family(family).resumable
+    old = {k: v for k, v in found.settings.items() if k not in free} | kept | {"precision": found.facts["precision"]}
     changed = [key for key, value in old.items() if key in settings and settings[key] != value]
     if changed:
         raise RunError(
@@ -56,6 +58,30 @@ def check_same(found: Run, family: str, data_hash: str, settings: Mapping[str, A
             f"The data has changed since {found.root} was started (it was {found.facts['data']['name']}, hash {saved[:12]}; now "
             f"{data_hash[:12]}). Restore the pictures, or start a new run with another --out."
         )
+
+
+def found_again(spec: str, folder: str) -> str:
+    """Data that was given by a path relative to the folder where a run was started, as it is reached from here.
+
+    What is here by that name is taken, as everywhere; else what is there.
+    """
+    kind, colon, rest = spec.partition(":") if spec.startswith(("shards:", "parquet:")) else ("", "", spec)
+    place = _SLICE.sub("", rest)
+    if spec.startswith(("hf:", "hf-stream:")) or Path(place).expanduser().is_absolute() or _matches(Path(), place):
+        return spec
+    return f"{kind}{colon}{Path(folder) / rest}" if folder and _matches(Path(folder), place) else spec
+
+
+_SLICE = re.compile(r"\[[-\d:%]*\]$")
+
+
+def _matches(folder: Path, place: str) -> bool:
+    """Is there a file or folder of this name, or any that this pattern means, with a split behind a colon or not?"""
+    try:
+        named = [folder / place, folder / place.rpartition(":")[0]] if ":" in place else [folder / place]
+        return any(path.exists() for path in named) or (bool(place) and any(folder.glob(place)))
+    except (OSError, ValueError, NotImplementedError):
+        return False
 
 
 def check_facts(found: Run) -> None:
