@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -80,7 +81,7 @@ def check_ncnn(text: bytes, data: bytes, model: Model, half: bool) -> list[Check
 def _run(text: bytes, data: bytes, pictures: Tensor) -> list[Tensor]:
     """What ncnn makes of a picture [1, C, H, W] in [0, 1]; nothing where it is not installed."""
     try:
-        import ncnn  # type: ignore[import-not-found]
+        ncnn: Any = importlib.import_module("ncnn")
     except ImportError:
         return []
     import tempfile
