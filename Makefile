@@ -36,7 +36,7 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/pip install --disable-pip-version-check -q -e '.[dev,studio,export,shards,track,features]'
+	$(BIN)/pip install --disable-pip-version-check -q -e '.[dev,studio,export,shards,track,features,realesrgan,upscalers]'
 	touch $@ $(VENV)/.installed
 
 $(VENV)/.installed-docs: pyproject.toml | $(VENV)/bin/python

@@ -434,3 +434,49 @@ def test_changed_data_is_noticed(capsys, tmp_path):
 def test_debug_shows_the_traceback(tmp_path):
     with pytest.raises(Exception, match="no/such"):
         cli.main(["train", "gan", "--data", "no/such", "--out", str(tmp_path / "x"), "--debug"])
+
+
+def test_walks_and_films_of_any_length_rate_and_size(run, tmp_path, capsys):
+    from gansmith.files.film import probe
+
+    assert (
+        cli.main(
+            [
+                "walk",
+                str(run),
+                "--out",
+                str(tmp_path / "w.mp4"),
+                "--seconds",
+                "1.5",
+                "--fps",
+                "8",
+                "--tiles",
+                "2",
+                "--points",
+                "2",
+                "--size",
+                "96",
+            ]
+        )
+        == 0
+    )
+    walk = probe(tmp_path / "w.mp4")
+    assert (float(walk.rate), walk.frames, max(walk.width, walk.height)) == (8, 12, 96)
+    assert (
+        cli.main(["film", str(run), "--out", str(tmp_path / "f.mp4"), "--seconds", "2", "--fps", "10", "--size", "120"])
+        == 0
+    )
+    film = probe(tmp_path / "f.mp4")
+    assert (float(film.rate), film.frames, max(film.width, film.height)) == (10, 20, 120)
+    assert cli.main(["film", str(run), "--out", str(tmp_path / "f.gif"), "--seconds", "0.1", "--fps", "1"]) == 0
+    for wrong in (
+        ["--seconds", "0"],
+        ["--fps", "1000"],
+        ["--size", "3"],
+        ["--seconds", "99999"],
+        ["--out", str(tmp_path / "f.mp4")],
+    ):
+        capsys.readouterr()
+        assert cli.main(["film", str(run), *wrong]) == 2
+        assert capsys.readouterr().err.startswith("gansmith: ")
+    assert cli.main(["film", str(tmp_path), "--out", str(tmp_path / "g.mp4")]) == 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -130,3 +132,33 @@ def test_smooth_fill_keeps_what_is_known_and_continues_it() -> None:
     assert ((filled - ramp).abs() * mask).max() < 0.35
     everything = smooth_fill(ramp, torch.ones_like(mask))
     assert torch.isfinite(everything).all()
+
+
+# --- sinc filters -----------------------------------------------------------------------------------------------------
+
+
+def test_a_sinc_filter_cuts_off_sharply_and_rings():
+    kernel = damage.sinc_kernel(math.pi / 2, 40)
+    response = torch.fft.fft2(kernel, s=(128, 128)).abs()
+    along = response[0, :65]  # frequencies 0 to pi
+    assert along[:24].min() > 0.85  # what lies below the cut-off passes
+    assert along[42:].max() < 0.15  # and nothing above
+    edge = torch.cat([torch.full((1, 1, 40, 40), -0.5), torch.full((1, 1, 40, 40), 0.5)], 3)
+    ringing = damage._filtered(edge, damage.sinc_kernel(math.pi / 3, 10))
+    assert ringing.max() > 0.53  # overshoots where a Gaussian never does
+    assert torch.allclose(kernel, kernel.T)
+    assert abs(kernel.sum().item() - 1) < 1e-5
+
+
+def test_wild_damage_rings_now_and_then(monkeypatch: pytest.MonkeyPatch):
+    seen: list[tuple[float, int]] = []
+    kernel = damage.sinc_kernel
+    monkeypatch.setattr(
+        damage, "sinc_kernel", lambda cutoff, radius: seen.append((cutoff, radius)) or kernel(cutoff, radius)
+    )
+    seeds.seed_step(0, 0, "test")
+    made = damage.degrade(torch.rand(40, 3, 32, 32) * 2 - 1, 4)
+    assert made.shape == (40, 3, 8, 8)
+    assert torch.isfinite(made).all()
+    assert 25 <= len(seen) <= 60  # .1 + .1 + .8 of each of the forty
+    assert all(math.pi / 5 <= cutoff <= math.pi and 3 <= radius <= 10 for cutoff, radius in seen)

@@ -20,14 +20,24 @@ from test_docs import ROOT, arguments, commands
 LATER = {"README.zh-CN.md", "docs/results.md"}
 """The first has the README's own commands, the second those that take hours."""
 PAGES = sorted({page for page, _ in commands()} - LATER)
-ELSEWHERE = ("studio", "toy stacked-mnist", "COMMAND", "train FAMILY")
-"""Commands with tests of their own (a server, 25,600 samples), and those that only stand for others."""
+ELSEWHERE = (
+    "studio",
+    "toy stacked-mnist",
+    "COMMAND",
+    "train FAMILY",
+    "get ",
+    "apply realesrgan",
+    "apply runs/colorize old",
+    "apply runs/inpaint clip",
+)
+"""Commands with tests of their own (a server, 25,600 samples, downloads, films), and those that only stand for others."""
 TRAINED = "runs/dcgan-my-pictures-001"
 RUNS = {"mix": "runs/faces", "edit": "runs/faces", "invert": "runs/faces", "apply": "runs/colorize-photos-001",
         "evaluate": "runs/gan-mnist10k-001"}  # fmt: skip
 """What the README's RUN stands for; elsewhere the dcgan that it trains."""
 TINY_RUN = "--batch 4 --snapshots 1 --steps 2"
 SMALLER = {
+    "film": "--seconds 0.5 --fps 4",
     "walk": "--seconds 0.5 --fps 4 --tiles 1 --points 2",
     "invert": "--steps 2",
     "augment": "--steps 2 --batch 4 --width 16 --latent-dim 8 --no-agreement --no-duplicates --no-outliers --classifier tiny "

@@ -146,7 +146,7 @@ def test_networks_of_one_table_are_told_apart_by_their_prefixes(tmp_path: Path) 
     same(model_of(tmp_path / "x.ckpt"), "generator", resnet())
     flat |= {f"generator_ba.{n}": t for n, t in resnet(3).items()}
     torch.save({"state_dict": flat}, tmp_path / "x.ckpt")
-    with pytest.raises(ModelError, match="'state_dict.generator_ba'"):
+    with pytest.raises(ModelError, match=r"'state_dict.generator_ba'"):
         import_file(tmp_path / "x.ckpt")
     same(model_of(tmp_path / "x.ckpt", "generator_ba"), "generator", resnet(3))
 
@@ -215,7 +215,7 @@ def test_onnx_is_a_program(tmp_path: Path) -> None:
     model = onnx.helper.make_model(onnx.helper.make_graph([node], "g", value[:1], value[1:]), producer_name="pytorch")
     for name in ("x.onnx", "x.pth"):
         onnx.save(model, str(tmp_path / name))
-        with pytest.raises(ModelError, match="ONNX program.*exported from"):
+        with pytest.raises(ModelError, match=r"ONNX program.*exported from"):
             import_file(tmp_path / name)
 
 
@@ -302,7 +302,7 @@ def test_psp_is_named_and_its_decoder_can_be_chosen(tmp_path: Path) -> None:
     torch.save(
         {"state_dict": flat, "latent_avg": average, "opts": argparse.Namespace(output_size=32)}, tmp_path / "psp.pt"
     )
-    with pytest.raises(ModelError, match="pSp or e4e.*--key decoder"):
+    with pytest.raises(ModelError, match=r"pSp or e4e.*--key decoder"):
         import_file(tmp_path / "psp.pt")
     found = import_file(tmp_path / "psp.pt", "decoder")
     assert found.family == "stylegan2"

@@ -351,8 +351,13 @@ def test_refusals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     )
     with pytest.raises(ModelError, match="discriminator"):
         import_file("latest_net_D.pth")
-    torch.save({"params": {k: v for k, v in rrdb_state(3).items() if "conv_up2" not in k}}, "odd.pth")
-    with pytest.raises(ModelError, match="1 steps up"):
+    more = {
+        f"conv_up{n}.{w}": t
+        for n in (3, 4, 5)
+        for w, t in (("weight", torch.zeros(64, 64, 3, 3)), ("bias", torch.zeros(64)))
+    }
+    torch.save({"params": rrdb_state(3) | more}, "odd.pth")
+    with pytest.raises(ModelError, match="5 steps up"):
         import_file("odd.pth")
 
 

@@ -138,10 +138,8 @@ def plain_residual() -> State:
 
 
 def deeper(steps: int) -> State:
-    state = rrdb()
-    if steps == 3:
-        return {**state, "conv_up3.weight": torch.zeros(8, 8, 3, 3)}
-    return {name: tensor for name, tensor in state.items() if not name.startswith("conv_up")}
+    ups = {f"conv_up{number}.weight": torch.zeros(8, 8, 3, 3) for number in range(3, steps + 1)}
+    return {**rrdb(), **ups}
 
 
 @pytest.mark.parametrize(
@@ -154,8 +152,7 @@ def deeper(steps: int) -> State:
         (resnet(6, 3), "6 channels"),
         (plain_residual(), "no RRDB blocks"),
         ({"model.1.sub.0.weight": torch.zeros(3), "model.0.bias": torch.zeros(3)}, "not known here"),
-        (deeper(3), "3 steps up"),
-        (deeper(0), "0 steps up"),
+        (deeper(5), "5 steps up"),
         ({**rrdb(), "conv_first.weight": torch.zeros(3)}, "first or last layer"),
         ({**unet(), "model.model.0.weight": torch.zeros(3)}, "not a convolution"),
         ({**unet(), "model.model.3.weight": torch.zeros(3)}, "not a convolution"),

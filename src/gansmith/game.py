@@ -190,6 +190,11 @@ class Game(nn.Module):
         """Build the networks, by name, from ``self.config`` and ``self.spec``."""
         raise NotImplementedError
 
+    @classmethod
+    def restored(cls, config: Any, spec: ImageSpec, tensors: Mapping[str, Tensor]) -> Mapping[str, nn.Module] | None:
+        """The networks of a saved model, where its tensors say what to build; None where the settings do."""
+        return None
+
     def turns(self) -> Sequence[Turn]:
         """The schedule: which player plays which loss, and how often. Asked once per run."""
         raise NotImplementedError

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 GANS = Path(__file__).parent / "gans"
 ENTRY_POINTS = "gansmith.families"
 """The group in which an installed package names its families: ``my-gan = "my_pkg.my_gan"``."""
+LOADED = {"spandrel": "gansmith.gans.foreign.spandrel"}
+"""Families of models that are imported and used, not trained; they are in no list of families to choose from."""
 PARSING = threading.RLock()
 """Held by whoever reads Python's text as a tree: where two threads do so at once, some Pythons (3.11) raise SystemError."""
 _BUILT_IN = "gansmith.gans."
@@ -75,6 +77,8 @@ def family(name: str) -> type[Game]:
         known = families()
         if name.replace("_", "-") in known:
             return _game_in(_BUILT_IN + name.replace("-", "_"))
+        if name in LOADED:
+            return _game_in(LOADED[name])
         installed = installed_families()
         if name in installed:
             return _game_in(installed[name])
@@ -201,6 +205,9 @@ def _games(module: object) -> list[type[Game]]:
 def name_of(game: type[Game]) -> str:
     """The command-line name of a family's class."""
     module = game.__module__
+    loaded = [name for name, place in LOADED.items() if place == module]
+    if loaded:
+        return loaded[0]
     if module.startswith(_BUILT_IN):
         return module.removeprefix(_BUILT_IN).replace("_", "-")
     return module

@@ -58,6 +58,7 @@ class Translation(Game):
         overlap: pixels of the input that neighbouring tiles of a large picture share.
         alignment: tiles start at multiples of this, so that strided layers see the same grid as on the whole.
         scale: how much larger the result is than the input.
+        tile: pixels of the input in a tile's side where nobody says; 0 for a size that suits most networks.
         overview_size: larger pictures are decided on whole, at this size of the shorter side (:meth:`overview`), and
             finished at their own (:meth:`finish`); 0 for models that need no such thing.
         inputs: channels that ``translate`` takes.
@@ -71,6 +72,7 @@ class Translation(Game):
     default_batch: ClassVar[int] = 1
     alignment: int = 4
     scale: int = 1
+    tile: int = 0
     overview_size: int = 0
 
     @property

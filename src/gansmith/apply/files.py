@@ -20,7 +20,7 @@ from gansmith.apply.deep import KINDS, Deep, range_of
 from gansmith.apply.finding import STRIPS, Item, find_pictures
 from gansmith.apply.masks import Hole, Masks
 from gansmith.apply.options import Options
-from gansmith.apply.picture import network_input, translate_deep, translate_image
+from gansmith.apply.picture import network_input, resized, translate_deep, translate_image
 from gansmith.apply.storing import Stored, check_size, comparison, read_stored, store, store_deep, write
 from gansmith.apply.tiles import Progress
 from gansmith.data.decode import Header, open_file, read_deep, read_header, read_picture
@@ -148,7 +148,7 @@ def _apply(game: Translation, item: Item, target: Path, options: Options, masks:
     hole = hole_for(game, item, upright.size, masks)
     mask = None if hole is None else hole.mask
     if deep is None:
-        result = translate_image(game, upright, options, mask, progress)
+        result = resized(translate_image(game, upright, options, mask, progress), upright, options)
         store(result, target, stored)
     else:
         made = translate_deep(game, deep, options, mask, progress)
@@ -156,13 +156,15 @@ def _apply(game: Translation, item: Item, target: Path, options: Options, masks:
         result = made.image
     notes = [] if hole is None else [hole.note]
     notes += ["its CMYK colours became sRGB"] if header.mode == "CMYK" else []
+    notes += ["it was written with 8 bits, because of --scale"] if options.scale and header.bits > 8 else []
     notes += [f"the first of its {stored.frames} pictures was taken"] if stored.frames > 1 else []
     return _Done(upright, result, mask, notes)
 
 
 def _deep(file: BinaryIO, header: Header, stored: Stored, options: Options) -> Deep | None:
     """The picture with all its bits, where it has more than 8 and its kind of file takes them back."""
-    pixels = read_deep(file) if header.bits > 8 and stored.kind in KINDS else None
+    # Pillow resizes 8 bits only
+    pixels = read_deep(file) if header.bits > 8 and stored.kind in KINDS and not options.scale else None
     return None if pixels is None else Deep(pixels, range_of(pixels, header.tagged, options.trained))
 
 

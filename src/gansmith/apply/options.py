@@ -27,6 +27,7 @@ class Options:
         trained: black and white of the pictures that the model was trained on, where they had more than 8 bits.
         mask_above: a mask means to fill what is brighter than this, 0 to 255; None wants it black and white.
         mask_invert: fill what the mask keeps and keep what it fills.
+        scale: make the result this many times larger than the picture, by Lanczos from what the model makes; 0 keeps that.
     """
 
     direction: str = "ab"
@@ -39,6 +40,7 @@ class Options:
     trained: Range | None = None
     mask_above: int | None = None
     mask_invert: bool = False
+    scale: float = 0.0
 
     @property
     def masks(self) -> Masks:

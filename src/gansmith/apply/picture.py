@@ -70,6 +70,14 @@ def translate_pixels(
     return np.concatenate(made, 2) if by_plane else made[0]
 
 
+def resized(result: Image.Image, given: Image.Image, options: Options) -> Image.Image:
+    """A result at ``options.scale`` times the size of what was given."""
+    if not options.scale:
+        return result
+    size = max(1, round(given.width * options.scale)), max(1, round(given.height * options.scale))
+    return result if result.size == size else result.resize(size, Image.Resampling.LANCZOS)
+
+
 def _unknown(game: Translation, upright: Image.Image, mask: np.ndarray) -> np.ndarray:
     """What a network must not take for known: the hole, and what lies around it and is wholly transparent."""
     unseen = hidden(upright)

@@ -1,4 +1,4 @@
-"""Translate, upscale, colour or repair pictures of any size with a trained model."""
+"""Translate, upscale, colour or repair pictures of any size, films and animations with a trained model."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Apply:
     """What to apply to what."""
 
     model: Positional[str]
-    """A run folder, a model folder, or a Hub id."""
+    """A run folder, a model folder, a name of gansmith models, or a Hub id."""
     pictures: Positional[tuple[str, ...]]
-    """Picture files, folders, globs or zips."""
+    """Picture files, folders, globs or zips; films (.mp4, .mov, .mkv, .webm, ...)."""
     out: Path
     """Folder for the results; they keep the pictures' names and formats."""
     direction: Literal["ab", "ba"] = "ab"
@@ -44,6 +44,10 @@ class Apply:
     """batch takes each picture's own statistics in batch norms and leaves dropout on, as the testers of pix2pix and CycleGAN do without --eval."""
     tile: int = 0
     """Side of a tile in pixels; 0 chooses, and takes pictures of up to two megapixels whole. Larger tiles need more memory."""
+    scale: float = 0.0
+    """Make results this many times larger than the pictures, where the model makes them larger still; 0 keeps what it makes."""
+    no_steady: bool = False
+    """Do not damp what flickers from frame to frame of films and animations."""
     device: str = "auto"
     """cuda, mps, cpu, or auto."""
 
@@ -62,12 +66,16 @@ def main(argv: list[str]) -> int:
     from gansmith.apply.deep import trained_range
     from gansmith.apply.files import Options, apply_to_pictures, check_out, find_pictures
     from gansmith.apply.masks import masks_beside
+    from gansmith.apply.tiles import laid_out
+    from gansmith.commands._moving import animations_among, apply_to_moving
+    from gansmith.files.film import films_among
     from gansmith.models import bundle
     from gansmith.nn.norms import as_in_training
     from gansmith.translation import Translation
 
     check_out(args.out)
-    items = find_pictures(args.pictures, args.out)
+    films, named = films_among(args.pictures)
+    items = find_pictures(named, args.out) if named else []
     if args.mask is not None and not args.mask.exists():
         raise GansmithError(f"There is no mask '{args.mask}'.")
     device = devices.resolve(args.device, "fp32").torch_device
@@ -75,6 +83,7 @@ def main(argv: list[str]) -> int:
     game = model.game
     if not isinstance(game, Translation):
         raise GansmithError(f"A {model.family} model makes pictures from noise. Use: gansmith sample {args.model}")
+    game = laid_out(game)
     game.check_direction(args.direction)
     if game.takes_mask and args.mask is None and not boxes:
         beside = masks_beside(items)
@@ -88,6 +97,10 @@ def main(argv: list[str]) -> int:
         raise GansmithError(f"--draw-edges is for sketch models; this is a {model.family} model.")
     if args.norm == "batch" and not as_in_training(game):
         say("note: this model has neither batch norm nor dropout, so --norm batch changes nothing")
+    if args.scale and not 0.05 <= args.scale <= game.scale:
+        raise GansmithError(
+            f"--scale is at most what the model does, {game.scale}, and at least .05, not {args.scale:g}."
+        )
     before = edges_of if args.draw_edges else None
     options = Options(
         args.direction,
@@ -100,13 +113,18 @@ def main(argv: list[str]) -> int:
         trained_range(model.info),
         args.mask_above,
         args.mask_invert,
+        args.scale,
     )
     items, masks = options.masks.pictures_among(items)
     if masks:
         say(f"note: {len(masks)} masks among the pictures, such as {masks[0].name}, are masks only")
+    animated, items = animations_among(items)
     with _Progress(len(items)) as shown:
         report = apply_to_pictures(game, items, args.out, options, on_picture=shown.picture, progress=shown.tile)
-    say(f"{len(report.written)} of {len(items)} pictures written to {args.out}", sys.stdout)
+    apply_to_moving(game, films, animated, args.out, options, not args.no_steady, report)
+    count = len(items) + len(films) + len(animated)
+    what = "pictures and films" if films or animated else "pictures"
+    say(f"{len(report.written)} of {count} {what} written to {args.out}", sys.stdout)
     for name, note in report.notes:
         say(f"note: {name}: {note}")
     if report.failed:

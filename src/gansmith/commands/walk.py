@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import tyro
 
 from gansmith.commands._parse import parse, say
+from gansmith.commands.film import check_length, fitted
 from gansmith.commands.sample import check_file, check_numbers
 from gansmith.errors import GansmithError
 from gansmith.files.paths import writing
@@ -29,6 +30,8 @@ class Options:
     """Length of the loop."""
     fps: float = 30.0
     """Frames per second."""
+    size: int = 0
+    """Pixels of the video's longer side; 0 keeps the size that the pictures side by side have."""
     points: int = 6
     """How many random pictures it passes through."""
     tiles: int = 9
@@ -56,6 +59,7 @@ def main(argv: list[str]) -> int:
         raise GansmithError(
             f"--fps is at most 240, --points 1,000, --tiles 400, and --seconds times --fps {MOST_FRAMES:,} frames."
         )
+    check_length(options.seconds, options.fps, options.size)
     check_numbers(options.seed, options.truncation)
     from gansmith import devices
     from gansmith.apply.walk import walk
@@ -75,6 +79,6 @@ def main(argv: list[str]) -> int:
         truncation=options.truncation,
     )
     with writing(options.out):
-        pictures.save_video(options.out, frames, options.fps)
+        pictures.save_video(options.out, (fitted(frame, options.size) for frame in frames), options.fps)
     say(f"{options.out}")
     return 0

@@ -28,6 +28,12 @@ OPSET = 17
 TOLERANCE = 1e-4
 """The largest difference to torch, of values in [-1, 1], that counts as the same picture."""
 
+FOREIGN_TOLERANCE = 1e-3
+"""The same for networks of others, deep ones with attention among them: an eighth of a grey level of 255."""
+
+HALF_TOLERANCE = 2e-2
+"""The same where weights and everything between them are float16."""
+
 
 LEVEL = 1.01 / 127.5
 """One step of 8-bit values, which both sides may round apart."""
@@ -42,17 +48,20 @@ class Check:
         size: (H, W) of what comes out.
         difference: largest absolute difference, of values in [-1, 1].
         against: what it was compared with: ``model``, or ``apply`` and which way there.
+        tolerance: what counts as the same; None for ``TOLERANCE`` beside the model and a level of 8 bits beside apply.
     """
 
     batch: int
     size: tuple[int, int]
     difference: float
     against: str = "model"
+    tolerance: float | None = None
 
     @property
     def limit(self) -> float:
         """The largest difference that passes."""
-        return TOLERANCE if self.against == "model" else LEVEL
+        usual = TOLERANCE if self.against == "model" else LEVEL
+        return usual if self.tolerance is None else max(usual, self.tolerance)
 
     @property
     def passed(self) -> bool:
@@ -93,18 +102,44 @@ def to_onnx(program: Program) -> bytes:
     return model.SerializeToString()
 
 
-def check_onnx(file: bytes, program: Program, model: Model) -> list[Check]:
+def to_half(file: bytes) -> bytes:
+    """The same ONNX file with weights and computation in float16; pictures in and out stay float32.
+
+    Raises:
+        MissingExtra: ``onnx`` or ``onnxruntime`` is not installed.
+        GansmithError: the network has something that float16 cannot hold.
+    """
+    onnx = _need("onnx", "Writing ONNX")
+    _need("onnxruntime", "Writing ONNX in float16")
+    try:
+        from onnxruntime.transformers.float16 import convert_float_to_float16
+
+        with _quiet():
+            return convert_float_to_float16(onnx.load_from_string(file), keep_io_types=True).SerializeToString()
+    except Exception as error:  # the converter raises many kinds for what it does not know
+        raise GansmithError(
+            f"This model cannot be written in float16 ({first_line(error)}): leave out --dtype float16."
+        ) from error
+
+
+def check_onnx(file: bytes, program: Program, model: Model, tolerance: float | None = None) -> list[Check]:
     """Run an ONNX file beside the model itself on inputs it was not recorded with: other batches, sizes and truncations.
+
+    Args:
+        tolerance: the largest difference that counts as the same; None for ``TOLERANCE``.
 
     Raises:
         MissingExtra: the package ``onnxruntime`` is not installed.
         GansmithError: the runtime refuses the file.
     """
-    return compare(runner(file), program, model)
+    return compare(runner(file, program.smallest > 1), program, model, tolerance)
 
 
-def runner(file: bytes) -> Any:
+def runner(file: bytes, sized: bool = False) -> Any:
     """An ONNX file as a function (inputs by name) -> pictures [N, C, H, W].
+
+    Args:
+        sized: it takes pictures, which may have to be of one size.
 
     Raises:
         MissingExtra: the package ``onnxruntime`` is not installed.
@@ -113,18 +148,25 @@ def runner(file: bytes) -> Any:
     runtime = _need("onnxruntime", "Checking an ONNX file")
     try:
         options = runtime.SessionOptions()
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # what fails is said by us
         session = runtime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the runtime raises kinds of its own for everything
         raise GansmithError(f"onnxruntime does not run the file: {' '.join(str(error).split())[:300]}") from error
 
     def run(inputs: dict[str, Tensor]) -> np.ndarray:
-        return session.run(None, {name: tensor.numpy() for name, tensor in inputs.items()})[0]
+        try:
+            return session.run(None, {name: tensor.numpy() for name, tensor in inputs.items()})[0]
+        except Exception as error:
+            shapes = " and ".join("x".join(map(str, tensor.shape)) or "one number" for tensor in inputs.values())
+            advice = " Its network is built for one size: add --fixed-size." if sized else ""
+            raise GansmithError(
+                f"onnxruntime cannot run the export on {shapes}: {first_line(error)}.{advice}"
+            ) from error
 
     return run
 
 
-def compare(run: Any, program: Program, model: Model) -> list[Check]:
+def compare(run: Any, program: Program, model: Model, tolerance: float | None = None) -> list[Check]:
     """Compare ``run(inputs by name) -> pictures [N, C, H, W]`` with the model, on several kinds of inputs."""
     checks = []
     fitting, odd = _sizes(program, getattr(model.game, "overview_size", 0))
@@ -139,7 +181,8 @@ def compare(run: Any, program: Program, model: Model) -> list[Check]:
                 f"The export makes pictures of shape {list(got.shape)} instead of {list(expected.shape)}."
             )
         difference = float(np.abs(got - expected).max())
-        checks.append(Check(batch, expected.shape[2:], difference if np.isfinite(difference) else float("inf")))
+        finite = difference if np.isfinite(difference) else float("inf")
+        checks.append(Check(batch, expected.shape[2:], finite, tolerance=tolerance))
     return checks
 
 

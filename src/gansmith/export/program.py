@@ -110,13 +110,16 @@ class TranslatorProgram(nn.Module):
         return self.game.translate(picture, direction=self.direction, mask=mask).float()
 
 
-def program_of(model: Model, *, direction: str = "ab", noise: NoiseInput = "const", free_size: bool = True) -> Program:
+def program_of(
+    model: Model, *, direction: str = "ab", noise: NoiseInput = "const", free_size: bool = True, size: int = 0
+) -> Program:
     """The program of a model, on the CPU.
 
     Args:
         direction: which way, for translators that know two.
         noise: StyleGAN2's per-pixel noise: the model's own, or an input ``noise`` [N, P].
         free_size: pictures of any H and W, for translators.
+        size: side of the pictures where it is not free; 0 takes what the model learned from.
 
     Raises:
         GansmithError: no such direction, or noise asked of a model that has none.
@@ -125,7 +128,7 @@ def program_of(model: Model, *, direction: str = "ab", noise: NoiseInput = "cons
     if isinstance(model.game, Translation):
         if noise == "input":
             raise GansmithError(f"A {model.family} model changes pictures and takes no noise: leave out --noise input.")
-        return _translator(model, direction, free_size)
+        return _translator(model, direction, free_size, size)
     return _generator(model, noise, direction)
 
 
@@ -158,7 +161,7 @@ def _generator(model: Model, noise: NoiseInput, direction: str) -> Program:
     return Program("generator", module.eval(), inputs, free, facts=facts)
 
 
-def _translator(model: Model, direction: str, free_size: bool) -> Program:
+def _translator(model: Model, direction: str, free_size: bool, size: int) -> Program:
     game = cast(Translation, model.game)
     game.check_direction(direction)
     smallest = max((getattr(m, "multiple", 1) for m in game.modules()), default=1)
@@ -175,6 +178,7 @@ def _translator(model: Model, direction: str, free_size: bool) -> Program:
         "sketch": model.family == "sketch",
     }
     height, width = model.spec.height // game.scale, model.spec.width // game.scale
+    height, width = (-(-size // smallest) * smallest,) * 2 if size else (height, width)
     # an example of unequal sides, so that no axis is taken for another
     height, width = (max(height, 2 * smallest), max(width, 2 * smallest) + smallest) if free_size else (height, width)
     shapes = {"picture": [2, channels, height, width]}

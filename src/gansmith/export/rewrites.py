@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, conv2d, pad
 
-from gansmith.nn import inpainting, resample, resnet_generator, rrdb, unet
+from gansmith.nn import fit, inpainting, resample, resnet_generator, rrdb, unet
 
 LEVELS = 12
 """Halvings of :func:`smooth_fill`: enough for pictures of 4096 px."""
@@ -71,6 +71,7 @@ def recording() -> Iterator[None]:
         (resnet_generator, "at_any_size", at_any_size),
         (unet, "at_any_size", at_any_size),
         (rrdb, "pad_to_multiple", pad_to_multiple),
+        (fit, "pad_to_multiple", pad_to_multiple),
         (inpainting, "smooth_fill", smooth_fill),
         (inpainting, "laplacian", laplacian),
         (resample, "_weights", filter_weights),

@@ -1,4 +1,4 @@
-"""upscale: make pictures 2, 3 or 4 times larger with the detail that belongs there (ESRGAN, arXiv:1809.00219).
+"""upscale: make pictures 2 to 16 times larger, or only sharper, with the detail that belongs there (ESRGAN, arXiv:1809.00219).
 
 First the network learns the best guess of every pixel, then the discriminator asks for texture:
 
@@ -20,7 +20,9 @@ from gansmith.game import Clock, ImageSpec, Optimizer
 from gansmith.nn.losses import AdversarialName
 from gansmith.nn.patchgan import SMALLEST, PatchDiscriminator
 from gansmith.nn.perceptual import Perceptual
-from gansmith.nn.rrdb import RRDBNet, Tail
+from gansmith.nn.rrdb import RRDBNet, Tail, folding
+from gansmith.nn.srvgg import Activation, SRVGGNet
+from gansmith.nn.unet_discriminator import UNetDiscriminator
 from gansmith.translation import Pair, Paired, PairedConfig
 
 
@@ -34,25 +36,35 @@ class Size(NamedTuple):
     lr: float
 
 
-SIZES = {"light": Size(24, 2, 32, "shuffle", 1e-3), "full": Size(64, 23, 64, "nearest", 2e-4)}
+SIZES = {
+    "light": Size(24, 2, 32, "shuffle", 1e-3),
+    "compact": Size(64, 16, 64, "shuffle", 5e-4),
+    "full": Size(64, 23, 64, "nearest", 2e-4),
+}
 
 
 @dataclass(frozen=True)
 class Config(PairedConfig):
     """Settings of upscale."""
 
-    scale: Literal[2, 3, 4] = 4
-    """How many times larger."""
-    network: Literal["light", "full"] = "light"
-    """A light network that trains on a CPU, or ESRGAN's of 16.7 million weights."""
+    scale: Literal[1, 2, 3, 4, 8, 16] = 4
+    """How many times larger; 1 only mends pictures, and goes with --damage wild."""
+    network: Literal["light", "compact", "full"] = "light"
+    """A light RRDBNet that trains on a CPU; Real-ESRGAN's compact SRVGG of .6 million weights, for films; or ESRGAN's RRDBNet of 16.7 million."""
     width: int = 0
-    """Channels of the network, its dense layers grow by half of them; 0 takes 24 for the light one and 64 for the full."""
+    """Channels of the network; 0 takes 24 for the light one and 64 for the others. An RRDBNet's dense layers grow by half of them."""
     blocks: int = 0
-    """Residual dense blocks; 0 takes 2 for the light network and 23 for the full one."""
+    """Residual dense blocks, or convolutions of the compact network; 0 takes 2 for the light network, 16 for the compact and 23 for the full one."""
+    fold: bool = True
+    """The full network at scales 1 and 2 folds pixels into channels first, as Real-ESRGAN does; the first ESRGAN did not."""
+    activation: Activation = "prelu"
+    """Of the compact network."""
+    discriminator: Literal["patch", "unet"] = "patch"
+    """A PatchGAN that judges windows, or Real-ESRGAN's U-Net that judges every pixel."""
     damage: Literal["bicubic", "wild"] = "bicubic"
     """How small pictures came to be: by bicubic resizing, or by blur, noise, JPEG and resizing, twice, as on the web."""
     lr: float = 0.0
-    """Learning rate; 0 takes 1e-3 for the light network and 2e-4 for the full one. Half of it, at most 2e-4, once the discriminator joins in."""
+    """Learning rate; 0 takes 1e-3 for the light network, 5e-4 for the compact and 2e-4 for the full one. Half of it, at most 2e-4, once the discriminator joins in."""
     beta1: float = 0.9
     """Adam's decay of the gradient's mean."""
     beta2: float = 0.99
@@ -74,7 +86,7 @@ class Config(PairedConfig):
     pretrain: float = 0.5
     """Share of the run that learns from the pixels alone, before the discriminator joins in; 1 makes the sharpest PSNR."""
     width_discriminator: int = 0
-    """Channels of the discriminator's first layer, which double up to eight times; 0 takes 32 or 64 as for the network."""
+    """Channels of the discriminator's first layer, which double up to eight times; 0 takes 32 for the light network and 64 for the others."""
     load_scale: float = 1.0
     """Windows are cut from photographs at their own size."""
 
@@ -90,7 +102,6 @@ class Upscale(Paired):
     guidance = 0.05  # with which it outweighs the pixels' gradient about thirty times, as it does in inpaint and sketch
     repairs = True
     overlap = 32
-    alignment = 2  # the full x2 network folds 2x2 pixels into channels
     default_batch = 8
 
     def __init__(self, config: Config, spec: ImageSpec, networks: Mapping[str, nn.Module] | None = None) -> None:
@@ -99,24 +110,38 @@ class Upscale(Paired):
                 f"upscale learns from windows of at least {SMALLEST} px whose size is a multiple of the scale, {config.scale}; these are "
                 f"{spec.width}x{spec.height}. Choose another --size."
             )
+        if config.scale == 1 and config.damage == "bicubic":
+            raise GansmithError(
+                "--scale 1 mends pictures without making them larger: add --damage wild, or another --scale."
+            )
         super().__init__(config, spec, networks)
 
     def networks(self) -> dict[str, nn.Module]:
         config, size = self.config, SIZES[self.config.network]
         width, blocks = config.width or size.width, config.blocks or size.blocks
+        channels, compact = self.spec.channels, config.network == "compact"
+        width_discriminator = config.width_discriminator or size.width_discriminator
         return {
-            "generator": RRDBNet(self.spec.channels, config.scale, width, blocks, width // 2, size.tail),
-            "discriminator": PatchDiscriminator(
-                self.spec.channels,
-                config.width_discriminator or size.width_discriminator,
-                norm="none",
-                spectral=True,
-            ),
+            "generator": SRVGGNet(channels, config.scale, width, blocks, config.activation)
+            if compact
+            else RRDBNet(channels, config.scale, width, blocks, width // 2, size.tail, config.fold),
+            "discriminator": UNetDiscriminator(channels, width_discriminator)
+            if config.discriminator == "unet"
+            else PatchDiscriminator(channels, width_discriminator, norm="none", spectral=True),
         }
 
     @property
     def scale(self) -> int:  # type: ignore[override]
         return self.config.scale
+
+    @property
+    def alignment(self) -> int:  # type: ignore[override]
+        return max(2, folding(self.config.scale, SIZES[self.config.network].tail, self.config.fold))
+
+    @property
+    def tile(self) -> int:  # type: ignore[override]
+        # networks that work at the small size need little memory; the full one's last layers work at the large size
+        return 384 if SIZES[self.config.network].tail == "shuffle" else max(128, 768 // self.config.scale)
 
     def optimizer(self, player: str, clock: Clock) -> Optimizer:
         base = super().optimizer(player, clock)

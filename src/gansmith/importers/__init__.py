@@ -32,8 +32,9 @@ _ONNX = (
 def import_file(path: str | Path, key: str | Sequence[str] = ()) -> Imported:
     """Read networks that another trainer wrote.
 
-    These are StyleGAN2-ADA's ``.pkl``, rosinality's StyleGAN2 ``.pt``, and the generators of CycleGAN, pix2pix and ESRGAN in
-    ``.pth`` or ``.safetensors``, also out of a whole training's checkpoint; told apart by what is in them, not by their names.
+    These are StyleGAN2-ADA's ``.pkl``, rosinality's StyleGAN2 ``.pt``, the generators of CycleGAN, pix2pix, ESRGAN and SRVGG
+    in ``.pth`` or ``.safetensors``, also out of a whole training's checkpoint, upscalers of ncnn (``.param`` and ``.bin``), and
+    with the package spandrel its networks; told apart by what is in them, not by their names.
 
     Args:
         key: which network of a file that holds several; a refusal lists them. Two keys name both directions of a CycleGAN.
@@ -42,7 +43,7 @@ def import_file(path: str | Path, key: str | Sequence[str] = ()) -> Imported:
         ModelError: no such file, not a file of a known kind, damaged, asking for anything but numbers and names, or asking
             for more memory than its size explains.
     """
-    from gansmith.importers import kinds, rosinality, stylegan, tables, torch_file
+    from gansmith.importers import kinds, ncnn, rosinality, stylegan, tables, torch_file, upscalers
     from gansmith.importers.translation import both_ways, read_table
 
     path, keys = Path(path), [key] if isinstance(key, str) else list(key)
@@ -56,6 +57,8 @@ def import_file(path: str | Path, key: str | Sequence[str] = ()) -> Imported:
     try:
         with path.open("rb") as file:
             start = file.read(512)
+        if ncnn.is_ncnn(path, start):
+            return ncnn.import_ncnn(path)
         if what := other_kind(start, path):
             raise ModelError(f"{path} {what}")
         if not (zipfile.is_zipfile(path) or torch_file.LEGACY in start[:16] or torch_file.is_safetensors(start)):
@@ -71,7 +74,10 @@ def import_file(path: str | Path, key: str | Sequence[str] = ()) -> Imported:
     weights = torch_file.open_weights(path)
     if len(keys) == 2:
         return both_ways(*(tables.choose(weights, one) for one in keys))
-    table = tables.choose(weights, *keys)
+    try:
+        table = tables.choose(weights, *keys)
+    except tables.Unknown as refusal:
+        return upscalers.foreign_of(tables.candidates(weights, *keys), path.name, str(refusal))
     return rosinality.read(table) if table.kind == kinds.STYLEGAN2 else read_table(table)
 
 

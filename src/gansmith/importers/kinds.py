@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 Shapes = Mapping[str, tuple[int, ...]]
 
 RRDB, RESNET, UNET, STYLEGAN2 = "an RRDBNet", "a residual generator", "a U-Net generator", "a StyleGAN2 of rosinality"
+COMPACT = "a compact SRVGG"
 """Generators that are read."""
 
 
@@ -20,10 +21,19 @@ def generator(shapes: Shapes) -> str:
         return UNET
     if "model.1.weight" in names and like(r"model\.10\.conv_block\.")(shapes):
         return RESNET
+    if "body.0.weight" in names and all(_COMPACT.fullmatch(name) for name in names):
+        return COMPACT
     return STYLEGAN2 if {"style.1.weight", "input.input", "to_rgb1.conv.weight"} <= names else ""
 
 
 _RRDB = r"(body\.\d+\.rdb1|RRDB_trunk\.\d+\.RDB1|model\.1\.sub\.\d+\.RDB1)\."
+
+_COMPACT = re.compile(r"body\.\d{1,4}\.(weight|bias)")
+
+
+def is_unet_discriminator(shapes: Shapes) -> bool:
+    """Are these the tensors of Real-ESRGAN's U-Net discriminator?"""
+    return {"conv0.weight", "conv8.weight_orig", "conv9.weight"} <= shapes.keys()
 
 
 def has(*names: str) -> Callable[[Shapes], bool]:
@@ -64,8 +74,8 @@ _OTHERS: tuple[tuple[Callable[[Shapes], bool], str, str], ...] = (
      "RRDBNets of ESRGAN and Real-ESRGAN are read."),
     (has("conv_first.weight", "body.0.conv1.weight"), "an SRResNet, whose blocks are plain ones: it has no RRDB blocks",
      "RRDBNets of ESRGAN and Real-ESRGAN are read."),
-    (has("body.0.weight", "body.1.weight"), "a compact network (SRVGGNet), which is not supported", "RRDBNets of ESRGAN and Real-ESRGAN are read."),
-    (has("conv0.weight", "conv8.weight_orig"), "the discriminator of Real-ESRGAN", _GENERATORS),
+    (is_unet_discriminator, "the discriminator of Real-ESRGAN",
+     "Give the generator's file; the discriminator is read with it where it lies beside it under the same name and _netD."),
     (has("convs.0.0.weight", "final_linear.0.weight"), "the discriminator of a StyleGAN2", _GENERATORS),
     (lambda shapes: {"model.0.weight", "model.11.weight"} <= shapes.keys() and shapes["model.0.weight"][-1:] == (4,),
      "a discriminator of CycleGAN or pix2pix", _GENERATORS),

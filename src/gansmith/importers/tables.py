@@ -25,6 +25,10 @@ MOST = 200
 """Tables that are looked at."""
 
 
+class Unknown(ModelError):
+    """Tables of tensors, none of them of a network that is read here."""
+
+
 class Table:
     """The tensors of a network, not read yet.
 
@@ -132,7 +136,13 @@ def choose(weights: Weights, key: str = "") -> Table:
         raise ModelError(
             f"{weights.name} holds several generators. It holds: {listed}. Choose one with --key, for example --key {keys[0]}{both}."
         )
-    raise ModelError(unknown(weights, found))
+    raise Unknown(unknown(weights, found))
+
+
+def candidates(weights: Weights, key: str = "") -> list[Table]:
+    """The tables of a file that may be a whole network, averaged ones first; with a key, those that it names."""
+    found = sorted(tables(weights), key=lambda table: table.key.rpartition(".")[2] not in _BEST)
+    return [table for table in found if f".{table.key}".endswith(f".{key}")] if key else found
 
 
 def _keyed(weights: Weights, found: Sequence[Table], key: str) -> Table:
@@ -149,16 +159,14 @@ def _keyed(weights: Weights, found: Sequence[Table], key: str) -> Table:
         names = names or "one table of tensors, without a key"
         raise ModelError(f"{weights.name} has no '{printable(key)}' for --key. It holds {names}.")
     if not chosen[0].kind:
-        raise ModelError(unknown(weights, chosen[:1]))
+        raise Unknown(unknown(weights, chosen[:1]))
     return chosen[0]
 
 
 def unknown(weights: Weights, found: Sequence[Table]) -> str:
     """Why nothing in a file can be read, and what to do."""
     name = weights.name
-    read = (
-        "Generators of CycleGAN and pix2pix (*_net_G*.pth), RRDBNets of ESRGAN and Real-ESRGAN, and StyleGAN2 are read."
-    )
+    read = "Generators of CycleGAN and pix2pix (*_net_G*.pth), RRDBNet and SRVGG of ESRGAN and Real-ESRGAN, and StyleGAN2 are read."
     if whole := whole_modules(weights):
         return (
             f"{name} holds a whole network, pickled with its Python class '{printable(whole)}'; its code would have to be run to read it, "

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from gansmith.errors import ModelError, first_line
 from gansmith.game import ImageSpec
-from gansmith.importers import kinds
+from gansmith.importers import kinds, upscalers
 from gansmith.importers.imported import Imported
 from gansmith.importers.notes import printable
-from gansmith.importers.tables import Table, choose
+from gansmith.importers.tables import Table, choose, tables
 from gansmith.importers.torch_file import open_weights
 
 Tensors = dict[str, Tensor]
@@ -37,7 +37,9 @@ def read_table(table: Table) -> Imported:
     """
     check_sizes(table)
     if table.kind == kinds.RRDB:
-        return rrdb(table.read())
+        return with_discriminator(rrdb(table.read()), table.weights.path)
+    if table.kind == kinds.COMPACT:
+        return with_discriminator(upscalers.compact(table.read(), table.weights.name), table.weights.path)
     partner = _partner(table.weights.path) if not table.key else None
     if table.kind == kinds.UNET:
         imported = unet(table.read())
@@ -45,6 +47,23 @@ def read_table(table: Table) -> Imported:
             imported.notes.append(_alone(partner.name, "U-Nets"))
         return imported
     return resnet(table.read()) if partner is None else with_partner(table, partner)
+
+
+def with_discriminator(imported: Imported, path: Path) -> Imported:
+    """An ``upscale`` model with the discriminator whose file lies beside the generator's, where one does."""
+    other = upscalers.beside(path)
+    if other is None:
+        return imported
+    found = [table for table in tables(open_weights(other)) if kinds.is_unet_discriminator(table.shapes)]
+    if not found:
+        imported.notes.append(f"{other.name} is not Real-ESRGAN's U-Net discriminator and was left out.")
+        return imported
+    settings, imported.discriminator = upscalers.discriminator(found[0].read(), imported.spec.channels, other.name)
+    imported.config |= settings
+    imported.notes.append(
+        f"The discriminator was read from {other.name}: gansmith train upscale --init goes on with both."
+    )
+    return imported
 
 
 def check_sizes(table: Table) -> None:
@@ -293,14 +312,18 @@ def rrdb(tensors: Tensors) -> Imported:
     first, last, growing = (layer for layer in layers if layer is not None)
     channels, width, growth = last.shape[0], first.shape[0], growing.shape[0]
     ups = sum(re.fullmatch(r"conv_up\d\.weight", name) is not None for name in named)
-    scale = {(1, 2): 4, (4, 2): 2}.get((first.shape[1] // channels, ups))
-    if scale is None or width != 2 * growth:
+    settings = upscalers.rrdb_settings(first.shape[1], channels, ups)
+    if settings is None or width != 2 * growth:
         raise ModelError(
-            f"An RRDBNet with {blocks} blocks of width {width} and growth {growth}, {first.shape[1]} input channels and "
-            f"{ups} steps up is not supported: the x4 and x2 networks of ESRGAN and Real-ESRGAN are, whatever their depth."
+            f"An RRDBNet with {blocks} blocks of width {width} and growth {growth}, from {first.shape[1]} to {channels} channels with "
+            f"{ups} steps up is not supported: those of ESRGAN and Real-ESRGAN at scales 1 to 16 are, whatever their depth, with a "
+            "growth of half the width."
         )
-    config: dict[str, object] = {"scale": scale, "network": "full", "width": width, "blocks": blocks}
-    return Imported("upscale", config, _spec(128, channels, 0), _prefixed("generator", named))
+    config: dict[str, object] = {**settings, "network": "full", "width": width, "blocks": blocks}
+    if settings["scale"] == 1:
+        config["damage"] = "wild"
+    side = upscalers.window(int(str(settings["scale"])))
+    return Imported("upscale", config, _spec(side, channels, 0), _prefixed("generator", named))
 
 
 def _rrdb_names(tensors: Tensors) -> Tensors:

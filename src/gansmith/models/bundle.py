@@ -3,34 +3,36 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import os
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor
 
 from gansmith import config as configs
 from gansmith import registry
-from gansmith.errors import GansmithError, ModelError, first_line
-from gansmith.files.atomic import clear_leftovers, sync_folder
+from gansmith.errors import GansmithError
 from gansmith.files.pictures import to_arrays
-from gansmith.files.run import spec_to_plain
 from gansmith.game import Game, ImageSpec
-from gansmith.models.bounds import check_settings, load_tensors, within
-from gansmith.models.card import model_card
-from gansmith.models.locate import FORMAT, described, locate, read_document
-from gansmith.version import __version__
+from gansmith.models.bounds import load_tensors
+from gansmith.models.locate import described, locate, read_document
+from gansmith.models.networks import build_exports, built, exported_tensors, fill
+from gansmith.models.writing import OPPONENT, write
 
-OPPONENT = "discriminator.safetensors"
-"""Beside ``model.safetensors``: the discriminator and what goes with it. ``train --init`` wants it, nothing else does."""
+__all__ = [
+    "OPPONENT",
+    "Model",
+    "averaged_copy",
+    "build_exports",
+    "describe",
+    "exported_tensors",
+    "from_tensors",
+    "load",
+    "save",
+]
 
 
 @dataclass
@@ -173,12 +175,6 @@ def _class_number(label: Any, names: Sequence[str]) -> int:
     return int(label) if whole else -1
 
 
-def exported_tensors(game: Game) -> dict[str, Tensor]:
-    """The weights and buffers of the networks a model is made of."""
-    prefixes = tuple(f"{name}." for name in game.exports)
-    return {name: tensor for name, tensor in game.state_dict().items() if name.startswith(prefixes)}
-
-
 def averaged_copy(game: Game) -> Game:
     """A second game with copies of the exported networks only, in eval mode: what EMA averages into."""
     import copy
@@ -190,40 +186,7 @@ def averaged_copy(game: Game) -> Game:
 
 def save(folder: Path, model: Model, discriminator: Mapping[str, Tensor] | None = None) -> Path:
     """Write a model folder; with a discriminator's tensors, also :data:`OPPONENT`."""
-    tensors = {name: t.detach().cpu().contiguous().clone() for name, t in exported_tensors(model.game).items()}
-    document = {
-        "format": FORMAT,
-        "gansmith": __version__,
-        "family": model.family,
-        "settings": configs.to_plain(model.config),
-        "spec": spec_to_plain(model.spec),
-        **model.info,
-    }
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
-    try:
-        clear_leftovers(folder.parent, folder.name)
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        safetensors.torch.save_file(tensors, temporary / "model.safetensors", {"format": "pt"})
-        if discriminator:
-            kept = {name: t.detach().cpu().contiguous().clone() for name, t in discriminator.items()}
-            safetensors.torch.save_file(kept, temporary / OPPONENT, {"format": "pt"})
-        (temporary / "config.json").write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-        (temporary / "README.md").write_text(model_card(document, model.game), encoding="utf-8")
-        if folder.exists():
-            folder.replace(old)
-        temporary.replace(folder)
-        sync_folder(folder.parent)
-    except (OSError, safetensors.SafetensorError) as error:  # the second is how safetensors says that a disk is full
-        if old.exists() and not folder.exists():
-            old.replace(folder)
-        reason = getattr(error, "strerror", None) or error
-        raise ModelError(f"The model could not be written to {folder}: {reason}.") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
-    return folder
+    return write(folder, model.family, model.game, model.info, discriminator)
 
 
 def load(path: str | Path, device: str = "cpu") -> Model:
@@ -237,7 +200,7 @@ def load(path: str | Path, device: str = "cpu") -> Model:
     family, config, spec = described(document, folder / "config.json")
     tensors = load_tensors(folder / "model.safetensors")
     info = {key: document[key] for key in document if key not in ("format", "family", "settings", "spec")}
-    game = _built(family, config, spec, tensors, str(folder / "config.json"))
+    game = built(family, config, spec, tensors, str(folder / "config.json"))
     return _assemble(document["family"], game, tensors, info, str(folder)).to(device)
 
 
@@ -258,63 +221,13 @@ def from_tensors(
         ModelError: they do not fit the family's networks.
     """
     kind = registry.family(family)
-    game = _built(kind, configs.make(kind.Config, settings, family), spec, tensors, source)
+    game = built(kind, configs.make(kind.Config, settings, family), spec, tensors, source)
     return _assemble(family, game, tensors, info, source)
 
 
-def _built(family: type[Game], config: Any, spec: ImageSpec, tensors: Mapping[str, Tensor], source: str) -> Game:
-    """The networks for these weights, untrained.
-
-    Raises:
-        ModelError: the settings make no sense, or ask for far more than the weights explain.
-    """
-    check_settings(configs.to_plain(config), spec.height, spec.width, source)
-    try:
-        with within(tensors, source):
-            return build_exports(family, config, spec)
-    except GansmithError:
-        raise
-    except Exception as error:  # torch's layers raise many kinds where a number makes no sense
-        raise ModelError(
-            f"No networks can be built of what {source} says ({first_line(error)}): it was changed or damaged. Copy or download the model "
-            "again."
-        ) from None
-
-
 def _assemble(family: str, game: Game, tensors: Mapping[str, Tensor], info: dict[str, Any], source: str) -> Model:
-    _load_tensors(game, tensors, source)
+    fill(game, tensors, source)
     return Model(family, game.eval().requires_grad_(False), info)
-
-
-def build_exports(family: type[Game], config: Any, spec: ImageSpec) -> Game:
-    """A family's game with the exported networks only."""
-    game = family(config, spec)
-    for name in [name for names in game.players.values() for name in names if name not in game.exports]:
-        delattr(game, name)
-    return game
-
-
-def _load_tensors(game: Game, tensors: Mapping[str, Tensor], source: str) -> None:
-    expected = exported_tensors(game)
-    wrong = [f"'{n}' is missing" for n in expected if n not in tensors]
-    wrong += [f"'{n}' does not belong" for n in tensors if n not in expected]
-    wrong += [
-        f"'{n}' has shape {list(tensors[n].shape)} instead of {list(t.shape)}"
-        for n, t in expected.items()
-        if n in tensors and tensors[n].shape != t.shape
-    ]
-    if wrong:
-        more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
-        raise ModelError(
-            f"The weights in {source} do not fit the networks that their settings describe: {wrong[0]}{more}."
-        )
-    spoilt = [name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]
-    if spoilt:
-        raise ModelError(
-            f"The weights in {source} are not numbers ('{spoilt[0]}' holds NaN or infinity): the model is damaged or its training "
-            "diverged. Copy or download it again, or take an earlier one."
-        )
-    game.load_state_dict(dict(tensors), strict=False)
 
 
 def describe(model: Model) -> dict[str, Any]:

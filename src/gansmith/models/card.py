@@ -8,7 +8,7 @@ from gansmith.game import Game
 
 _CARD = """---
 library_name: gansmith
-license: other
+license: {licence}
 pipeline_tag: {task}
 tags: [gan, {family}, pytorch]
 ---
@@ -37,11 +37,29 @@ model = gansmith.load("PATH_OR_HUB_ID")
 {python}
 ```
 
-## Limits
+{terms}## Limits
 
 The model has learned from the pictures named above and repeats their biases and gaps. Check what licence those
 pictures are under before you publish the model or what it makes.
 """
+
+_TERMS = """## Licence
+
+{title}: {allows}. The weights are those of {source} (checksums: {checksums}).{warning}
+
+"""
+
+
+def _terms(catalogue: dict[str, Any]) -> str:
+    """What a model of the catalogue may be used for."""
+    sums = ", ".join(f"{url} {digest}" for url, digest in (catalogue.get("sha256") or {}).items())
+    return _TERMS.format(
+        title=catalogue.get("licence_title", "unknown"),
+        allows=catalogue.get("allows", "ask its authors"),
+        source=catalogue.get("source", "unknown"),
+        checksums=sums or "none, a package brought the file",
+        warning="" if catalogue.get("commercial") else " **Commercial use is not allowed.**",
+    )
 
 
 def model_card(document: dict[str, Any], game: Game) -> str:
@@ -49,10 +67,14 @@ def model_card(document: dict[str, Any], game: Game) -> str:
     generates = hasattr(game, "seeded_latents")
     spec, data = document["spec"], document.get("data") or {}
     metrics = document.get("metrics") or {}
-    title = f"{document['family']} on {data.get('name', 'pictures')}"
+    found = document.get("catalogue")
+    catalogue: dict[str, Any] = found if isinstance(found, dict) else {}
+    title = catalogue["name"] if "name" in catalogue else f"{document['family']} on {data.get('name', 'pictures')}"
     doc = (type(game).__module__ and __import__("sys").modules[type(game).__module__].__doc__) or ""
     table = "".join(f"| {name} | {value:.4g} |\n" for name, value in metrics.items() if isinstance(value, (int, float)))
     return _CARD.format(
+        licence=str(catalogue.get("licence", "other")).lower(),
+        terms=_terms(catalogue) if catalogue else "",
         task="unconditional-image-generation" if generates else "image-to-image",
         family=document["family"],
         title=title,

@@ -12,13 +12,12 @@ from gansmith.errors import GansmithError, ModelError, first_line
 from gansmith.files.documents import Unreadable, read_json
 from gansmith.files.run import spec_from_plain
 from gansmith.game import Game, ImageSpec
-
-FORMAT = 1
-"""Of config.json; a larger number was written by a newer version."""
+from gansmith.models.catalogue import entries, store
+from gansmith.models.writing import FORMAT
 
 
 def locate(path: str | Path) -> Path:
-    """The model folder that a path or a Hub id means; fetched where it is on the Hub.
+    """The model folder that a path, a name of the catalogue or a Hub id means; fetched where it is on the Hub.
 
     Raises:
         ModelError: there is none.
@@ -26,10 +25,16 @@ def locate(path: str | Path) -> Path:
     folder = Path(path)
     if folder.is_dir():
         return folder / "model" if (folder / "model").is_dir() else folder
+    entry = entries.find(str(path))
+    if entry is not None:
+        return store.folder_of(entry)
     parts = str(path).split("/")
     if folder.exists() or len(parts) != 2 or not all(parts) or str(path).startswith((".", "~")):
+        close = difflib.get_close_matches(str(path).lower(), entries.entries(), n=1)
+        hint = f" Did you mean '{close[0]}' of the catalogue (gansmith models)?" if close else ""
         raise ModelError(
-            f"There is no model at '{path}'. Give a run folder, a model folder, or a Hub id such as user/name."
+            f"There is no model at '{path}'. Give a run folder, a model folder, a name of the catalogue (gansmith models), or a Hub id such "
+            f"as user/name.{hint}"
         )
     from huggingface_hub import snapshot_download
 

@@ -57,11 +57,12 @@ class RRDBNet(nn.Module):
 
     Args:
         channels: of the pictures.
-        scale: 1 to 4.
+        scale: 3 or a power of two, 1 to 16.
         width, blocks, growth: 64, 23 and 32 are the paper's.
-        tail: ``nearest`` is the paper's way up, nearest-neighbour steps of 2 with convolutions at every size (other
-            scales: pixels are first folded into channels for 1 and 2, as Real-ESRGAN does, or one step of 3);
-            ``shuffle`` computes everything at the small size and adds its result to a bicubic enlargement.
+        tail: ``nearest`` is the paper's way up, nearest-neighbour steps of 2 (one of 3 for scale 3) with convolutions at
+            every size; ``shuffle`` computes everything at the small size and adds its result to a bicubic enlargement.
+        fold: with the tail ``nearest`` at scales 1 and 2, pixels are first folded into channels, 4x4 or 2x2, and two
+            steps lead up, as in Real-ESRGAN. False has none or one step up, as in the first ESRGAN.
     """
 
     def __init__(
@@ -72,18 +73,18 @@ class RRDBNet(nn.Module):
         blocks: int = 23,
         growth: int = 32,
         tail: Tail = "nearest",
+        fold: bool = True,
     ) -> None:
         super().__init__()
         self.scale, self.tail = scale, tail
-        self.fold = {1: 4, 2: 2}.get(scale, 1) if tail == "nearest" else 1
+        self.fold = folding(scale, tail, fold)
         self.conv_first = nn.Conv2d(channels * self.fold**2, width, 3, 1, 1)
         self.body = nn.Sequential(*[RRDB(width, growth) for _ in range(blocks)])
         self.conv_body = nn.Conv2d(width, width, 3, 1, 1)
         if tail == "nearest":
-            self.steps = (3,) if scale == 3 else (2, 2)
-            self.conv_up1 = nn.Conv2d(width, width, 3, 1, 1)
-            if len(self.steps) == 2:
-                self.conv_up2 = nn.Conv2d(width, width, 3, 1, 1)
+            self.steps = (3,) if scale == 3 else (2,) * (int(scale * self.fold).bit_length() - 1)
+            for number in range(1, len(self.steps) + 1):
+                setattr(self, f"conv_up{number}", nn.Conv2d(width, width, 3, 1, 1))
             self.conv_hr = nn.Conv2d(width, width, 3, 1, 1)
             self.conv_last = nn.Conv2d(width, channels, 3, 1, 1)
         else:
@@ -99,9 +100,12 @@ class RRDBNet(nn.Module):
         if self.tail == "shuffle":
             base = interpolate(images.float(), scale_factor=self.scale, mode="bicubic")
             return base + pixel_shuffle(self.conv_last(features), self.scale)
-        for step, conv in zip(self.steps, self._ups(), strict=True):
+        for number, step in enumerate(self.steps, 1):
+            conv = self.get_submodule(f"conv_up{number}")
             features = leaky_relu(conv(interpolate(features, scale_factor=step, mode="nearest")), 0.2)
         return self.conv_last(leaky_relu(self.conv_hr(features), 0.2))[:, :, :height, :width]
 
-    def _ups(self) -> list[nn.Module]:
-        return [self.conv_up1, self.conv_up2] if len(self.steps) == 2 else [self.conv_up1]
+
+def folding(scale: int, tail: Tail, fold: bool = True) -> int:
+    """The side of the squares of pixels that RRDBNet folds into channels; 1 where it folds none."""
+    return {1: 4, 2: 2}.get(scale, 1) if tail == "nearest" and fold else 1

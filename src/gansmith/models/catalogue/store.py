@@ -1,0 +1,237 @@
+"""The models of the catalogue that are on this machine, each a model folder of its name."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from gansmith import registry
+from gansmith.config import make
+from gansmith.data.standard import home_cache
+from gansmith.errors import GansmithError, MissingExtra, ModelError
+from gansmith.files.atomic import write_atomically
+from gansmith.models.catalogue.download import Progress, fetch, sha256
+from gansmith.models.catalogue.entries import Entry, File, entries, require
+from gansmith.models.networks import built, fill
+from gansmith.models.writing import write
+
+
+def models_folder() -> Path:
+    """Where they are kept: ``$GANSMITH_MODELS``, ``$GANSMITH_CACHE/models``, or ``~/.cache/gansmith/models``."""
+    named, cache = os.environ.get("GANSMITH_MODELS"), os.environ.get("GANSMITH_CACHE")
+    if named:
+        return Path(named).expanduser()
+    return (Path(cache).expanduser() if cache else home_cache()) / "models"
+
+
+def is_here(entry: Entry) -> bool:
+    """Whether the model is on this machine and ready."""
+    folder = models_folder() / entry.name
+    return (folder / "config.json").is_file() and (folder / "model.safetensors").is_file()
+
+
+def packaged(entry: Entry) -> Path | None:
+    """The file of an installed package that carries the model, or None. Nothing of the package is run."""
+    for place in entry.package:
+        package, _, rest = place.partition("/")
+        found = importlib.util.find_spec(package)
+        for folder in (found.submodule_search_locations or []) if found is not None else []:
+            if (Path(folder) / rest).is_file():
+                return Path(folder) / rest
+    return None
+
+
+def folder_of(entry: Entry) -> Path:
+    """The model folder of an entry: the one that is here, or one made now of what an installed package carries.
+
+    Raises:
+        ModelError: it has not been fetched; says how.
+    """
+    if not is_here(entry):
+        file = packaged(entry)
+        if file is None:
+            raise ModelError(_absent(entry))
+        _take_in(entry, [file], {})
+    return models_folder() / entry.name
+
+
+def _absent(entry: Entry) -> str:
+    size = f", {entry.bytes / 1e6:.0f} MB" if entry.bytes else ""
+    ways = [f"Fetch it with: gansmith get {entry.name} ({entry.licence.title}{size})."]
+    if entry.package:
+        ways.append("Or install it as a package: pip install 'gansmith[realesrgan]'.")
+    return f"The model '{entry.name}' is in the catalogue and not on this machine yet. {' '.join(ways)}"
+
+
+def get(
+    entry: Entry,
+    *,
+    offline: bool = False,
+    file: Path | None = None,
+    progress: Progress = lambda done, total: None,
+    say: Callable[[str], None] = lambda text: None,
+) -> Path:
+    """Bring a model here: from an installed package, from a file, or by download; returns its folder.
+
+    Args:
+        offline: never ask the network.
+        file: the entry's first file, where somebody has it already.
+        say: told what is being done, in sentences.
+
+    Raises:
+        ModelError: it cannot be had; nothing is left half-written, but for what a later download goes on with.
+    """
+    if is_here(entry):
+        say(f"{entry.name} is here already: {models_folder() / entry.name}")
+        return models_folder() / entry.name
+    _check_extra(entry)
+    if file is not None:
+        say(f"{entry.name} is read from {file}.")
+        digests = _checked(entry, file)
+        folder = _take_in(entry, [file], digests)
+        pin(digests)
+        return folder
+    carried = packaged(entry)
+    if carried is not None:
+        say(f"{entry.name} is carried by an installed package; nothing is downloaded.")
+        return _take_in(entry, [carried], {})
+    if offline:
+        raise ModelError(
+            f"{entry.name} is not on this machine, and --offline asks no network. Copy {entry.files[0].name} from a machine that has it "
+            f"({entry.files[0].url}) and run: gansmith get {entry.name} --file {entry.files[0].name}"
+        )
+    place = models_folder() / ".downloads" / entry.name
+    digests = {}
+    for one in entry.files:
+        target = place / one.name
+        if not target.is_file():
+            say(f"{one.name} from {one.url}")
+            fetch(one, target, progress)
+        digests[one.url] = compared(one, target)
+    say(f"SHA-256 of {entry.files[0].name}: {digests[entry.files[0].url]}")
+    try:
+        folder = _take_in(entry, [place / one.name for one in entry.files], digests)
+    except ModelError:
+        if not entry.files[0].sha256:  # what was downloaded may be anything: a later try begins anew
+            shutil.rmtree(place, ignore_errors=True)
+        raise
+    pin(digests)
+    shutil.rmtree(place, ignore_errors=True)
+    return folder
+
+
+def _check_extra(entry: Entry) -> None:
+    if entry.extra == "upscalers" and importlib.util.find_spec("spandrel") is None:
+        raise MissingExtra("spandrel", "upscalers", f"The model {entry.name}")
+
+
+def _checked(entry: Entry, file: Path) -> dict[str, str]:
+    if not file.is_file():
+        raise ModelError(f"There is no file {file}.")
+    wanted = entry.files[0]
+    if wanted.sha256 and sha256(file) != wanted.sha256:
+        raise ModelError(
+            f"{file} is not {wanted.name} of {entry.name}: its SHA-256 is {sha256(file)} and must be {wanted.sha256}. To use it all the "
+            f"same, import it under a name of its own: gansmith import {file} --out FOLDER"
+        )
+    return {wanted.url: compared(wanted, file, own=True)}
+
+
+def _pins() -> dict[str, str]:
+    """Address -> SHA-256 of what it gave at the first download."""
+    try:
+        known = json.loads((models_folder() / "pins.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def compared(file: File, target: Path, own: bool = False) -> str:
+    """The SHA-256 of a downloaded file, compared with the one that its first download had.
+
+    Args:
+        own: somebody's own file, which is never deleted.
+
+    Raises:
+        ModelError: it has changed since; the download is deleted.
+    """
+    digest, before = sha256(target), _pins().get(file.url)
+    if before is not None and before != digest:
+        if not own:
+            target.unlink()
+        raise ModelError(
+            f"{file.name} has changed since it was first downloaded: its SHA-256 was {before} and is {digest}. It was not used. If you know "
+            f"that the project replaced the file, delete its line in {models_folder() / 'pins.json'} and try again."
+        )
+    return digest
+
+
+def pin(digests: dict[str, str]) -> None:
+    """Note the checksums of files that turned out to be good."""
+    pins = models_folder() / "pins.json"
+    pins.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(pins, json.dumps(_pins() | digests, indent=1) + "\n")
+
+
+def _take_in(entry: Entry, files: list[Path], digests: dict[str, str]) -> Path:
+    """Make the model folder of an entry's files."""
+    from gansmith.importers import import_file
+
+    found = import_file(files[0])
+    if found.family != entry.family:
+        raise ModelError(
+            f"{files[0].name} holds a model of '{found.family}', and the catalogue says '{entry.family}' of {entry.name}: it is another file."
+        )
+    licence = entry.licence
+    info = {
+        "imported": files[0].name,
+        "notes": found.notes,
+        "catalogue": {
+            "name": entry.name,
+            "about": entry.about,
+            "source": entry.source,
+            "licence": licence.key,
+            "licence_title": licence.title,
+            "allows": licence.allows,
+            "commercial": licence.commercial,
+            "sha256": digests,
+        },
+    }
+    kind = registry.family(found.family)
+    game = built(kind, make(kind.Config, found.config, found.family), found.spec, found.tensors, files[0].name)
+    fill(game, found.tensors, files[0].name)
+    target = models_folder() / entry.name
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise GansmithError(
+            f"{target.parent} cannot be made ({error.strerror}); name another with GANSMITH_MODELS."
+        ) from None
+    return write(target, found.family, game.eval().requires_grad_(False), info, found.discriminator)
+
+
+def remove(name: str) -> Path:
+    """Delete a model from this machine; its checksum stays noted.
+
+    Raises:
+        GansmithError: it is not here.
+    """
+    entry = require(name)
+    folder = models_folder() / entry.name
+    if not folder.is_dir():
+        raise GansmithError(f"{name} is not on this machine.")
+    shutil.rmtree(folder)
+    return folder
+
+
+def here() -> dict[str, Path]:
+    """The entries that can be used at once, and their folders (which exist once used, where a package carries them)."""
+    found = {}
+    for name, entry in entries().items():
+        if is_here(entry) or packaged(entry) is not None:
+            found[name] = models_folder() / name
+    return found
