@@ -15,7 +15,7 @@ from gansmith import config, devices, registry
 from gansmith.config import TrainSettings
 from gansmith.data.batches import Batches
 from gansmith.data.training import TrainingData, open_training_data
-from gansmith.errors import Diverged, RunError, first_line
+from gansmith.errors import DataError, Diverged, RunError, first_line
 from gansmith.files import run
 from gansmith.files.atomic import clear_leftovers
 from gansmith.files.run import Run
