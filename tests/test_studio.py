@@ -263,10 +263,6 @@ def test_a_password_guards_everything(place):
         assert "HttpOnly" in cookie
         assert "SameSite=Strict" in cookie
         assert outside.get("/api/runs").status_code == 200
-        for _ in range(9):
-            last = outside.post("/api/login", json={"password": "guess"})
-        assert last.status_code == 429
-        assert outside.post("/api/login", json={"password": "forge"}).status_code == 429
 
 
 def test_beyond_loopback_needs_a_password(monkeypatch, tmp_path):

@@ -16,6 +16,7 @@ from gansmith.studio import logs
 from gansmith.studio.arguments import Arguments
 from gansmith.studio.core import Studio, get, post
 from gansmith.studio.errors import Refused
+from gansmith.studio.jobs import is_stamp
 from gansmith.studio.workspace import plain_name
 
 _SERVED = re.compile(r"samples/(?:\d+\.png|film\.png|film\.mp4)|report/[\w-]+\.png|[\w-]+\.png", re.ASCII)
@@ -165,7 +166,7 @@ def restore(studio: Studio, arguments: Arguments) -> Any:
     """Take a run out of the trash."""
     key = arguments.text("id")
     folder = studio.workspace.state.parent / "trash" / key
-    if not key.isascii() or not key.isdecimal() or not (folder / "from.txt").is_file():
+    if not is_stamp(key) or not (folder / "from.txt").is_file():
         raise Refused("That is not in the trash any more.", 404)
     name = (folder / "from.txt").read_text("utf-8")
     target = studio.workspace.inside(name)

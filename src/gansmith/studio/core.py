@@ -115,6 +115,8 @@ def failed(error: Exception) -> Response:
         return failure("That file is gone.", 404)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return failure("The disk is full. Make room, then try again.", 507)
+    if isinstance(error, OSError) and error.errno in (errno.ENAMETOOLONG, errno.ELOOP, errno.EILSEQ):
+        return failure("There is nothing of that name: no file can be called so.", 404)
     if isinstance(error, PermissionError):
         return failure(f"The studio may not touch '{error.filename}': {error.strerror}.", 403)
     log.error("a request failed", exc_info=error)

@@ -79,7 +79,7 @@ class Jobs:
 
     def of(self, name: str) -> Path:
         """The folder of a job by its id."""
-        if not name.isascii() or not name.isdecimal() or not (self.folder / name / "job.json").is_file():
+        if not is_stamp(name) or not (self.folder / name / "job.json").is_file():
             raise Refused("There is no such training in the queue.", 404)
         return self.folder / name
 
@@ -150,6 +150,11 @@ class Jobs:
                 stderr=log,
                 start_new_session=True,
             )
+
+
+def is_stamp(name: str) -> bool:
+    """Does a text look like what :meth:`Jobs.add` names a folder: a time in digits? No other name is looked up on the disk."""
+    return name.isascii() and name.isdecimal() and len(name) <= 20
 
 
 def read_end(path: Path, most: int) -> str:
