@@ -728,6 +728,26 @@ def test_the_check_marks_what_is_wrong(client, place):
     (place / "data" / "mixed" / "cut.png").unlink()
 
 
+def test_a_download_that_failed_is_not_ready(client, tmp_path, monkeypatch):
+    from torchvision import datasets
+
+    def offline(*_, **__):
+        raise RuntimeError("no connection")
+
+    monkeypatch.setenv("GANSMITH_DATA", str(tmp_path))
+    monkeypatch.setattr(datasets, "CIFAR10", offline)
+    key = body(client.post("/api/data/check", json={"spec": "cifar10"}))["id"]
+    end = time.monotonic() + 30
+    while not (found := body(client.get("/api/data/check", params={"id": key})))["error"]:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert "could not be downloaded" in found["error"]
+    sets = {row["name"]: row for row in body(client.get("/api/data"))["standard"]}
+    assert (tmp_path / "cifar10").is_dir()
+    assert (sets["cifar10"]["ready"], sets["cifar10"]["megabytes"]) == (False, 170)
+    assert sets["mnist10k"]["ready"]
+
+
 def test_uploads_land_in_a_set_of_their_own(client, place):
     names = []
     for _ in range(2):

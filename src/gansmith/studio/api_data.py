@@ -59,15 +59,15 @@ def listed(studio: Studio, arguments: Arguments) -> Any:
     """Standard sets, and what in the workspace looks like pictures."""
     from gansmith.data import standard
 
-    cache = standard.cache_folder()
     known = [
         {
             "name": name,
-            "about": about,
-            "splits": list(splits),
-            "local": name == "mnist10k" or (cache / name).is_dir() or (Path("/usr/share/datasets") / name).is_dir(),
+            "about": found.about,
+            "splits": list(found.splits),
+            "ready": found.ready,
+            "megabytes": found.megabytes,
         }
-        for name, (about, splits) in standard.describe().items()
+        for name, found in standard.about_all().items()
     ]
     return {"standard": known, "workspace": sets.found(studio), "root": str(studio.workspace.root)}
 

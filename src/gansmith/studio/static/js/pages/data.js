@@ -23,7 +23,7 @@ export async function open(main, query) {
   const tile = (spec, title, about, ...more) => h("button", { type: "button", class: "choice", "data-spec": spec, "aria-pressed": String(spec === chosen), onclick: () => choose(spec) },
     h("span", { class: "row between" }, h("b", { class: "cut" }, title), more), h("span", {}, about));
 
-  const standard = (set) => tile(set.name, set.name, set.about, set.local ? chip("good plain", "ready") : chip("plain", "downloads"));
+  const standard = (set) => tile(set.name, set.name, set.about, set.ready ? chip("good plain", "ready") : chip("plain", "downloads"));
 
   const draw = async () => {
     const found = await get("/api/data");
@@ -34,8 +34,8 @@ export async function open(main, query) {
           row.kind !== "folder" ? `${row.kind}, ${bytes(row.bytes)}` : row.classes ? `${row.classes} class folders` : `${row.pictures > 3000 ? "over 3,000" : row.pictures} pictures`)))
           : h("p", { class: "muted small" }, `Folders of pictures, zips and .npz files in ${found.root} appear here.`)),
       h("div", { class: "card stack" }, h("h2", {}, "Standard sets"),
-        h("div", { class: "stack tight" }, found.standard.filter((set) => set.local).map(standard)),
-        h("details", {}, h("summary", {}, "More", h("span", { class: "muted small" }, "downloaded when first used")), h("div", { class: "stack tight", style: { "margin-top": "8px" } }, found.standard.filter((set) => !set.local).map(standard)))));
+        h("div", { class: "stack tight" }, found.standard.filter((set) => set.ready).map(standard)),
+        h("details", {}, h("summary", {}, "More", h("span", { class: "muted small" }, "downloaded when first used")), h("div", { class: "stack tight", style: { "margin-top": "8px" } }, found.standard.filter((set) => !set.ready).map(standard)))));
   };
 
   fill(main,

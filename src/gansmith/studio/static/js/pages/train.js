@@ -65,7 +65,7 @@ export async function open(main, query) {
 /** The form of a new run. */
 async function newRun(place, query, started) {
   const [families, data] = await Promise.all([get("/api/families"), get("/api/data")]);
-  const sets = [...data.workspace.map((row) => row.spec), ...data.standard.filter((s) => s.local).map((s) => s.name), ...data.standard.filter((s) => !s.local).map((s) => s.name)];
+  const sets = [...data.workspace.map((row) => row.spec), ...data.standard.filter((s) => s.ready).map((s) => s.name), ...data.standard.filter((s) => !s.ready).map((s) => s.name)];
   let name = query.get("family") || START;
   let family = null;
   let goal = "minutes";
