@@ -37,6 +37,7 @@ from gansmith.studio.core import Studio, as_json
 from gansmith.studio.errors import Refused
 from gansmith.studio.guard import Guard, Wrong, origin_of
 from gansmith.studio.jobs import Jobs
+from gansmith.studio.repairs import Repairs
 from gansmith.studio.workspace import Workspace
 from test_studio import BASE, SAFE, body, make_run, png_bytes, save_picture, tiles, zipped
 
@@ -66,7 +67,7 @@ def studio(tmp_path, monkeypatch):
     monkeypatch.setattr(Jobs, "ensure_worker", lambda self: None)
     made = Workspace(tmp_path)
     (made.state / "jobs").mkdir(parents=True)
-    return Studio(made, Jobs(made))
+    return Studio(made, Jobs(made), Repairs(made))
 
 
 def queue(studio: Studio, run: str, **state) -> str:
@@ -419,8 +420,8 @@ def test_names_of_many_digits_are_nothing(client, digits):
     assert client.get("/api/jobs/console", params={"job": name}).status_code == 404
     grid = {"id": "runs/digits", "name": f"samples/{name}.png"}
     assert client.get("/api/run/file", params=grid).status_code == 404
-    for path in ("/api/data/check", "/api/data/wall", "/api/repair/picture", "/api/toy/frame"):
-        assert 400 <= client.get(path, params={"id": name}).status_code < 500
+    for path in ("/api/data/check", "/api/data/wall", "/api/repair", "/api/repair/file", "/api/toy/frame"):
+        assert 400 <= client.get(path, params={"id": name, "job": name}).status_code < 500
 
 
 # --- runs -------------------------------------------------------------------------------------------------------------

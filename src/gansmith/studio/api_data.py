@@ -18,11 +18,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from gansmith.errors import GansmithError
-from gansmith.studio import sets, uploads
+from gansmith.studio import advice, sets, trash, uploads
 from gansmith.studio.arguments import Arguments
 from gansmith.studio.core import Studio, failed, failure, get, image, post
 from gansmith.studio.errors import Refused
 from gansmith.studio.models import png, sheet
+from gansmith.studio.words import said
+from gansmith.studio.workspace import plain_name
 
 WALL, TILE = 96, 72
 """Pictures on the wall, and the side of one in pixels."""
@@ -37,6 +39,8 @@ class Check:
     total: int = 0
     error: str = ""
     report: dict[str, Any] | None = None
+    broken: list[str] = field(default_factory=list)
+    twice: list[str] = field(default_factory=list)
     wall: list[dict[str, Any]] = field(default_factory=list)
     pixels: bytes = b""
     columns: int = 12
@@ -51,6 +55,9 @@ def routes(studio: Studio) -> list[Route]:
         get("/api/data/wall", studio, wall),
         post("/api/data/set", studio, new_set),
         post("/api/data/set/drop", studio, drop_set),
+        post("/api/data/rename", studio, rename),
+        post("/api/data/delete", studio, delete),
+        post("/api/data/exclude", studio, exclude),
         Route("/api/upload/data", _upload(studio), methods=["POST"]),
     ]
 
@@ -62,7 +69,7 @@ def listed(studio: Studio, arguments: Arguments) -> Any:
     known = [
         {
             "name": name,
-            "about": found.about,
+            "about": said(found.about),
             "splits": list(found.splits),
             "ready": found.ready,
             "megabytes": found.megabytes,
@@ -99,15 +106,31 @@ def _run_check(studio: Studio, state: Check) -> None:
         report = examine(spec, progress=progress)
         state.wall, state.pixels = _draw_wall(spec, report)
         found = report.as_dict()
+        state.broken = [name for name, _ in report.broken]
+        state.twice = [name for group in report.duplicates for name in group[1:]]
+        found["twice_count"] = len(state.twice)
+        found["own"] = _own_folder(studio, state.spec) is not None
         for name in ("broken", "ignored", "duplicates"):
             found[f"{name}_count"], found[name] = len(found[name]), found[name][:40]
         found["sizes"] = dict(list(found["sizes"].items())[:12])
+        found["advice"] = _advice(spec)
         state.report = found
     except GansmithError as error:
         state.error = str(error)
     except Exception as error:
         failed(error)
         state.error = "The check failed in a way it should not; the studio's terminal shows how."
+
+
+def _advice(spec: str) -> dict[str, Any]:
+    """What to begin with on these pictures: family and settings."""
+    try:
+        facts = advice.look(spec)
+    except GansmithError:
+        return {}
+    family = advice.family_for(facts)
+    chosen, why = advice.settings_for(family, facts)
+    return {"family": family, "set": chosen, "why": why, "photographs": facts.get("smallest", 0) >= 96 and facts.get("colour", False)}
 
 
 def _draw_wall(spec: str, report: Any) -> tuple[list[dict[str, Any]], bytes]:
@@ -138,7 +161,7 @@ def _draw_wall(spec: str, report: Any) -> tuple[list[dict[str, Any]], bytes]:
         if name in broken:
             row |= {"problem": "broken", "about": broken[name]}
         elif name in twice:
-            row |= {"problem": "duplicate", "about": f"the same picture as {twice[name]}"}
+            row |= {"problem": "duplicate", "about": twice[name]}
         if source.labels is not None:
             row["label"] = source.class_names[int(source.labels[index])]
         rows.append(row)
@@ -160,12 +183,22 @@ def check_state(studio: Studio, arguments: Arguments) -> Any:
         "spec": state.spec,
         "done": state.done,
         "total": state.total,
-        "error": state.error,
-        "report": state.report,
-        "wall": state.wall if state.report else [],
+        "error": said(state.error),
+        "report": state.report and _told(state.report),
+        "wall": _told_wall(state.wall) if state.report else [],
         "tile": TILE,
         "columns": state.columns,
     }
+
+
+def _told(report: dict[str, Any]) -> dict[str, Any]:
+    """A report in the page's language."""
+    broken = [row | {"reason": said(row["reason"])} for row in report["broken"]]
+    return report | {"verdict": said(report["verdict"]), "broken": broken}
+
+
+def _told_wall(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [row | {"about": said(row["about"])} if row["problem"] == "broken" else row for row in rows]
 
 
 def wall(studio: Studio, arguments: Arguments) -> Response:
@@ -189,6 +222,62 @@ def drop_set(studio: Studio, arguments: Arguments) -> Any:
         with contextlib.suppress(OSError):  # not empty
             os.rmdir(place)
     return {"dropped": not folder.exists()}
+
+
+def _own_folder(studio: Studio, spec: str) -> Path | None:
+    """The folder of a set that lies in the workspace, or None."""
+    path = studio.workspace.root / spec
+    inside = not spec.startswith(("hf:", "hf-stream:")) and path != studio.workspace.root and path.is_dir()
+    return path.resolve() if inside and path.resolve().is_relative_to(studio.workspace.root) else None
+
+
+def _set(studio: Studio, arguments: Arguments) -> Path:
+    """A set that the workspace's data/ holds, at rest."""
+    path = studio.workspace.inside(arguments.text("set"))
+    if path.parent != studio.workspace.data or not path.exists():
+        raise Refused("Only sets below data/ can be renamed or deleted here.", 404)
+    name = studio.workspace.relative(path)
+    for job in studio.jobs.active_runs().values():
+        asked = studio.jobs.asked(job["id"])
+        if asked is not None and any(str(spec).startswith(name) for spec in asked["train"].get("data", ())):
+            raise Refused(f"'{name}' is trained on at this moment. Stop that training first.", 409)
+    return path
+
+
+def rename(studio: Studio, arguments: Arguments) -> Any:
+    """Give a set another name, in the same place."""
+    new = plain_name(arguments.text("name", most=80), "A set’s name")
+    with studio.moving:
+        path = _set(studio, arguments)
+        target = path.with_name(new)
+        if path.is_file() and target.suffix.lower() != path.suffix.lower():
+            target = path.with_name(new + path.suffix)
+        if target.exists():
+            raise Refused(f"There is a set called '{target.name}' already.", 409)
+        trash.move(path, target)
+    studio.uploaded.pop(path, None)
+    return {"set": studio.workspace.relative(target)}
+
+
+def delete(studio: Studio, arguments: Arguments) -> Any:
+    """Move a set to the studio's trash, from which it can come back."""
+    with studio.moving:
+        path = _set(studio, arguments)
+        studio.uploaded.pop(path, None)
+        return {"trash": trash.put(studio.workspace, path)}
+
+
+def exclude(studio: Studio, arguments: Arguments) -> Any:
+    """Take the broken files, and all but the first of equal ones, out of a set that was checked; they go to the trash."""
+    state = _found(studio, arguments)
+    root = _own_folder(studio, state.spec)
+    if root is None:
+        raise Refused("Files can be taken out of folders of the workspace only.")
+    what = [str(word) for word in arguments.listed("what", 2)]
+    names = (state.broken if "broken" in what else []) + (state.twice if "duplicates" in what else [])
+    with studio.moving:
+        key, count = trash.put_files(studio.workspace, root, names)
+    return {"trash": key, "count": count}
 
 
 def _upload(studio: Studio) -> Any:

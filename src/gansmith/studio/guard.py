@@ -23,6 +23,8 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from gansmith.studio import words
+
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -43,7 +45,7 @@ _HEADERS = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(), microphone=(), geolocation=()"),
 )
-_OPEN = ("/login", "/api/login", "/static/")
+_OPEN = ("/login", "/api/login", "/static/", "/words/")
 _SESSION_SECONDS = 7 * 24 * 3600
 
 
@@ -145,6 +147,7 @@ class Guard:
         headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
         if sum(key.lower() == b"host" for key, _ in scope["headers"]) > 1:
             headers["host"] = ""  # which one is meant, others may see differently
+        words.speak(headers.get("accept-language", ""))
         refusal = self._refusal(scope, headers)
         if refusal is not None:
             await self._answer(scope, send, *refusal)
@@ -239,7 +242,7 @@ class Guard:
         wait = math.ceil(self._wrong.wait(address))
         if wait > 0:  # a right password too: whoever guesses must not learn which one it was
             message = f"Too many wrong passwords from this address. Try again in {_spoken(wait)}."
-            content = json.dumps({"error": message, "wait": wait}).encode()
+            content = json.dumps({"error": words.said(message), "wait": wait}).encode()
             await _respond(send, 429, content, b"application/json", [(b"retry-after", str(wait).encode())])
             return
         try:
@@ -264,7 +267,7 @@ class Guard:
         if status == 401 and not scope["path"].startswith("/api/"):
             await _respond(send, 303, b"", b"text/plain", [(b"location", b"/login")])
             return
-        await _respond(send, status, json.dumps({"error": message}).encode(), b"application/json", [])
+        await _respond(send, status, json.dumps({"error": words.said(message)}).encode(), b"application/json", [])
 
 
 def _host_name(header: str) -> str | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gansmith import config as configs
+from gansmith.errors import GansmithError
 from gansmith.studio.errors import Refused
 from gansmith.studio.worker import child_environment, read_json, training_lives, write_json
 from gansmith.studio.workspace import Workspace
@@ -115,6 +116,15 @@ class Jobs:
         if found is not None and found["status"] == "failed":
             found["reason"] = self.reason(found["id"])
         return found
+
+    def asked(self, name: str) -> dict[str, Any] | None:
+        """What a new run was asked for: family, settings, train; None for a job that goes on with one."""
+        try:
+            found = configs.read_yaml(self.of(name) / "settings.yaml")
+        except GansmithError:
+            return None
+        fits = isinstance(found.get("family"), str)
+        return found if fits and all(isinstance(found.get(key), dict) for key in ("settings", "train")) else None
 
     def console(self, name: str, most: int = 16_000) -> str:
         """The end of what a job printed."""

@@ -7,7 +7,6 @@ import math
 import os
 import re
 import shutil
-import time
 import unicodedata
 import zipfile
 from collections.abc import AsyncIterator
@@ -204,14 +203,3 @@ def refuse_pickles(name: str) -> None:
             f"'{Path(name).name}' is a pickle or weights file. Pictures are taken: JPEG, PNG, WebP, BMP, TIFF, GIF, a zip of them, or an .npz.",
             415,
         )
-
-
-def prune(folder: Path, keep: int, days: float = 2.0) -> None:
-    """Remove the oldest of the studio's own temporary files."""
-    try:
-        files = sorted(folder.iterdir(), key=lambda file: file.stat().st_mtime, reverse=True)
-        for position, file in enumerate(files):
-            if position >= keep or time.time() - file.stat().st_mtime > 86400 * days:
-                file.unlink(missing_ok=True)
-    except OSError:
-        pass  # a file that another request has just removed
