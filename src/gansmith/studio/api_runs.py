@@ -16,6 +16,7 @@ from gansmith import config as configs
 from gansmith import registry
 from gansmith.files.atomic import write_atomically
 from gansmith.studio import coaching, logs, trash
+from gansmith.studio.api_play import rename_favourites
 from gansmith.studio.api_train import failure_of
 from gansmith.studio.arguments import Arguments
 from gansmith.studio.core import Studio, as_json, get, post
@@ -224,6 +225,7 @@ def rename(studio: Studio, arguments: Arguments) -> Any:
         trash.move(root, target)
         studio.jobs.follow(studio.workspace.relative(root), studio.workspace.relative(target))
         studio.repairs.follow(studio.workspace.relative(root), studio.workspace.relative(target))
+        rename_favourites(studio, studio.workspace.relative(root), studio.workspace.relative(target))
     studio.logs.forget(root)
     studio.models.forget(root)
     return {"id": studio.workspace.relative(target)}

@@ -41,7 +41,7 @@ export class Zoom {
   by(factor, atX = this.element.clientWidth / 2, atY = this.element.clientHeight / 2) {
     const least = Math.min(this.fitScale, 1 / (devicePixelRatio || 1));
     const next = Math.max(least, Math.min(MOST, this.scale * factor));
-    this.fitted = next <= this.fitScale * 1.001 && factor < 1;
+    this.fitted = Math.abs(next / this.fitScale - 1) < 0.001;
     if (this.fitted) { this.fit(); return; }
     this.x = atX - ((atX - this.x) * next) / this.scale;
     this.y = atY - ((atY - this.y) * next) / this.scale;

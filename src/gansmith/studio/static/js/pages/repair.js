@@ -61,7 +61,7 @@ export async function open(main, query) {
   async function take(entries) {
     const pictures = visible(entries).filter(([name, file]) => PICTURE.test(name) || file.type?.startsWith("image/"));
     if (!pictures.length) { if (entries.length) toast(t("repair.noPicture"), "bad"); return; }
-    await saved;
+    await store();
     let id = job?.status === "draft" ? job.id : "";
     const before = id ? job.list.length : 0;
     const refused = [];
@@ -86,7 +86,7 @@ export async function open(main, query) {
 
   /** Show a repair that the server has; `push` makes Back return to what was shown. */
   async function openJob(id, number = 0, push = false) {
-    await saved;
+    await store();
     try { job = await get("/api/repair", { job: id }); } catch (error) { job = null; trouble(error); }
     at = Math.min(number, Math.max(0, (job?.list.length || 1) - 1));
     const other = job && models.find((run) => run.id === job.model);
@@ -147,14 +147,14 @@ export async function open(main, query) {
   }
 
   async function show(number) {
-    await saved;
+    await store();
     at = number;
     keep({ picture: at || "" });
     draw();
   }
 
   async function removePicture(number) {
-    await saved;
+    await store();
     const rest = job.list.map((_, i) => i).filter((i) => i !== number);
     if (!rest.length) { openNothing(); return; }
     try { await openJob((await post("/api/repair/again", { job: job.id, pictures: rest })).id, Math.min(at, rest.length - 1)); } catch (error) { trouble(error); }
@@ -163,7 +163,7 @@ export async function open(main, query) {
   /** A picture that is not yet worked on: painted where the model takes a mask. */
   function drawPreparing(here, many, tools, masked) {
     const source = pictureOf(job.id, at, "seen");
-    editor = new Editor(source, here.width, here.height, () => storeSoon());
+    editor = new Editor(source, here.width, here.height, () => { editor.dirty = true; storeSoon(); });
     editor.choose(masked ? "paint" : "move");
     active = editor.zoom;
     if (masked) {
@@ -185,7 +185,8 @@ export async function open(main, query) {
 
   /** What is painted goes to the server, so that a reload finds it. */
   function store() {
-    if (!editor || job?.status !== "draft") return saved;
+    if (!editor?.dirty || job?.status !== "draft") return saved;
+    editor.dirty = false;
     const [painting, id, number] = [editor, job.id, at];
     saved = saved.then(async () => {
       const { painted } = await upload("/api/upload/mask", { job: id, picture: number }, await painting.blob() || new Blob([]));
