@@ -39,7 +39,7 @@ export class Editor {
   choose(tool) {
     this.tool = tool;
     this.element.dataset.tool = tool;
-    this.cursor.hidden = true;
+    this.follow();
   }
 
   point(event) {
