@@ -17,7 +17,7 @@ from PIL import Image
 from gansmith.apply.finding import find_pictures
 from gansmith.data import archives
 from gansmith.data.arrays import open_npz
-from gansmith.data.files import open_zip
+from gansmith.data.folders import open_zip
 from gansmith.errors import DataError
 
 

@@ -12,7 +12,20 @@ import pytest
 from PIL import Image
 
 from gansmith.game import ImageSpec
-from studio_pages import NEEDS_CHROMIUM, PAGES, WAIT, address, browser, busy, differs, expect, page, place, server_of, until
+from studio_pages import (
+    NEEDS_CHROMIUM,
+    PAGES,
+    WAIT,
+    address,
+    browser,
+    busy,
+    differs,
+    expect,
+    page,
+    place,
+    server_of,
+    until,
+)
 from test_studio import make_run, save_picture
 
 __all__ = ["address", "browser", "page", "place"]

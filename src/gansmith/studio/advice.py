@@ -14,6 +14,7 @@ from gansmith.config import TrainSettings
 from gansmith.errors import DataError, GansmithError
 from gansmith.studio import forms
 from gansmith.studio.cures import cures
+from gansmith.studio.errors import Refused
 
 LOOKED_AT = 1500
 """Headers read of a large set; sizes that differ show among so many."""
@@ -34,8 +35,9 @@ def look(spec: str) -> dict[str, Any]:
         DataError: there is nothing that can be trained on.
     """
     from gansmith.data import standard
-    from gansmith.data.decode import Header, in_parallel
+    from gansmith.data.decode import Header
     from gansmith.data.specs import open_source
+    from gansmith.data.threads import in_parallel
 
     name = spec.partition(":")[0].partition("[")[0]
     if name.startswith("hf") or (name in standard.NAMES and not standard.is_ready(name)):
@@ -62,6 +64,23 @@ def look(spec: str) -> dict[str, Any]:
         _known.pop(next(iter(_known)))
     _known[key] = found
     return found
+
+
+def check_sides(data: str, specs: list[str]) -> None:
+    """Refuse one set for a family that carries pictures from one side to the other, unless it holds both.
+
+    Raises:
+        Refused: it does not.
+    """
+    from gansmith.data import standard
+    from gansmith.data.sides import find_sides
+    from gansmith.data.specs import open_source
+
+    if data != "unpaired" or len(specs) != 1 or specs[0].startswith("hf"):
+        return
+    known = specs[0].partition(":")[0].partition("[")[0] in standard.NAMES
+    if known or find_sides(open_source(specs[0])) is None:
+        raise Refused("This family trains on two sets: choose side B too, or one folder that holds trainA and trainB.")
 
 
 def _stamp(spec: str) -> float:

@@ -72,7 +72,7 @@ def _upload(studio: Studio, take: Any) -> Any:
 
 def _take_picture(studio: Studio, arguments: Arguments, raw: Path) -> dict[str, Any]:
     """A picture for a repair that has not begun, or for a new one; kept as it came, and upright as PNG for the page."""
-    from gansmith.data.decode import Broken
+    from gansmith.data.threads import Broken
 
     name = arguments.text("name", "picture.png", 500)
     uploads.refuse_pickles(name)
@@ -97,7 +97,7 @@ def _take_picture(studio: Studio, arguments: Arguments, raw: Path) -> dict[str, 
 
 
 def _endings() -> frozenset[str]:
-    from gansmith.data.decode import EXTENSIONS
+    from gansmith.data.formats import EXTENSIONS
 
     return EXTENSIONS
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import time
 from pathlib import Path
@@ -14,7 +13,8 @@ from starlette.routing import Route
 
 from gansmith import config as configs
 from gansmith import registry
-from gansmith.files.atomic import write_atomically
+from gansmith.files.documents import Unreadable
+from gansmith.files.documents import read_json as read_document
 from gansmith.studio import coaching, logs, trash
 from gansmith.studio.api_play import rename_favourites
 from gansmith.studio.api_train import failure_of
@@ -22,6 +22,7 @@ from gansmith.studio.arguments import Arguments
 from gansmith.studio.core import Studio, as_json, get, post
 from gansmith.studio.errors import Refused
 from gansmith.studio.words import said
+from gansmith.studio.worker import write_json
 from gansmith.studio.workspace import plain_name
 
 _SERVED = re.compile(r"samples/(?:\d+\.png|film\.png|film\.mp4)|report/[\w-]+\.png|[\w-]+\.png", re.ASCII)
@@ -56,7 +57,7 @@ def listed(studio: Studio, arguments: Arguments) -> Response:
         name = studio.workspace.relative(root)
         row = studio.logs.summary(root, name, jobs.get(name))
         if row is not None:
-            rows.append(row | {"tags": tags_of(root), "health": said(row["health"])})
+            rows.append(row | {"tags": tags_of(root), "health": said(row["health"]), "problem": said(row.get("problem", ""))})
     answer = as_json(rows)
     answer.headers["ETag"] = f'"{hashlib.blake2b(bytes(answer.body), digest_size=8).hexdigest()}"'
     answer.headers["Cache-Control"] = "no-cache"
@@ -66,8 +67,8 @@ def listed(studio: Studio, arguments: Arguments) -> Response:
 def tags_of(root: Path) -> list[str]:
     """What somebody has called a run beside its name: a small file in its folder, so that it goes where the run goes."""
     try:
-        found = json.loads((root / "tags.json").read_text("utf-8"))
-    except (OSError, ValueError):
+        found = read_document(root / "tags.json")
+    except (OSError, Unreadable):
         return []
     return [str(tag) for tag in found[:MOST_TAGS]] if isinstance(found, list) else []
 
@@ -84,7 +85,7 @@ def tags(studio: Studio, arguments: Arguments) -> Any:
             if len(now) > MOST_TAGS:
                 raise Refused(f"A run takes up to {MOST_TAGS} tags.")
             if now:
-                write_atomically(root / "tags.json", json.dumps(now))
+                write_json(root / "tags.json", now)
             else:
                 (root / "tags.json").unlink(missing_ok=True)
     return {"ok": True}

@@ -134,13 +134,10 @@ def _specs(studio: Studio, arguments: Arguments, data: str) -> list[str]:
     """What to train on, checked: one set, or two where the family has two sides."""
     given = [Arguments({"data": spec}).text("data") for spec in arguments.listed("data", 2)]
     specs = [studio.workspace.data_spec(spec) for spec in given]
-    expected = {"images": (1,), "crops": (1,), "unpaired": (2,), "paired": (1, 2)}[data]
+    expected = {"images": (1,), "crops": (1,), "unpaired": (1, 2), "paired": (1, 2)}[data]
     if len(specs) not in expected:
-        raise Refused(
-            "This family trains on two sets: choose side A and side B."
-            if expected == (2,)
-            else "Choose the pictures to train on."
-        )
+        raise Refused("Choose the pictures to train on.")
+    advice.check_sides(data, [studio.workspace.absolute_spec(spec) for spec in specs])
     return specs
 
 
@@ -170,7 +167,7 @@ def like(studio: Studio, arguments: Arguments) -> Any:
     """The settings of a run or of a queued training, for the form, and the command that starts the same."""
     asked = _asked(studio, arguments)
     name, run_settings, family_settings = asked["family"], dict(asked["train"]), asked["settings"]
-    specs = [studio.workspace.as_inside(str(spec)) for spec in run_settings.pop("data", [])]
+    specs = [studio.workspace.as_inside(str(spec)) for spec in run_settings.pop("data", TrainSettings().data)]
     goal = next((goal for goal in _GOALS if run_settings.get(goal)), "minutes")
     amount = run_settings.get(goal) or 10
     for other in ("out", "resume", *(g for g in _GOALS if g != goal)):

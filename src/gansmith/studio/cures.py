@@ -6,6 +6,7 @@ words that a person reads, and those few that need a look at the numbers are wri
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import Any
 
@@ -68,10 +69,8 @@ def fields_named(text: str, family: str) -> list[str]:
 
 def _fields(family: str) -> dict[str, dict[str, Any]]:
     rows = forms.fields(TrainSettings)
-    try:
+    with contextlib.suppress(GansmithError):  # a family that is not here
         rows = rows + forms.fields(registry.family(family).Config)
-    except GansmithError:  # a family that is not here
-        pass
     return {row["name"]: row for row in rows if row["name"] not in _ASKED_OTHERWISE}
 
 

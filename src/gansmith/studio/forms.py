@@ -17,7 +17,6 @@ from gansmith import config as configs
 from gansmith.errors import GansmithError
 from gansmith.registry import PARSING
 
-
 _STANDS_FOR = {
     "automatic": "takes|keeps|is|has|goes|adapts",
     "off": "does not|switches it off|trains on all|leaves it out",

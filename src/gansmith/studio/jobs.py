@@ -11,6 +11,7 @@ from typing import Any
 
 from gansmith import config as configs
 from gansmith.errors import GansmithError
+from gansmith.files.documents import read_settings
 from gansmith.studio.errors import Refused
 from gansmith.studio.worker import child_environment, read_json, training_lives, write_json
 from gansmith.studio.workspace import Workspace
@@ -120,7 +121,7 @@ class Jobs:
     def asked(self, name: str) -> dict[str, Any] | None:
         """What a new run was asked for: family, settings, train; None for a job that goes on with one."""
         try:
-            found = configs.read_yaml(self.of(name) / "settings.yaml")
+            found = read_settings(self.of(name) / "settings.yaml")
         except GansmithError:
             return None
         fits = isinstance(found.get("family"), str)

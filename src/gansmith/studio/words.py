@@ -73,9 +73,12 @@ def _whole(text: str, code: str) -> str | None:
     for pattern, target in patterns:
         match = pattern.fullmatch(text)
         if match:
-            values = match.groupdict()
-            return _HOLE.sub(lambda hole: translated(values.get(f"v{hole[1]}") or "", code), target)
+            return _filled(target, match.groupdict(), code)
     return None
+
+
+def _filled(target: str, values: dict[str, str | None], code: str) -> str:
+    return _HOLE.sub(lambda hole: translated(values.get(f"v{hole[1]}") or "", code), target)
 
 
 @functools.cache

@@ -1,6 +1,6 @@
 // Files that are dropped, chosen or pasted: [[path, file], ...].
 
-export const PICTURE = /\.(jpe?g|jpe|jfif|png|webp|bmp|dib|tiff?|gif|ppm|pgm|pbm|pnm|avif|jp2|tga|hei[cf])$/i;
+export const PICTURE = /\.(apng|avifs?|bmp|bw|dds|dib|gif|icb|ico|j2[ck]|jfif|jp[2cefx]|jpe?g|pbm|pcx|pgm|p[np]m|png|psd|qoi|ras|rgba?|sgi|tga|tiff?|vda|vst|webp|hei[cf]|hif)$/i;
 
 /** Hidden files are the system's own: ._cat.jpg and __MACOSX on a Mac. */
 export const visible = (entries) => entries.filter(([name]) => !name.split("/").some((part) => part.startsWith(".") || part === "__MACOSX"));

@@ -68,7 +68,7 @@ export async function newRun(place, query, started) {
     about.textContent = family.about;
     aLabel.textContent = t(`new.kind.${family.data}`);
     bField.hidden = !["unpaired", "paired"].includes(family.data);
-    bLabel.textContent = t(family.data === "paired" ? "new.sideBOptional" : "new.sideB");
+    bLabel.textContent = t(family.data === "paired" ? "new.sideBOptional" : "new.sideBUnpaired");
     const open_ = [...settings.querySelectorAll("details")].map((d) => d.open);
     forms = [family.family.filter((f) => f.own), family.family.filter((f) => !f.own), family.run].map((fields) => form(fields, draft));
     const titles = [t("new.own", { name }), t("new.learning"), t("new.run")];

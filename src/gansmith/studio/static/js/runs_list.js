@@ -41,7 +41,13 @@ export function drawTable(place, groups, { chosen, view, scores, limit, tick, so
   };
   const every = found.length > 0 && found.every((run) => chosen.has(run.id));
   const boxAll = h("input", { type: "checkbox", class: "tick", checked: every, indeterminate: !every && found.some((run) => chosen.has(run.id)), "aria-label": t("runs.tickAll"), onchange: () => { all(boxAll.checked); for (const box of place.querySelectorAll("tbody .tick")) box.checked = boxAll.checked; } });
+  // a run that cannot be read is named, with what is wrong; it can only be deleted
+  const broken = (run) => h("tr", { "data-run": run.id }, h("td", {}, h("input", { type: "checkbox", class: "tick", checked: chosen.has(run.id), "aria-label": t("runs.tick", { name: shortName(run.id) }), onchange: (event) => tick(run, event.target.checked) })), h("td", { class: "thumb" }, h("span")),
+    h("td", { class: "what" }, h("b", { class: "name" }, shortName(run.id)), h("div", { class: "muted" }, run.problem), h("div", { class: "only-small" }, chip("broken", t("status.broken")))),
+    h("td", { class: "wide" }, chip("broken", t("status.broken"))), h("td", { class: "wide" }), h("td", { class: "wide" }), scores.map(() => h("td", { class: "wide" })),
+    h("td", { class: "right" }, h("div", { class: "row actions" }, iconButton(t("runs.deleteOne", { name: shortName(run.id) }), "trash", () => remove(run)))));
   const row = (run) => {
+    if (run.problem) return broken(run);
     const name = shortName(run.id);
     const box = h("input", { type: "checkbox", class: "tick", checked: chosen.has(run.id), "aria-label": t("runs.compare", { name }), onchange: () => tick(run, box.checked) });
     return h("tr", { "data-run": run.id }, h("td", {}, box),

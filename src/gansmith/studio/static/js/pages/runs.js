@@ -34,14 +34,14 @@ export async function open(main, query) {
     if (text === drawn || list.matches(":active")) return; // not under somebody's finger
     drawn = text;
     for (const id of chosen) if (!runs.some((run) => run.id === id)) chosen.delete(id);
-    if (!ticked && runs.length) { ticked = true; runs.slice(0, 2).forEach((run) => chosen.add(run.id)); compare(); }
+    if (!ticked && runs.some((run) => !run.problem)) { ticked = true; runs.filter((run) => !run.problem).slice(0, 2).forEach((run) => chosen.add(run.id)); compare(); }
     drawFilters();
     drawList();
     await comparison.follow(runs);
   }
 
   function drawFilters() {
-    const options = (key) => [...new Set(runs.flatMap((run) => run[key]))].sort();
+    const options = (key) => [...new Set(runs.filter((run) => !run.problem || key === "status").flatMap((run) => run[key]))].sort();
     const text = JSON.stringify([options("status"), options("family"), options("tags")]);
     if (filters.dataset.text === text) return;
     filters.dataset.text = text;
@@ -75,7 +75,7 @@ export async function open(main, query) {
   }
 
   function compare() {
-    const shown = runs.filter((run) => chosen.has(run.id));
+    const shown = runs.filter((run) => chosen.has(run.id) && !run.problem);
     beside.classList.toggle("beside", shown.length > 0);
     comparison.show(shown.slice(0, MOST), shown.length > MOST ? t("runs.most", { n: MOST, of: shown.length }) : "");
   }

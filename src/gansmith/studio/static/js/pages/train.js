@@ -62,7 +62,7 @@ export async function open(main, query) {
   const jobs = await drawQueue();
   if (!watched) {
     const active = jobs.find((job) => job.status === "running");
-    const first = active?.run || (await get("/api/runs"))[0]?.id;
+    const first = active?.run || (await get("/api/runs")).find((run) => !run.problem)?.id;
     if (first) look(first);
     else fill(live, h("div", { class: "card" }, empty("train", t("train.none"), t("train.noneText"))));
   }
