@@ -80,7 +80,7 @@ def test_train_start_watch_and_stop(page, address, place):
     page.get_by_text("Settings of gan").click()
     page.locator(".setting[data-name=width] input").fill("ten")
     page.get_by_role("button", name="Start", exact=True).click()
-    expect(page.locator("#new-run .problem")).to_contain_text("not a whole number")
+    expect(page.locator("#new-run .problem").first).to_contain_text("not a whole number")
     page.locator(".setting[data-name=width] input").fill("8")
     page.get_by_label("How much", exact=True).fill("20")
     page.get_by_label("Name", exact=True).fill("from the page")
@@ -125,6 +125,7 @@ def test_play_walk_between_and_mix(page, address):
     page.get_by_role("button", name="Use as A").click()
     with page.expect_download() as download:
         page.get_by_role("button", name="Save picture").click()
+    assert download.value.suggested_filename == "digits-seed-3-class-c.png"
     assert Image.open(download.value.path()).size[0] >= 200
     first = differs(page, ".big")
     page.get_by_label("Class").select_option("0")
@@ -158,6 +159,12 @@ def test_play_walk_between_and_mix(page, address):
     page.get_by_label("Model", exact=True).select_option("runs/styles")
     page.get_by_role("button", name="Mix", exact=True).click()
     expect(page.locator(".mix canvas")).to_have_count(29)
+    page.get_by_label("Seeds of the rows").fill("3, 8-9")
+    page.keyboard.press("Enter")
+    expect(page.locator(".mix canvas")).to_have_count(23)
+    page.get_by_label("Seeds of the rows").fill("all of them")
+    page.keyboard.press("Enter")
+    expect(page.locator(".mix-seeds .problem").first).to_be_visible()
 
 
 def test_understand_the_lesson_and_ones_own_points(page, address):
@@ -262,4 +269,4 @@ def test_errors_are_shown_in_words(page, address):
     page.expected = re.compile("404")  # the browser notes refused requests in its console
     page.goto(f"{address}/#/train?data=nothing/here")
     page.get_by_role("button", name="Start", exact=True).click()
-    expect(page.locator("#new-run .problem")).to_contain_text("nothing at 'nothing/here'")
+    expect(page.locator("#new-run [role=alert] .problem")).to_contain_text("nothing at 'nothing/here'")

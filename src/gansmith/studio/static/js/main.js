@@ -120,6 +120,7 @@ window.addEventListener("hashchange", show);
 // a file dropped beside the place for it must not replace the page
 for (const name of ["dragover", "drop"]) window.addEventListener(name, (event) => event.preventDefault());
 window.addEventListener("unhandledrejection", (event) => {
+  if (event.reason?.gone) event.preventDefault(); // the banner says it
   if (event.reason?.name !== "AbortError" && !event.reason?.gone) toast(event.reason?.message || t("frame.wrong"), "bad");
 });
 document.querySelector(".skip").addEventListener("click", (event) => {
@@ -131,7 +132,7 @@ document.querySelector(".skip").addEventListener("click", (event) => {
 await loadWords();
 drawFrame();
 show();
-get("/api/about").then((found) => { Object.assign(about, found); drawFrame(); });
+get("/api/about").then((found) => { Object.assign(about, found); drawFrame(); }).catch(() => {});
 
 poll(5, async () => {
   const jobs = await get("/api/jobs");
