@@ -140,7 +140,8 @@ def page(browser):
     yield opened
     context.close()
     expected = getattr(opened, "expected", None)
-    assert [text for text in troubles if not (expected and expected.search(text))] == []
+    left = [text for text in troubles if not (expected and expected.search(text))]
+    assert left == [], left
 
 
 def busy() -> float:

@@ -63,15 +63,15 @@ def test_data_a_set_is_checked_and_pictures_are_uploaded(page, address, place, t
     page.locator(".wall canvas.broken").hover()
     expect(page.locator(".wall-info")).to_contain_text("cut.png")
     files = []
-    for i in range(3):
+    for i in range(12):
         save_picture(tmp_path / f"new{i}.png", 50 + i)
         files.append(tmp_path / f"new{i}.png")
     page.locator("input[data-role=files]").set_input_files(files)
     expect(page.locator(".data h2", has_text="data/pictures")).to_be_visible()
-    expect(page.get_by_text("Ready to train on: 3 pictures")).to_be_visible()
-    assert len(list((place / "data" / "pictures").iterdir())) == 3
+    expect(page.get_by_text("Ready to train on: 12 pictures")).to_be_visible()
+    assert len(list((place / "data" / "pictures").iterdir())) == 12
     page.get_by_role("link", name="Train on this").click()
-    expect(page.get_by_label("Data", exact=True)).to_have_value("data/pictures")
+    expect(page.get_by_label("Pictures", exact=True)).to_have_value("data/pictures")
 
 
 def test_train_start_watch_and_stop(page, address, place):
@@ -80,7 +80,7 @@ def test_train_start_watch_and_stop(page, address, place):
     page.get_by_text("Settings of gan").click()
     page.locator(".setting[data-name=width] input").fill("ten")
     page.get_by_role("button", name="Start", exact=True).click()
-    expect(page.locator("#new-run .problem").first).to_contain_text("not a whole number")
+    expect(page.locator("#new-run .problem").first).to_contain_text("is not a number")
     page.locator(".setting[data-name=width] input").fill("8")
     page.get_by_label("How much", exact=True).fill("20")
     page.get_by_label("Name", exact=True).fill("from the page")
@@ -159,10 +159,10 @@ def test_play_walk_between_and_mix(page, address):
     page.get_by_label("Model", exact=True).select_option("runs/styles")
     page.get_by_role("button", name="Mix", exact=True).click()
     expect(page.locator(".mix canvas")).to_have_count(29)
-    page.get_by_label("Seeds of the rows").fill("3, 8-9")
+    page.get_by_label("Seeds of the rows", exact=True).fill("3, 8-9")
     page.keyboard.press("Enter")
     expect(page.locator(".mix canvas")).to_have_count(23)
-    page.get_by_label("Seeds of the rows").fill("all of them")
+    page.get_by_label("Seeds of the rows", exact=True).fill("all of them")
     page.keyboard.press("Enter")
     expect(page.locator(".mix-seeds .problem").first).to_be_visible()
 

@@ -110,7 +110,7 @@ def _run_check(studio: Studio, state: Check) -> None:
         state.twice = [name for group in report.duplicates for name in group[1:]]
         found["twice_count"] = len(state.twice)
         found["own"] = _own_folder(studio, state.spec) is not None
-        for name in ("broken", "ignored", "duplicates"):
+        for name in ("broken", "unread", "ignored", "duplicates"):
             found[f"{name}_count"], found[name] = len(found[name]), found[name][:40]
         found["sizes"] = dict(list(found["sizes"].items())[:12])
         found["advice"] = _advice(spec)
@@ -193,8 +193,9 @@ def check_state(studio: Studio, arguments: Arguments) -> Any:
 
 def _told(report: dict[str, Any]) -> dict[str, Any]:
     """A report in the page's language."""
-    broken = [row | {"reason": said(row["reason"])} for row in report["broken"]]
-    return report | {"verdict": said(report["verdict"]), "broken": broken}
+    files = {name: [row | {"reason": said(row["reason"])} for row in report[name]] for name in ("broken", "unread")}
+    notes = [said(note) for note in report["notes"]]
+    return report | files | {"verdict": said(report["verdict"]), "notes": notes, "range": said(report["range"])}
 
 
 def _told_wall(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

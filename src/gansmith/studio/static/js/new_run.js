@@ -37,13 +37,13 @@ export async function newRun(place, query, started) {
   let forms = [];
 
   const options = h("datalist", { id: "sets" }, sets.map((s) => h("option", { value: s })));
-  const side = (label, value, key) => {
-    const input = h("input", { class: "input", value, placeholder: t("new.dataHint"), "aria-label": label, autocomplete: "off", spellcheck: false, "data-name": "data", oninput: () => { draft.set(`#${key}`, input.value); keep({ [key]: input.value }); planSoon(); } });
+  const side = (value, key) => {
+    const input = h("input", { class: "input", value, placeholder: t("new.dataHint"), autocomplete: "off", spellcheck: false, "data-name": "data", oninput: () => { draft.set(`#${key}`, input.value); keep({ [key]: input.value }); planSoon(); } });
     input.setAttribute("list", "sets");
     return input;
   };
-  const sideA = side(t("new.data"), query.get("data") || draft.get("#data") || "mnist10k", "data");
-  const sideB = side(t("new.sideB"), query.get("b") || draft.get("#b") || "", "b");
+  const sideA = side(query.get("data") || draft.get("#data") || "mnist10k", "data");
+  const sideB = side(query.get("b") || draft.get("#b") || "", "b");
   const aLabel = h("span", { class: "label" }, t("new.data"));
   const bLabel = h("span", { class: "label" }, t("new.sideB"));
   const bField = h("label", { class: "field", hidden: true }, bLabel, sideB);

@@ -12,7 +12,7 @@ export function report(place, spec, id, { report: found, wall, tile, columns }, 
   const sizes = Object.keys(found.sizes);
   const classes = Object.entries(found.classes);
   const stat = (name, value, more) => h("div", {}, h("dt", {}, name), h("dd", {}, value, more && h("small", {}, ` ${more}`)));
-  const troubled = [found.broken_count && t("data.broken", { n: found.broken_count }), found.twice_count && t("data.twice", { n: found.twice_count }), found.ignored_count && t("data.ignored", { n: found.ignored_count })].filter(Boolean);
+  const troubled = [found.broken_count && t("data.broken", { n: found.broken_count }), found.twice_count && t("data.twice", { n: found.twice_count }), found.unread_count && t("data.unread", { n: found.unread_count }), found.ignored_count && t("data.ignored", { n: found.ignored_count })].filter(Boolean);
   const { advice } = found;
   fill(place,
     h("div", { class: "card stack" },
@@ -20,14 +20,15 @@ export function report(place, spec, id, { report: found, wall, tile, columns }, 
       note(!found.usable ? "bad" : found.broken_count || found.twice_count ? "warn" : "good", found.usable && !found.broken_count ? "check" : "alert", found.verdict),
       h("dl", { class: "stats" }, stat(t("data.stat.pictures"), number(found.pictures)), stat(t("data.stat.size"), sizes[0] || "-", sizes.length > 1 ? t("data.moreSizes", { n: sizes.length - 1 }) : ""),
         stat(t("data.stat.kind"), Object.keys(found.modes).map((m) => tOr(`data.mode.${m}`, m)).slice(0, 2).join(", ")), stat(t("data.stat.classes"), classes.length ? number(classes.length) : t("data.none"))),
-      found.usable && suggestions(spec, advice),
+      [...found.notes, found.range, found.empty.length > 0 && t("data.emptyClasses", { names: found.empty.slice(0, 8).join(", ") })].filter(Boolean).map((text) => h("p", { class: "small muted" }, text)),
+      suggestions(spec, advice, found.usable),
       found.duplicates.length > 0 && h("p", { class: "small muted" }, t("data.twiceText", { some: found.duplicates.slice(0, 3).map((g) => g.slice(0, 3).join(" = ")).join("; ") })),
       found.own && (found.broken_count || found.twice_count) > 0 && h("div", { class: "row wrap" },
         found.broken_count > 0 && button(t("data.takeBroken", { n: found.broken_count }), () => exclude(["broken"]), { symbol: "trash", kind: "slim" }),
         found.twice_count > 0 && button(t("data.takeTwice", { n: found.twice_count }), () => exclude(["duplicates"]), { symbol: "trash", kind: "slim" }))),
     pictureWall(id, wall, tile, columns, troubled),
     classes.length > 0 && classes.length <= 120 && h("div", { class: "card stack" }, h("h2", {}, t("data.stat.classes")), bars(classes)),
-    found.broken.length > 0 && h("div", { class: "card stack" }, h("h2", {}, t("data.leftOut")), h("ul", { class: "stack tight small" }, found.broken.map(({ file, reason }) => h("li", {}, h("b", {}, file), ": ", h("span", { class: "muted" }, reason))))));
+    found.broken.length + found.unread.length > 0 && h("div", { class: "card stack" }, h("h2", {}, t("data.leftOut")), h("ul", { class: "stack tight small" }, [...found.broken, ...found.unread].map(({ file, reason }) => h("li", {}, h("b", {}, file), ": ", h("span", { class: "muted" }, reason))))));
 
   async function exclude(what) {
     if (!await ask(t("data.excludeTitle"), t("data.excludeText"), { confirm: t("data.exclude") })) return;
@@ -41,10 +42,10 @@ export function report(place, spec, id, { report: found, wall, tile, columns }, 
 }
 
 /** What "Train on this" fills in, and other things that such pictures are good for. */
-function suggestions(spec, advice) {
+function suggestions(spec, advice, usable) {
   if (!advice.family) return null;
   return h("div", { class: "stack tight small muted" },
-    h("p", {}, t("data.begins", { family: advice.family }), ...Object.entries(advice.set).map(([name, value]) => [" ", h("span", { class: "chip plain" }, value === true ? spoken(name) : `${spoken(name)} ${value}`)])),
+    usable && h("p", {}, t("data.begins", { family: advice.family }), ...Object.entries(advice.set).map(([name, value]) => [" ", h("span", { class: "chip plain" }, value === true ? spoken(name) : `${spoken(name)} ${value}`)])),
     advice.photographs && h("p", {}, t("data.or"), " ", KINDS.map((family, i) => [i > 0 && ", ", h("a", { href: link("train", { data: spec, family }) }, t(`data.use.${family}`))])));
 }
 
