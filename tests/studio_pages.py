@@ -94,7 +94,10 @@ def close_studio(place: Path, server: subprocess.Popen) -> None:
     lock = place / ".gansmith" / "studio" / "repairer.lock"
     if lock.exists():
         for process in psutil.process_iter(["cmdline"]):
-            if process.info["cmdline"] and process.info["cmdline"][-2:] == ["gansmith.studio.repairer", str(place.resolve())]:
+            if process.info["cmdline"] and process.info["cmdline"][-2:] == [
+                "gansmith.studio.repairer",
+                str(place.resolve()),
+            ]:
                 process.terminate()
 
 

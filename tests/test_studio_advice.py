@@ -230,7 +230,12 @@ def test_a_training_that_failed_is_started_again_with_its_cure(client, place):
 
 # --- the coach, told once ---------------------------------------------------------------------------------------------
 
-FINDING = {"kind": "collapse", "images": 12_000, "headline": "mode collapse: samples differ by 12% of what real pictures do", "advice": "Take --pack 2."}
+FINDING = {
+    "kind": "collapse",
+    "images": 12_000,
+    "headline": "mode collapse: samples differ by 12% of what real pictures do",
+    "advice": "Take --pack 2.",
+}
 
 
 def test_what_the_report_names_is_what_the_page_says(client, place):
@@ -249,7 +254,12 @@ def test_what_the_report_names_is_what_the_page_says(client, place):
 
 def test_runs_without_a_list_are_read_from_their_log():
     line = lambda images, health: {"images": images, "progress": images / 1e5, "health": health}
-    records = [line(1, "healthy"), line(2, "mode collapse: samples differ by 30% of x"), line(3, "mode collapse: samples differ by 12% of x"), line(4, "healthy")]
+    records = [
+        line(1, "healthy"),
+        line(2, "mode collapse: samples differ by 30% of x"),
+        line(3, "mode collapse: samples differ by 12% of x"),
+        line(4, "healthy"),
+    ]
     (found,) = coaching.findings({}, records, live=False)
     assert (found["images"], found["now"]) == (2, False)
     assert "12%" in found["headline"]
@@ -259,12 +269,14 @@ def test_runs_without_a_list_are_read_from_their_log():
 
 def test_a_run_writes_down_what_its_report_says_and_keeps_it_when_resumed(tmp_path, monkeypatch):
     from gansmith.files.run import Run
-    from gansmith.training.session import train
     from gansmith.training.outputs import said_before
+    from gansmith.training.session import train
 
     named = coach.Finding(**FINDING)
     monkeypatch.setattr(coach, "diagnose", lambda records: [named] if len(records) < 3 else [])
-    settings = TrainSettings(data=("mnist10k[:64]",), out=tmp_path / "run", steps=6, batch=8, log_images=8, device="cpu")
+    settings = TrainSettings(
+        data=("mnist10k[:64]",), out=tmp_path / "run", steps=6, batch=8, log_images=8, device="cpu"
+    )
     train("gan", settings=settings, family_config=registry.family("gan").Config(width=8), quiet=True)
     kept = Run.open(tmp_path / "run")
     assert kept.facts["findings"] == [FINDING]

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import signal
-import time
 from pathlib import Path
 
 import pytest
 
 from gansmith.game import ImageSpec
 from studio_pages import (
-    CHROMIUM,
-    FLAGS,
     NEEDS_CHROMIUM,
     PAGES,
     WAIT,
@@ -193,7 +189,9 @@ def test_signing_in_leads_to_the_page_that_was_asked_for(page, tmp_path):
 
 
 def test_a_server_that_is_gone_is_said_and_the_page_mends_itself(page, tmp_path):
-    page.expected = re.compile("ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|ERR_NETWORK|Failed to load")
+    page.expected = re.compile(
+        "ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|ERR_NETWORK|Failed to load"
+    )
     root = tmp_path / "fragile"
     make_run(root / "runs" / "first", "gan", ImageSpec(16, 16, 1), width=4)
     server, address = open_studio(root)
@@ -278,7 +276,9 @@ def test_playing_and_comparing_by_keys_alone(page, address):
 def test_repairing_by_keys_alone(page, address, tmp_path):
     save_picture(tmp_path / "photo.png", 9, 64)
     page.goto(f"{address}/#/repair?model=runs/holes")
-    page.locator("input[data-role=picture]").set_input_files(tmp_path / "photo.png")  # a file dialog is the system's own
+    page.locator("input[data-role=picture]").set_input_files(
+        tmp_path / "photo.png"
+    )  # a file dialog is the system's own
     page.locator(".window").wait_for()
     page.locator(".window").focus()
     for key in ("ArrowRight", "ArrowDown", "Space", "ArrowLeft", "Space"):
@@ -335,7 +335,10 @@ WHERE = {
 @pytest.mark.parametrize("width", [1280, 390])
 def test_axe_finds_nothing(browser, address, axe, width, dark, language):
     context = browser.new_context(
-        viewport={"width": width, "height": 850}, locale=language, color_scheme="dark" if dark else "light", reduced_motion="reduce"
+        viewport={"width": width, "height": 850},
+        locale=language,
+        color_scheme="dark" if dark else "light",
+        reduced_motion="reduce",
     )
     opened = context.new_page()
     found = {}
@@ -344,7 +347,11 @@ def test_axe_finds_nothing(browser, address, axe, width, dark, language):
         opened.locator("main h1").wait_for(timeout=WAIT)
         opened.wait_for_timeout(1500)
         opened.evaluate(axe)
-        result = json.loads(opened.evaluate("axe.run(document, { resultTypes: ['violations'] }).then((r) => JSON.stringify(r.violations))"))
+        result = json.loads(
+            opened.evaluate(
+                "axe.run(document, { resultTypes: ['violations'] }).then((r) => JSON.stringify(r.violations))"
+            )
+        )
         found |= {f"{name}: {v['id']}": [node["html"][:160] for node in v["nodes"]][:4] for v in result}
         assert opened.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
     context.close()

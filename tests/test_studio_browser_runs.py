@@ -17,7 +17,9 @@ pytestmark = NEEDS_CHROMIUM
 
 
 def names(page) -> list[str]:
-    return page.evaluate("[...document.querySelectorAll('tr[data-run]')].map((row) => row.dataset.run.replace('runs/', ''))")
+    return page.evaluate(
+        "[...document.querySelectorAll('tr[data-run]')].map((row) => row.dataset.run.replace('runs/', ''))"
+    )
 
 
 def test_runs_compare_rename_delete_and_undo(page, address, place):
@@ -48,7 +50,9 @@ def test_what_differs_is_told_in_words(page, address, place):
     for name, settings in (("slow", {}), ("fast", {"lr": 0.01})):
         root = make_run(place / "runs" / name, "r3gan", ImageSpec(16, 16, 1), width=16, latent_dim=8, **settings)
         with (root / "log.jsonl").open("a") as log:
-            log.write('{"images": 48, "step": 6, "progress": 1, "seconds": 66, "images_per_second": 1, "loss/generator": 1}\n')
+            log.write(
+                '{"images": 48, "step": 6, "progress": 1, "seconds": 66, "images_per_second": 1, "loss/generator": 1}\n'
+            )
     page.goto(f"{address}/#/runs?compare=runs/slow,runs/fast")
     table = page.get_by_label("What differs")
     expect(table.locator("tr", has_text="Time").first).to_contain_text("66 s")
@@ -73,7 +77,9 @@ def test_search_order_groups_and_tags_stand_in_the_address(page, address, place)
     for number in range(3):
         root = make_run(place / "runs" / f"series-{number}", "gan", ImageSpec(16, 16, 1), width=4)
         with (root / "log.jsonl").open("a") as log:
-            log.write(f'{{"images": {1000 * (3 - number)}, "step": 9, "progress": 1, "seconds": 9, "images_per_second": 1}}\n')
+            log.write(
+                f'{{"images": {1000 * (3 - number)}, "step": 9, "progress": 1, "seconds": 9, "images_per_second": 1}}\n'
+            )
     page.goto(f"{address}/#/runs?compare=none")
     page.get_by_label("Search", exact=True).fill("series")
     until(page, "document.querySelectorAll('tr[data-run]').length === 3")
@@ -123,7 +129,9 @@ def test_curves_axes_and_csv(page, address):
     table = list(csv.DictReader(download.value.path().read_text().splitlines()))
     assert {row["run"] for row in table} == {"digits", "faces"}
     assert float(table[0]["loss/generator"]) == pytest.approx(1.0)
-    page.get_by_label("Comparison").get_by_role("button", name=re.compile("Remove the chart of images per second")).click()
+    page.get_by_label("Comparison").get_by_role(
+        "button", name=re.compile("Remove the chart of images per second")
+    ).click()
     expect(page.get_by_label("Comparison").locator(".chart-card")).to_have_count(before)
 
 

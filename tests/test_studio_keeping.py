@@ -31,7 +31,9 @@ torch.set_num_threads(1)
 def place(tmp_path_factory):
     root = tmp_path_factory.mktemp("workspace")
     for name in ("one", "two"):
-        make_run(root / "runs" / name, "dcgan", ImageSpec(16, 16, 1, 2, ("a", "b")), width=4, latent_dim=8, conditional=True)
+        make_run(
+            root / "runs" / name, "dcgan", ImageSpec(16, 16, 1, 2, ("a", "b")), width=4, latent_dim=8, conditional=True
+        )
     return root
 
 
@@ -54,7 +56,10 @@ def rows(client) -> dict[str, dict]:
 def test_tags_go_where_the_run_goes(client):
     body(client.post("/api/run/tags", json={"ids": ["runs/one", "runs/two"], "add": ["good", "for the talk"]}))
     body(client.post("/api/run/tags", json={"ids": ["runs/two"], "remove": ["good"]}))
-    assert (rows(client)["runs/one"]["tags"], rows(client)["runs/two"]["tags"]) == (["good", "for the talk"], ["for the talk"])
+    assert (rows(client)["runs/one"]["tags"], rows(client)["runs/two"]["tags"]) == (
+        ["good", "for the talk"],
+        ["for the talk"],
+    )
     body(client.post("/api/run/rename", json={"id": "runs/one", "name": "first"}))
     assert rows(client)["runs/first"]["tags"] == ["good", "for the talk"]
     body(client.post("/api/run/rename", json={"id": "runs/first", "name": "one"}))
@@ -194,7 +199,9 @@ def test_nothing_is_taken_out_of_what_is_no_folder_here(client, place, mixed):
 
 
 def test_sets_are_renamed_and_deleted_and_come_back(client, place, mixed):
-    assert body(client.post("/api/data/rename", json={"set": "data/mixed", "name": "all of them"})) == {"set": "data/all of them"}
+    assert body(client.post("/api/data/rename", json={"set": "data/mixed", "name": "all of them"})) == {
+        "set": "data/all of them"
+    }
     gone = body(client.post("/api/data/delete", json={"set": "data/all of them"}))["trash"]
     assert not (place / "data" / "all of them").exists()
     assert [row["kind"] for row in body(client.get("/api/trash"))] == ["set"]

@@ -98,7 +98,9 @@ def family_for(facts: dict[str, Any]) -> str:
     return "r3gan" if facts.get("pictures", FEW) < FEW else "dcgan"
 
 
-def settings_for(family: str, facts: dict[str, Any], other: dict[str, Any] | None = None) -> tuple[dict[str, Any], list[Any]]:
+def settings_for(
+    family: str, facts: dict[str, Any], other: dict[str, Any] | None = None
+) -> tuple[dict[str, Any], list[Any]]:
     """Settings that suit a set, and why: ``[reason, values]`` of which the page has the words.
 
     Args:

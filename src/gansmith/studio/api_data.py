@@ -8,42 +8,20 @@ import os
 import secrets
 import shutil
 import threading
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from gansmith.errors import GansmithError
-from gansmith.studio import advice, sets, trash, uploads
+from gansmith.studio import checks, sets, trash, uploads
 from gansmith.studio.arguments import Arguments
 from gansmith.studio.core import Studio, failed, failure, get, image, post
 from gansmith.studio.errors import Refused
-from gansmith.studio.models import png, sheet
 from gansmith.studio.words import said
 from gansmith.studio.workspace import plain_name
-
-WALL, TILE = 96, 72
-"""Pictures on the wall, and the side of one in pixels."""
-
-
-@dataclass
-class Check:
-    """A data check that runs in a thread."""
-
-    spec: str
-    done: int = 0
-    total: int = 0
-    error: str = ""
-    report: dict[str, Any] | None = None
-    broken: list[str] = field(default_factory=list)
-    twice: list[str] = field(default_factory=list)
-    wall: list[dict[str, Any]] = field(default_factory=list)
-    pixels: bytes = b""
-    columns: int = 12
 
 
 def routes(studio: Studio) -> list[Route]:
@@ -88,88 +66,14 @@ def check(studio: Studio, arguments: Arguments) -> Any:
         if running is None or running.report is not None or running.error:
             if sum(c.report is None and not c.error for c in studio.checks.values()) >= 2:
                 raise Refused("Two checks are running. Wait for one to end.", 429)
-            studio.checks[key] = Check(spec)
+            studio.checks[key] = checks.Check(spec)
             while len(studio.checks) > 8:
                 studio.checks.pop(next(iter(studio.checks)))
-            threading.Thread(target=_run_check, args=(studio, studio.checks[key]), daemon=True).start()
+            threading.Thread(target=checks.run, args=(studio, studio.checks[key]), daemon=True).start()
     return {"id": key, "spec": spec}
 
 
-def _run_check(studio: Studio, state: Check) -> None:
-    from gansmith.data.check import check as examine
-
-    def progress(done: int, total: int) -> None:
-        state.done, state.total = done, total
-
-    try:
-        spec = studio.workspace.absolute_spec(state.spec)
-        report = examine(spec, progress=progress)
-        state.wall, state.pixels = _draw_wall(spec, report)
-        found = report.as_dict()
-        state.broken = [name for name, _ in report.broken]
-        state.twice = [name for group in report.duplicates for name in group[1:]]
-        found["twice_count"] = len(state.twice)
-        found["own"] = _own_folder(studio, state.spec) is not None
-        for name in ("broken", "unread", "ignored", "duplicates"):
-            found[f"{name}_count"], found[name] = len(found[name]), found[name][:40]
-        found["sizes"] = dict(list(found["sizes"].items())[:12])
-        found["advice"] = _advice(spec)
-        state.report = found
-    except GansmithError as error:
-        state.error = str(error)
-    except Exception as error:
-        failed(error)
-        state.error = "The check failed in a way it should not; the studio's terminal shows how."
-
-
-def _advice(spec: str) -> dict[str, Any]:
-    """What to begin with on these pictures: family and settings."""
-    try:
-        facts = advice.look(spec)
-    except GansmithError:
-        return {}
-    family = advice.family_for(facts)
-    chosen, why = advice.settings_for(family, facts)
-    return {"family": family, "set": chosen, "why": why, "photographs": facts.get("smallest", 0) >= 96 and facts.get("colour", False)}
-
-
-def _draw_wall(spec: str, report: Any) -> tuple[list[dict[str, Any]], bytes]:
-    """Tiles and what is to say about each: problems first, then a sample of the rest."""
-    from gansmith.data.specs import open_source
-    from gansmith.data.threads import Broken
-
-    source = open_source(spec)
-    position = {name: i for i, name in enumerate(source.names)}
-    broken = dict(report.broken)
-    twice = {name: group[0] for group in report.duplicates for name in group[1:]}
-    troubled = [name for name in [*broken, *twice] if name in position][: WALL // 3]
-    rest = np.random.default_rng(0).permutation(len(source))
-    chosen = troubled + [
-        source.names[i] for i in rest if source.names[i] not in broken and source.names[i] not in twice
-    ]
-    rows, tiles = [], []
-    for name in chosen[:WALL]:
-        index = position[name]
-        row = {"name": name, "problem": "", "about": ""}
-        tile = np.zeros((TILE, TILE, 3), np.uint8)
-        try:
-            header = source.header(index)
-            row["about"] = f"{header.width} x {header.height}"
-            tile = source.pixels(index, 3, (TILE, TILE))
-        except Broken:
-            pass
-        if name in broken:
-            row |= {"problem": "broken", "about": broken[name]}
-        elif name in twice:
-            row |= {"problem": "duplicate", "about": twice[name]}
-        if source.labels is not None:
-            row["label"] = source.class_names[int(source.labels[index])]
-        rows.append(row)
-        tiles.append(tile)
-    return rows, png(sheet(np.stack(tiles), 12))
-
-
-def _found(studio: Studio, arguments: Arguments) -> Check:
+def _found(studio: Studio, arguments: Arguments) -> checks.Check:
     state = studio.checks.get(arguments.text("id", most=40))
     if state is None:
         raise Refused("That check is forgotten. Start it again.", 404)
@@ -186,7 +90,7 @@ def check_state(studio: Studio, arguments: Arguments) -> Any:
         "error": said(state.error),
         "report": state.report and _told(state.report),
         "wall": _told_wall(state.wall) if state.report else [],
-        "tile": TILE,
+        "tile": checks.TILE,
         "columns": state.columns,
     }
 
@@ -223,13 +127,6 @@ def drop_set(studio: Studio, arguments: Arguments) -> Any:
         with contextlib.suppress(OSError):  # not empty
             os.rmdir(place)
     return {"dropped": not folder.exists()}
-
-
-def _own_folder(studio: Studio, spec: str) -> Path | None:
-    """The folder of a set that lies in the workspace, or None."""
-    path = studio.workspace.root / spec
-    inside = not spec.startswith(("hf:", "hf-stream:")) and path != studio.workspace.root and path.is_dir()
-    return path.resolve() if inside and path.resolve().is_relative_to(studio.workspace.root) else None
 
 
 def _set(studio: Studio, arguments: Arguments) -> Path:
@@ -271,7 +168,7 @@ def delete(studio: Studio, arguments: Arguments) -> Any:
 def exclude(studio: Studio, arguments: Arguments) -> Any:
     """Take the broken files, and all but the first of equal ones, out of a set that was checked; they go to the trash."""
     state = _found(studio, arguments)
-    root = _own_folder(studio, state.spec)
+    root = checks.own_folder(studio, state.spec)
     if root is None:
         raise Refused("Files can be taken out of folders of the workspace only.")
     what = [str(word) for word in arguments.listed("what", 2)]

@@ -230,7 +230,9 @@ def favourites(studio: Studio, arguments: Arguments) -> Any:
 
 def like(studio: Studio, arguments: Arguments) -> Any:
     """Keep a picture of a model: its seed, class and truncation."""
-    return _change_favourites(studio, arguments, lambda rows, row: [row, *(old for old in rows if old != row)][:FAVOURITES])
+    return _change_favourites(
+        studio, arguments, lambda rows, row: [row, *(old for old in rows if old != row)][:FAVOURITES]
+    )
 
 
 def unlike(studio: Studio, arguments: Arguments) -> Any:

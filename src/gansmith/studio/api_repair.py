@@ -17,7 +17,7 @@ from starlette.responses import FileResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Route
 
 from gansmith.errors import GansmithError
-from gansmith.studio import models, repairs, uploads
+from gansmith.studio import models, repair_files, repairs, uploads
 from gansmith.studio.arguments import Arguments
 from gansmith.studio.core import Studio, failed, failure, get, post
 from gansmith.studio.errors import Refused
@@ -82,7 +82,7 @@ def _take_picture(studio: Studio, arguments: Arguments, raw: Path) -> dict[str, 
         path = path.with_name(f"{path.name}.{'jpg' if kind == 'JPEG' else kind.lower()}")
     seen = raw.with_name("seen.png")
     try:
-        width, height = repairs.upright(raw, seen)
+        width, height = repair_files.upright(raw, seen)
     except Broken as reason:
         raise Refused(f"'{name}' cannot be used: {reason}", 422) from None
     if width * height > WORKED_PIXELS:
@@ -115,11 +115,13 @@ def _take_mask(studio: Studio, arguments: Arguments, raw: Path) -> dict[str, Any
     try:
         with Image.open(io.BytesIO(content), formats=("PNG",)) as painted:
             width, height = painted.size
-            if abs(width * picture["height"] - height * picture["width"]) > 2 * max(picture["width"], picture["height"]):
+            if abs(width * picture["height"] - height * picture["width"]) > 2 * max(
+                picture["width"], picture["height"]
+            ):
                 raise Refused("The mask is not of the picture's shape. Paint it again.")
             if width * height > uploads.PICTURE_PIXELS:
                 raise Refused("The mask is too large. Paint it again.")
-            anything = painted.convert("RGBA").getchannel("A").point(lambda a: 255 if a > 127 else 0).getbbox()
+            anything = painted.convert("RGBA").getchannel("A").point(repair_files.OPAQUE).getbbox()
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         raise Refused("The mask cannot be read. Paint it again.") from None
     studio.repairs.mask(folder, number, content if anything else None)
@@ -162,7 +164,7 @@ def file(studio: Studio, arguments: Arguments) -> Response:
     side = arguments.choice("side", ("seen", "mask", "given", "result", "thumb"), "seen")
     out = folder / "out" / picture["name"]
     if side == "thumb":
-        return FileResponse(repairs.thumbnail(folder, number, out), headers={"Cache-Control": "no-cache"})
+        return FileResponse(repair_files.thumbnail(folder, number, out), headers={"Cache-Control": "no-cache"})
     place = {
         "seen": folder / "seen" / f"{number}.png",
         "mask": folder / "seen" / f"{number}.mask.png",
@@ -170,7 +172,7 @@ def file(studio: Studio, arguments: Arguments) -> Response:
         "result": folder / "after" / f"{number}.png",
     }[side]
     saved = side == "result" and arguments.text("save", "", 4) != ""
-    if side == "result" and (saved or out.suffix.lower() in repairs.SHOWN_AS_THEY_ARE):
+    if side == "result" and (saved or out.suffix.lower() in repair_files.SHOWN_AS_THEY_ARE):
         place = out
     if not place.is_file():
         raise Refused("That picture is not there yet.", 404)
@@ -235,7 +237,9 @@ def start(studio: Studio, arguments: Arguments) -> Any:
         if len(bare) == 1 == len(pictures):
             raise Refused("Paint over what is to be filled first.")
         if bare:
-            raise Refused(f"Nothing is painted over {len(bare)} of the pictures, such as {bare[0]}. Paint there, or take it out.")
+            raise Refused(
+                f"Nothing is painted over {len(bare)} of the pictures, such as {bare[0]}. Paint there, or take it out."
+            )
     if any(p["width"] * p["height"] * known["scale"] ** 2 > 4 * WORKED_PIXELS for p in pictures):
         raise Refused("The result would be too large for this page. Use: gansmith apply")
     name = studio.workspace.relative(model)

@@ -57,7 +57,9 @@ def listed(studio: Studio, arguments: Arguments) -> Response:
         name = studio.workspace.relative(root)
         row = studio.logs.summary(root, name, jobs.get(name))
         if row is not None:
-            rows.append(row | {"tags": tags_of(root), "health": said(row["health"]), "problem": said(row.get("problem", ""))})
+            rows.append(
+                row | {"tags": tags_of(root), "health": said(row["health"]), "problem": said(row.get("problem", ""))}
+            )
     answer = as_json(rows)
     answer.headers["ETag"] = f'"{hashlib.blake2b(bytes(answer.body), digest_size=8).hexdigest()}"'
     answer.headers["Cache-Control"] = "no-cache"

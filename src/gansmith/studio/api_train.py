@@ -212,7 +212,9 @@ def again(studio: Studio, arguments: Arguments) -> Any:
     run_names = {field["name"] for field in forms.fields(TrainSettings)}
     family = {} if other and other != found["name"] else found["family"]
     if other and other != found["name"]:
-        names = {field["name"] for field in forms.fields(registry.family(_known_family(Arguments({"name": other}))).Config)}
+        names = {
+            field["name"] for field in forms.fields(registry.family(_known_family(Arguments({"name": other}))).Config)
+        }
         kept = ("conditional", "augment", "class_fade")  # what says something of the pictures, not of the networks
         family = {key: value for key, value in found["family"].items() if key in names and key in kept}
     wish = {

@@ -69,6 +69,11 @@ def _bare(text: str) -> str:
 def told(rows: list[dict[str, Any]], family: str, settings: dict[str, Any]) -> list[dict[str, Any]]:
     """Findings with what can be done, in the page's language."""
     return [
-        row | {"headline": said(row["headline"]), "advice": said(row["advice"]), "cures": cures(row["advice"], family, settings)}
+        row
+        | {
+            "headline": said(row["headline"]),
+            "advice": said(row["advice"]),
+            "cures": cures(row["advice"], family, settings),
+        }
         for row in rows
     ]

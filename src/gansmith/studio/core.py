@@ -128,7 +128,9 @@ def failed(error: Exception) -> Response:
 
 def failure(message: str, status: int, more: dict[str, Any] | None = None) -> JSONResponse:
     """An error the page shows as it is, with what else it should know."""
-    return JSONResponse({"error": words.said(" ".join(message.split())), **(more or {})}, status, headers={"Cache-Control": "no-store"})
+    return JSONResponse(
+        {"error": words.said(" ".join(message.split())), **(more or {})}, status, headers={"Cache-Control": "no-store"}
+    )
 
 
 def image(content: bytes, kind: str = "image/png", **headers: str) -> Response:

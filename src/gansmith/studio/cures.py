@@ -23,7 +23,9 @@ _OTHERS = re.compile(r"\(for ([a-z0-9-]+),[^)]*\)")
 """What is said for one family only."""
 _MEMORY = re.compile(r"not enough memory|out of memory", re.IGNORECASE)
 _DISK = re.compile(r"disk is (?:almost )?full|No space left", re.IGNORECASE)
-_ASKED_OTHERWISE = frozenset(("out", "resume", "data", "images", "steps", "minutes", "device", "track", "config", "processes"))
+_ASKED_OTHERWISE = frozenset(
+    ("out", "resume", "data", "images", "steps", "minutes", "device", "track", "config", "processes")
+)
 
 
 def cures(text: str, family: str, settings: dict[str, Any] | None = None) -> list[dict[str, Any]]:

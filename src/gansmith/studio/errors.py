@@ -18,7 +18,6 @@ class Refused(GansmithError):
         more: what else the page is told: fields that it is about, and cures.
     """
 
-
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)
         self.status = status

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from gansmith.studio import repairs
+from gansmith.studio import repair_files, repairs
 from gansmith.studio.worker import read_json, write_json
 from gansmith.studio.workspace import Workspace
 
@@ -88,7 +88,9 @@ class Repairer:
             status, error = "done", ""
         except Cancelled:
             status, error = "cancelled", ""
-        except Exception as reason:  # a model that cannot be loaded, a full disk: the page shows it, the next repair goes on
+        except (
+            Exception
+        ) as reason:  # a model that cannot be loaded, a full disk: the page shows it, the next repair goes on
             status, error = "failed", " ".join(str(reason).split()) or type(reason).__name__
         results = work.state["results"]
         if status == "done" and results and all(row.get("reason") for row in results.values()):
@@ -177,7 +179,7 @@ def _painted(mask: Path, size: tuple[int, int]) -> Path:
     from PIL import Image
 
     with Image.open(mask, formats=("PNG",)) as painted:
-        white = painted.convert("RGBA").getchannel("A").point(lambda a: 255 if a > 127 else 0)
+        white = painted.convert("RGBA").getchannel("A").point(repair_files.OPAQUE)
     if white.size != size:  # painted on a smaller copy of a very large picture
         white = white.resize(size, Image.Resampling.NEAREST)
     target = mask.with_name(f"{mask.name.partition('.')[0]}.hole.png")
@@ -216,17 +218,22 @@ def facts_of(folder: Path, number: int, name: str) -> dict[str, Any]:
     with open_file(lambda: out.open("rb")) as file:
         result = read_picture(file)
     facts: dict[str, Any] = {"width": result.width, "height": result.height, "bytes": out.stat().st_size}
-    if out.suffix.lower() not in repairs.SHOWN_AS_THEY_ARE:
+    if out.suffix.lower() not in repair_files.SHOWN_AS_THEY_ARE:
         target = folder / "after" / f"{number}.png"
         target.parent.mkdir(parents=True, exist_ok=True)
         result.save(target, compress_level=1)
     with Image.open(folder / "seen" / f"{number}.png", formats=("PNG",)) as before:
         if before.size == result.size:
-            small = tuple(max(1, min(side, 512)) for side in result.size)
+            small = max(1, min(result.width, 512)), max(1, min(result.height, 512))
             pair = [np.asarray(image.convert("RGB").resize(small)).astype(int) for image in (before, result)]
             rows, columns = np.nonzero(np.abs(pair[0] - pair[1]).max(-1) > 6)
             if len(rows):
-                box = columns.min() / small[0], rows.min() / small[1], (columns.max() + 1) / small[0], (rows.max() + 1) / small[1]
+                box = (
+                    columns.min() / small[0],
+                    rows.min() / small[1],
+                    (columns.max() + 1) / small[0],
+                    (rows.max() + 1) / small[1],
+                )
                 facts["box"] = [round(float(value), 4) for value in box]
     return facts
 

@@ -13,7 +13,6 @@ A repair is a folder in ``.gansmith/studio/repairs``, named by its time:
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -26,18 +25,15 @@ import psutil
 
 from gansmith.studio.errors import Refused
 from gansmith.studio.jobs import is_stamp
+from gansmith.studio.repair_files import link, upright
 from gansmith.studio.worker import child_environment, read_json, write_json
 from gansmith.studio.workspace import Workspace
 
 MOST_PICTURES = 2000
 """Pictures of one repair."""
 MOST_WAITING = 50
-THUMB = 112
-"""Longest side of the small pictures in lists."""
 DRAFTS, DRAFT_DAYS = 20, 2.0
 """Repairs that were not started: so many are kept, for so many days."""
-SHOWN_AS_THEY_ARE = frozenset((".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif"))
-"""Files that every browser shows."""
 ENDED = ("done", "failed", "cancelled")
 
 
@@ -141,12 +137,12 @@ class Repairs:
             new, place = dict(picture), len(pictures)
             target = made / "in" / picture["name"]
             target.parent.mkdir(parents=True, exist_ok=True)
-            _link(source, target)
+            link(source, target)
             (made / "seen").mkdir(exist_ok=True)
             if side == "in":
-                _link(folder / "seen" / f"{number}.png", made / "seen" / f"{place}.png")
+                link(folder / "seen" / f"{number}.png", made / "seen" / f"{place}.png")
                 if (mask := folder / "seen" / f"{number}.mask.png").is_file():
-                    _link(mask, made / "seen" / f"{place}.mask.png")
+                    link(mask, made / "seen" / f"{place}.mask.png")
             else:
                 result = (state.get("results") or {}).get(str(number), {})
                 new |= {"width": result.get("width", new["width"]), "height": result.get("height", new["height"])}
@@ -199,7 +195,11 @@ class Repairs:
         job, state = read_json(folder / "job.json"), read_json(folder / "state.json")
         results = state.get("results") or {}
         pictures = [
-            {**picture, "masked": (folder / "seen" / f"{number}.mask.png").is_file(), "result": results.get(str(number))}
+            {
+                **picture,
+                "masked": (folder / "seen" / f"{number}.mask.png").is_file(),
+                "result": results.get(str(number)),
+            }
             for number, picture in enumerate(job["pictures"])
         ]
         return self.row(folder) | {
@@ -288,47 +288,6 @@ def progress_of(job: dict[str, Any], state: dict[str, Any]) -> dict[str, Any] | 
         "loading": bool(state.get("loading")),
         "spent": round(now - state.get("started", now), 1),
     }
-
-
-def _link(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # another disk, or a system without links
-        shutil.copyfile(source, target)
-
-
-def upright(source: Path, target: Path) -> tuple[int, int]:
-    """Write a picture file upright as PNG; returns (width, height).
-
-    Raises:
-        Broken: it is none.
-    """
-    from gansmith.data.decode import open_file, read_picture
-
-    with open_file(lambda: source.open("rb")) as file:
-        picture = read_picture(file)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    picture.save(target, compress_level=1)
-    return picture.size
-
-
-def thumbnail(folder: Path, number: int, out: Path) -> Path:
-    """A small picture of a result, or of what it is to be made from; drawn once."""
-    from PIL import Image, ImageOps
-
-    made = folder / "thumbs" / f"{number}{'.after' if out.is_file() else ''}.jpg"
-    if not made.is_file():
-        shown = folder / "after" / f"{number}.png"
-        source = shown if shown.is_file() else out if out.is_file() else folder / "seen" / f"{number}.png"
-        made.parent.mkdir(exist_ok=True)
-        temporary = made.with_name(f".{made.name}.{time.time_ns()}.part")
-        with Image.open(source) as image:
-            image.draft("RGB", (THUMB, THUMB))
-            image.thumbnail((THUMB, THUMB))
-            small = ImageOps.exif_transpose(image).convert("RGBA")
-            Image.alpha_composite(Image.new("RGBA", small.size, "white"), small).convert("RGB").save(temporary, "JPEG")
-        temporary.replace(made)
-    return made
 
 
 def rates(workspace: Workspace) -> dict[str, float]:

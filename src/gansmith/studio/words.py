@@ -56,7 +56,7 @@ def translated(text: str, code: str) -> str:
     """A text of the package in a language: as a whole, else sentence by sentence; values in it are looked up too."""
     if code == "en" or not text:
         return text
-    found = _whole(text, code)
+    found = _whole(text.strip(), code)
     if found is not None:
         return found
     parts = _SENTENCE.split(text)
