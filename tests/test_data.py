@@ -307,6 +307,41 @@ def test_a_standard_set_from_the_system_and_one_that_cannot_be_downloaded(tmp_pa
         open_pictures("cifar10:valid")
 
 
+def test_a_set_is_ready_once_its_download_has_ended_well(tmp_path, monkeypatch):
+    """A folder alone proves nothing: a download that failed leaves one too."""
+    from torchvision import datasets
+
+    from gansmith.data import standard
+
+    monkeypatch.setattr(standard, "_SYSTEM", (tmp_path / "system",))
+    monkeypatch.setenv("GANSMITH_DATA", str(tmp_path / "cache"))
+    assert [name for name, set_ in standard.about_all().items() if set_.ready] == ["mnist10k"]
+    assert all(set_.megabytes > 10 for name, set_ in standard.about_all().items() if name != "mnist10k")
+
+    def cut_short(root, **_):
+        (Path(root) / "train_32x32.mat").write_bytes(b"half of it")
+        raise RuntimeError("connection lost")
+
+    class Held:
+        def __init__(self, root, download, split):
+            self.data, self.labels = np.zeros((2, 3, 32, 32), np.uint8), np.arange(2)
+
+    monkeypatch.setattr(datasets, "SVHN", cut_short)
+    with pytest.raises(DataError, match="could not be downloaded"):
+        open_pictures("svhn")
+    assert (tmp_path / "cache" / "svhn").is_dir()
+    assert not standard.is_ready("svhn")
+    monkeypatch.setattr(datasets, "SVHN", Held)
+    open_pictures("svhn:test")  # another file of that set
+    assert not standard.is_ready("svhn")
+    open_pictures("svhn")
+    assert standard.is_ready("svhn")
+    (tmp_path / "system" / "fashion-mnist").mkdir(parents=True)
+    assert not standard.is_ready("fashion-mnist")
+    write_idx(tmp_path / "system" / "fashion-mnist" / "train-images-idx3-ubyte.gz", np.zeros((2, 28, 28), np.uint8))
+    assert standard.is_ready("fashion-mnist")
+
+
 def test_standard_sets_in_torchvisions_layouts(tmp_path, monkeypatch):
     """Downloads are torchvision's; what it leaves on the disk or in memory is ours to read."""
     from scipy.io import savemat

@@ -28,9 +28,10 @@ pytest.importorskip("starlette", reason="the studio's extra is not installed")
 pytest.importorskip("httpx", reason="httpx is not installed")
 from starlette.testclient import TestClient
 
-from gansmith.studio import forms, logs, playground, uploads, worker
+from gansmith.studio import forms, logs, playground, repairer, uploads, worker
 from gansmith.studio.app import create_app
 from gansmith.studio.errors import Refused
+from gansmith.studio.repairs import Repairs
 from gansmith.studio.workspace import Workspace
 
 torch.set_num_threads(1)  # nets this small, and other tests beside this one
@@ -107,6 +108,12 @@ def save_picture(path: Path, seed: int, size: int = 24) -> None:
 
 @pytest.fixture(scope="module")
 def client(place):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Repairs, "ensure_repairer", lambda self, warm=False: None)  # they are done in this process
+        yield from _client(place)
+
+
+def _client(place):
     with TestClient(create_app(place, warm_up=False), base_url=BASE, headers=SAFE) as made:
         yield made
 
@@ -263,10 +270,6 @@ def test_a_password_guards_everything(place):
         assert "HttpOnly" in cookie
         assert "SameSite=Strict" in cookie
         assert outside.get("/api/runs").status_code == 200
-        for _ in range(9):
-            last = outside.post("/api/login", json={"password": "guess"})
-        assert last.status_code == 429
-        assert outside.post("/api/login", json={"password": "forge"}).status_code == 429
 
 
 def test_beyond_loopback_needs_a_password(monkeypatch, tmp_path):
@@ -641,75 +644,106 @@ def png_bytes(array: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def painted() -> tuple[np.ndarray, str]:
+def painted() -> tuple[np.ndarray, bytes]:
     """What is painted over a picture of 48x40, uint8 [H, W, 4], and how the page sends it."""
     paint = np.zeros((40, 48, 4), np.uint8)
     paint[10:20, 12:30] = 255
-    return paint, "data:image/png;base64," + base64.b64encode(png_bytes(paint)).decode()
+    return paint, png_bytes(paint)
+
+
+def put(client, picture: bytes, name: str = "a.png", **more) -> dict:
+    """Upload a picture for a repair."""
+    return body(client.post("/api/upload/picture", params={"name": name} | more, content=picture))
+
+
+def repair(client, model: str, picture: np.ndarray, mask: bytes | None = None, **more) -> dict:
+    """Upload, paint, start, and let the repairer do it here."""
+    kept = put(client, png_bytes(picture))
+    if mask is not None:
+        body(client.post("/api/upload/mask", params={"job": kept["job"]}, content=mask))
+    body(client.post("/api/repair/start", json={"model": model, "job": kept["job"]} | more))
+    studio = client.app.app.state.studio
+    repairer.Repairer(studio.workspace).run(studio.repairs.of(kept["job"]))
+    return body(client.get("/api/repair", params={"job": kept["job"]}))
+
+
+def result(client, made: dict, number: int = 0) -> Image.Image:
+    """A repair's result as it is saved."""
+    assert made["status"] == "done", made
+    asked = {"job": made["id"], "picture": number, "side": "result", "save": "1"}
+    return Image.open(io.BytesIO(client.get("/api/repair/file", params=asked).content))
 
 
 def test_only_the_painted_part_changes(client):
     picture = np.random.default_rng(0).integers(0, 255, (40, 48, 3), np.uint8)
-    kept = body(client.post("/api/upload/picture", params={"name": "a.png"}, content=png_bytes(picture)))
-    assert (kept["width"], kept["height"]) == (48, 40)
     paint, mask = painted()
-    asked = {"model": "runs/holes", "picture": kept["id"], "mask": mask}
-    made = body(client.post("/api/repair/apply", json=asked))
-    result = np.asarray(Image.open(io.BytesIO(client.get("/api/repair/picture", params={"id": made["id"]}).content)))
+    made = repair(client, "runs/holes", picture, mask)
+    found = np.asarray(result(client, made))
     outside = paint[..., 3] == 0
-    assert (result[outside] == picture[outside]).all()
-    assert (result[~outside] != picture[~outside]).any()
-    everything = "data:image/png;base64," + base64.b64encode(png_bytes(np.full_like(paint, 255))).decode()
-    wrong_size = "data:image/png;base64," + base64.b64encode(png_bytes(paint[:20])).decode()
+    assert (found[outside] == picture[outside]).all()
+    assert (found[~outside] != picture[~outside]).any()
+    left, top, right, bottom = made["list"][0]["result"]["box"]
+    assert 12 / 48 <= left < right <= 30 / 48  # where it changed, for the page's line
+    assert 10 / 40 <= top < bottom <= 20 / 40
+    for wrong in (png_bytes(paint[:20]), b"\x89PNG nothing", mask[:-40]):
+        answer = client.post("/api/upload/mask", params={"job": put(client, png_bytes(picture))["job"]}, content=wrong)
+        assert 400 <= answer.status_code < 500
+
+
+def test_a_repair_that_cannot_be_begun_says_why(client):
+    kept = put(client, png_bytes(np.zeros((40, 48, 3), np.uint8)))
     for change in (
-        {"mask": ""},
-        {"mask": "data:image/png;base64,AAAA"},
-        {"mask": wrong_size},
-        {"mask": everything},
-        {"mask": mask[:-400]},
-        {"picture": "../../../secret"},
-        {"picture": "0" * 24},
+        {},  # nothing is painted
+        {"job": "../../../secret"},
+        {"job": "0" * 20},
+        {"job": "1" * 300},
         {"model": "runs/digits"},
         {"direction": "up"},
     ):
-        answer = client.post("/api/repair/apply", json=asked | change)
+        answer = client.post("/api/repair/start", json={"model": "runs/holes", "job": kept["job"]} | change)
         assert 400 <= answer.status_code < 500, change
+        assert len(answer.json()["error"]) > 15
+    assert body(client.get("/api/repair", params={"job": kept["job"]}))["status"] == "draft"
+    assert kept["job"] not in {row["id"] for row in body(client.get("/api/repairs"))}
+
+
+def test_what_was_painted_is_kept_and_can_be_taken_back(client):
+    kept = put(client, png_bytes(np.zeros((40, 48, 3), np.uint8)))
+    mask = {"job": kept["job"], "picture": 0}
+    assert body(client.post("/api/upload/mask", params=mask, content=painted()[1])) == {"painted": True}
+    assert client.get("/api/repair/file", params=mask | {"side": "mask"}).content == painted()[1]
+    assert body(client.get("/api/repair", params=mask))["list"][0]["masked"]
+    assert body(client.post("/api/upload/mask", params=mask, content=b"")) == {"painted": False}
+    assert client.get("/api/repair/file", params=mask | {"side": "mask"}).status_code == 404
+    empty = png_bytes(np.zeros((40, 48, 4), np.uint8))
+    assert body(client.post("/api/upload/mask", params=mask, content=empty)) == {"painted": False}
 
 
 def test_what_is_filled_in_a_picture_with_alpha_is_seen(client):
     picture = np.random.default_rng(0).integers(0, 255, (40, 48, 4), np.uint8)
     picture[..., 3] = np.where(np.arange(48) < 20, 255, 0)
-    kept = body(client.post("/api/upload/picture", params={"name": "a.png"}, content=png_bytes(picture)))
     paint, mask = painted()
-    made = body(client.post("/api/repair/apply", json={"model": "runs/holes", "picture": kept["id"], "mask": mask}))
-    result = np.asarray(Image.open(io.BytesIO(client.get("/api/repair/picture", params={"id": made["id"]}).content)))
+    found = np.asarray(result(client, repair(client, "runs/holes", picture, mask)))
     outside = paint[..., 3] == 0
-    assert (result[outside] == picture[outside]).all()
-    assert (result[~outside][:, 3] == 255).all()
+    assert (found[outside] == picture[outside]).all()
+    assert (found[~outside][:, 3] == 255).all()
 
 
 def test_a_grey_model_that_repairs_keeps_colours_and_alpha(client, place):
     make_run(place / "runs" / "grey holes", "inpaint", ImageSpec(32, 32, 1), width=8)
     picture = np.random.default_rng(0).integers(0, 255, (40, 48, 4), np.uint8)
-    kept = body(client.post("/api/upload/picture", params={"name": "a.png"}, content=png_bytes(picture)))
     paint, mask = painted()
-    asked = {"model": "runs/grey holes", "picture": kept["id"], "mask": mask}
-    made = body(client.post("/api/repair/apply", json=asked))
-    result = np.asarray(Image.open(io.BytesIO(client.get("/api/repair/picture", params={"id": made["id"]}).content)))
+    found = np.asarray(result(client, repair(client, "runs/grey holes", picture, mask)))
     outside = paint[..., 3] == 0
-    assert np.array_equal(result[outside], picture[outside])
+    assert np.array_equal(found[outside], picture[outside])
 
 
 def test_both_ways_between_grey_and_colour(client, place):
     settings = {"width": 4, "blocks": 1, "width_discriminator": 8, "identity": 0.0}
     make_run(place / "runs" / "both", "cyclegan", ImageSpec(32, 32, 1, other_channels=3), **settings)
     picture = np.random.default_rng(0).integers(0, 255, (32, 32, 3), np.uint8)
-    kept = body(client.post("/api/upload/picture", params={"name": "a.png"}, content=png_bytes(picture)))
     for direction, mode in (("ab", "RGB"), ("ba", "L")):
-        asked = {"model": "runs/both", "picture": kept["id"], "direction": direction}
-        made = body(client.post("/api/repair/apply", json=asked))
-        answer = client.get("/api/repair/picture", params={"id": made["id"]})
-        assert Image.open(io.BytesIO(answer.content)).mode == mode
+        assert result(client, repair(client, "runs/both", picture, direction=direction)).mode == mode
     families = {row["id"]: row["translates"] for row in body(client.get("/api/models"))}
     assert families["runs/both"]
     assert not families["runs/digits"]
@@ -722,6 +756,123 @@ def test_pictures_with_too_many_pixels_are_refused(client, monkeypatch):
     answer = client.post("/api/upload/picture", content=png_bytes(np.zeros((30, 30), np.uint8)))
     assert answer.status_code == 422
     assert "gansmith apply" in answer.json()["error"]
+
+
+@pytest.fixture(scope="module")
+def larger(place):
+    """A model that enlarges."""
+    return make_run(place / "runs" / "larger", "upscale", ImageSpec(32, 32, 3), width=8, blocks=1).name
+
+
+def test_a_batch_keeps_names_kinds_and_what_was_in_the_files(client, larger):
+    """Files of a folder, with one that is broken on the way: the others are done, and all come back in one zip."""
+    noise = np.random.default_rng(1).integers(0, 255, (24, 30, 3), np.uint8)
+    turned = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "a camera"
+    Image.fromarray(noise).save(turned, "JPEG", exif=exif)
+    tiff = io.BytesIO()
+    Image.fromarray(noise).save(tiff, "TIFF")
+    first = put(client, turned.getvalue(), "trip/1.jpg")
+    assert (first["width"], first["height"]) == (24, 30)  # upright
+    job = first["job"]
+    assert put(client, png_bytes(noise), "trip/1.png", job=job)["picture"] == 1
+    assert put(client, tiff.getvalue(), "trip/old/1.tif", job=job)["name"] == "trip/old/1.tif"
+    assert put(client, png_bytes(noise[:20]), "TRIP/1.PNG", job=job)["picture"] == 3
+    body(client.post("/api/repair/start", json={"model": f"runs/{larger}", "job": job}))
+    studio = client.app.app.state.studio
+    folder = studio.repairs.of(job)
+    (folder / "in" / "trip" / "1.png").write_bytes(b"gone bad")
+    repairer.Repairer(studio.workspace).run(folder)
+    made = body(client.get("/api/repair", params={"job": job}))
+    assert (made["status"], made["finished"], made["failed"]) == ("done", 3, 1)
+    names = [picture["name"] for picture in made["list"]]
+    assert names == ["trip/1.jpg", "trip/1.png", "trip/old/1.tif", "TRIP/1-2.PNG"]
+    assert made["list"][1]["result"]["reason"]
+    scale = body(client.get("/api/model", params={"model": f"runs/{larger}"}))["scale"]
+    assert made["list"][0]["result"]["width"] == 24 * scale
+    saved = result(client, made, 0)
+    assert saved.format == "JPEG"
+    assert saved.getexif()[0x010F] == "a camera"
+    shown = client.get("/api/repair/file", params={"job": job, "picture": 2, "side": "result"})
+    assert shown.headers["content-type"] == "image/png"  # browsers show no TIFF
+    assert result(client, made, 2).format == "TIFF"
+    packed = zipfile.ZipFile(io.BytesIO(client.get("/api/repair/zip", params={"job": job}).content))
+    assert packed.namelist() == [names[0], names[2], names[3]]
+    assert packed.testzip() is None
+    assert body(client.get("/api/repairs"))[0]["id"] == job
+    on = body(client.post("/api/repair/again", json={"job": job, "side": "out", "pictures": [3]}))
+    assert (on["status"], on["list"][0]["width"]) == ("draft", 30 * scale)
+    body(client.post("/api/repair/forget", json={"job": job}))
+    assert not folder.exists()
+    assert put(client, png_bytes(noise), job=on["id"])["picture"] == 1  # what was taken from it stays
+
+
+def test_a_repair_tells_how_far_it_is_and_stops(client, larger, monkeypatch):
+    """Tile after tile; a stop ends it at the next one, and what was done before can be gone on with."""
+    from gansmith.apply import files
+
+    def slow(game, upright, options, mask=None, progress=None):
+        for done in range(1, 9):
+            tiles.append(done)
+            if done == 4:
+                state = body(client.get("/api/repair", params={"job": job}))
+                seen.append(state["progress"] | {"status": state["status"]})
+                body(client.post("/api/repair/stop", json={"job": job}))
+            progress(done, 8)
+        return upright
+
+    tiles: list[int] = []
+    seen: list[dict] = []
+    studio = client.app.app.state.studio
+    job = put(client, png_bytes(np.zeros((16, 16, 3), np.uint8)))["job"]
+    put(client, png_bytes(np.ones((16, 16, 3), np.uint8)), job=job)
+    body(client.post("/api/repair/start", json={"model": f"runs/{larger}", "job": job}))
+    assert body(client.get("/api/repair", params={"job": job}))["status"] == "queued"
+    monkeypatch.setattr(files, "translate_image", slow)
+    repairer.Repairer(studio.workspace).run(studio.repairs.of(job))
+    assert tiles == [1, 2, 3, 4]
+    assert seen[0]["status"] == "running"
+    assert 0 < seen[0]["share"] < 0.5  # of two pictures, half of the first
+    assert seen[0]["left"] is not None
+    stopped = body(client.get("/api/repair", params={"job": job}))
+    assert (stopped["status"], stopped["finished"]) == ("cancelled", 0)
+
+
+def test_a_repair_goes_on_where_its_process_was_killed(client, larger, monkeypatch):
+    studio = client.app.app.state.studio
+    job = put(client, png_bytes(np.zeros((16, 16, 3), np.uint8)))["job"]
+    put(client, png_bytes(np.ones((16, 16, 3), np.uint8)), job=job)
+    body(client.post("/api/repair/start", json={"model": f"runs/{larger}", "job": job}))
+    folder = studio.repairs.of(job)
+    state = {"status": "running", "pid": 2**22 + 1, "updated": time.time(), "started": 1.0, "picture": 1, "seconds": 0}
+    worker.write_json(folder / "state.json", state | {"results": {"0": {"seconds": 1.0, "width": 3, "height": 3}}})
+    assert body(client.get("/api/repair", params={"job": job}))["status"] == "queued"  # nobody has that number
+    helper = repairer.Repairer(studio.workspace)
+    assert helper.next() == folder
+    helper.run(folder)
+    made = body(client.get("/api/repair", params={"job": job}))
+    assert (made["status"], made["finished"]) == ("done", 2)
+    assert made["list"][0]["result"]["width"] == 3  # not done again
+    assert (folder / "out" / made["list"][1]["name"]).is_file()
+    assert not (folder / "out" / made["list"][0]["name"]).exists()
+
+
+def test_a_model_that_is_gone_fails_one_repair_and_not_the_next(client, larger, place):
+    studio = client.app.app.state.studio
+    helper = repairer.Repairer(studio.workspace)
+    jobs = []
+    for model in ("gone", larger):
+        jobs.append(put(client, png_bytes(np.zeros((16, 16, 3), np.uint8)))["job"])
+        if model == "gone":
+            (place / "runs" / larger).rename(place / "runs" / "gone")
+        body(client.post("/api/repair/start", json={"model": f"runs/{model}", "job": jobs[-1]}))
+        if model == "gone":
+            (place / "runs" / "gone").rename(place / "runs" / larger)
+        helper.run(studio.repairs.of(jobs[-1]))
+    rows = {row["id"]: row for row in body(client.get("/api/repairs"))}
+    assert (rows[jobs[0]]["status"], rows[jobs[1]]["status"]) == ("failed", "done")
+    assert "gone" in rows[jobs[0]]["error"]
 
 
 # --- data and uploads -------------------------------------------------------------------------------------------------
@@ -767,6 +918,26 @@ def test_the_check_names_what_is_passed_over_and_the_range(client, place):
     answer = client.post("/api/upload/data", params={"set": made, "path": "a.jxl"}, content=b"\xff\x0a")
     assert answer.status_code == 415
     assert "convert it to PNG first" in answer.json()["error"]
+
+
+def test_a_download_that_failed_is_not_ready(client, tmp_path, monkeypatch):
+    from torchvision import datasets
+
+    def offline(*_, **__):
+        raise RuntimeError("no connection")
+
+    monkeypatch.setenv("GANSMITH_DATA", str(tmp_path))
+    monkeypatch.setattr(datasets, "CIFAR10", offline)
+    key = body(client.post("/api/data/check", json={"spec": "cifar10"}))["id"]
+    end = time.monotonic() + 30
+    while not (found := body(client.get("/api/data/check", params={"id": key})))["error"]:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert "could not be downloaded" in found["error"]
+    sets = {row["name"]: row for row in body(client.get("/api/data"))["standard"]}
+    assert (tmp_path / "cifar10").is_dir()
+    assert (sets["cifar10"]["ready"], sets["cifar10"]["megabytes"]) == (False, 170)
+    assert sets["mnist10k"]["ready"]
 
 
 def test_uploads_land_in_a_set_of_their_own(client, place):

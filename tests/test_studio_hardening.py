@@ -35,8 +35,9 @@ from gansmith.studio.app import create_app
 from gansmith.studio.arguments import Arguments
 from gansmith.studio.core import Studio, as_json
 from gansmith.studio.errors import Refused
-from gansmith.studio.guard import Guard
+from gansmith.studio.guard import Guard, Wrong, origin_of
 from gansmith.studio.jobs import Jobs
+from gansmith.studio.repairs import Repairs
 from gansmith.studio.workspace import Workspace
 from test_studio import BASE, SAFE, body, make_run, png_bytes, save_picture, tiles, zipped
 
@@ -66,7 +67,7 @@ def studio(tmp_path, monkeypatch):
     monkeypatch.setattr(Jobs, "ensure_worker", lambda self: None)
     made = Workspace(tmp_path)
     (made.state / "jobs").mkdir(parents=True)
-    return Studio(made, Jobs(made))
+    return Studio(made, Jobs(made), Repairs(made))
 
 
 def queue(studio: Studio, run: str, **state) -> str:
@@ -216,6 +217,47 @@ def test_a_strange_login_is_a_wrong_one(place):
             assert outside.post("/api/login", content=content).status_code == 401
 
 
+def login(app, address: str, password: str):
+    """One try at the door from an address."""
+    with TestClient(app, base_url="http://192.0.2.7:7860", headers=SAFE, client=(address, 40_000)) as outside:
+        return outside.post("/api/login", json={"password": password})
+
+
+def test_wrong_passwords_are_counted_by_address(place):
+    app = create_app(place, host="0.0.0.0", password="forge", warm_up=False)
+    stranger = [login(app, "198.51.100.9", "guess") for _ in range(Wrong.FREE + 2)]
+    assert [answer.status_code for answer in stranger] == [401] * (Wrong.FREE + 1) + [429]
+    assert stranger[-1].json()["wait"] == int(stranger[-1].headers["retry-after"]) == 1
+    assert login(app, "198.51.100.9", "forge").status_code == 429  # nor is it told that this was the one
+    assert login(app, "198.51.100.10", "forge").status_code == 200  # everybody else comes in meanwhile
+
+
+def test_the_delay_grows_and_ends():
+    now = [0.0]
+    wrong = Wrong(lambda: now[0])
+    waits = []
+    for _ in range(18):
+        wrong.add("a")
+        waits.append(wrong.wait("a"))
+        now[0] += max(0.0, waits[-1])
+    assert waits[:8] == [0, 0, 0, 0, 1, 2, 4, 8]
+    assert waits[-1] == Wrong.LONGEST
+    assert wrong.wait("b") == 0
+    now[0] += 2 * Wrong.REMEMBERED
+    wrong.add("a")
+    assert wrong.wait("a") == 0
+    for number in range(Wrong.KEPT + 5):
+        wrong.add(str(number))
+    assert len(wrong._found) == Wrong.KEPT
+
+
+def test_what_counts_as_one_address():
+    assert origin_of("2001:db8:1:2:3:4:5:6") == origin_of("2001:db8:1:2::1") != origin_of("2001:db8:1:3::1")
+    assert origin_of("::ffff:192.0.2.1") == origin_of("192.0.2.1") != origin_of("192.0.2.2")
+    assert origin_of("fe80::1%eth0") == origin_of("fe80::2%eth0")
+    assert origin_of("testclient") == "testclient"
+
+
 def test_a_slow_name_server_slows_no_request(monkeypatch):
     monkeypatch.setattr("socket.getfqdn", lambda: time.sleep(5) or "slow.example")
     guard = Guard(lambda *_: None, host="0.0.0.0", port=1, password="x", upload_limit=1)  # type: ignore[arg-type]
@@ -363,6 +405,23 @@ def test_a_stop_is_one_signal_and_then_patience(tmp_path, monkeypatch):
     monkeypatch.setattr(worker, "PATIENCE", -1.0)
     worker.heed_stop(tmp_path, process, asked)
     assert process.heard == ["terminate", "kill"]
+
+
+@pytest.mark.parametrize("digits", [21, 255, 256, 900])
+def test_names_of_many_digits_are_nothing(client, digits):
+    """A name that no file can have is looked up nowhere."""
+    name = "1" * digits
+    for path, asked in (
+        ("/api/jobs/stop", {"job": name}),
+        ("/api/jobs/forget", {"job": name}),
+        ("/api/trash/restore", {"id": name}),
+    ):
+        assert client.post(path, json=asked).status_code == 404
+    assert client.get("/api/jobs/console", params={"job": name}).status_code == 404
+    grid = {"id": "runs/digits", "name": f"samples/{name}.png"}
+    assert client.get("/api/run/file", params=grid).status_code == 404
+    for path in ("/api/data/check", "/api/data/wall", "/api/repair", "/api/repair/file", "/api/toy/frame"):
+        assert 400 <= client.get(path, params={"id": name, "job": name}).status_code < 500
 
 
 # --- runs -------------------------------------------------------------------------------------------------------------
@@ -568,13 +627,8 @@ def test_a_list_of_too_many_files_is_not_read(tmp_path, monkeypatch, large):
             archive.writestr(f"{i}.png", b"x")
     assert (b"PK\6\7" in path.read_bytes()) is large
     assert uploads.check_archive(path) == 50
-    monkeypatch.setattr(uploads, "LIST_BYTES", 1000)
-
-    def read(*_, **__):
-        raise AssertionError("the list was read")
-
-    monkeypatch.setattr(zipfile, "ZipFile", read)
-    with pytest.raises(Refused, match="far more files"):
+    monkeypatch.setattr(uploads, "FILES_PER_SET", 49)
+    with pytest.raises(Refused, match="the 49 files"):
         uploads.check_archive(path)
 
 

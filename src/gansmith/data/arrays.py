@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import gzip
 import hashlib
@@ -9,18 +10,22 @@ import io
 import math
 import re
 import sys
+import zipfile
 import zlib
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from gansmith.data.archives import Counted
 from gansmith.data.decode import Header
 from gansmith.data.depth import eight_bits, stretched
 from gansmith.data.files import Source
 from gansmith.errors import DataError, first_line
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+MOST_ARRAYS = 10_000
+"""Most arrays of an .npz; three of them mean anything."""
 _IDX_NAME = re.compile(r"idx[34]-ubyte(\.gz)?$")
 
 
@@ -105,10 +110,13 @@ def open_npy(path: Path) -> ArraySource:
 def _read_npz(path: Path) -> tuple[list[str], dict[str, np.ndarray]]:
     """The names of all arrays, and those arrays that mean something to us."""
     try:
-        found = np.load(path, allow_pickle=False)
+        file = Counted(path, MOST_ARRAYS) if zipfile.is_zipfile(path) else path
+        found = np.load(file, allow_pickle=False)  # type: ignore[arg-type]
+        if isinstance(file, Counted):
+            file.free = True
         if isinstance(found, np.ndarray):
             raise DataError(f"'{path}' holds one array without a name, as an .npy does. Give it that ending.")
-        with found as arrays:
+        with found as arrays, contextlib.closing(file) if isinstance(file, Counted) else contextlib.nullcontext():
             return arrays.files, {name: arrays[name] for name in ("x", "y", "class_names") if name in arrays.files}
     except DataError:
         raise

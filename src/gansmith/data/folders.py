@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from gansmith.data import archives
 from gansmith.data.files import FileSource
 from gansmith.data.formats import EXTENSIONS, KNOWN, UNREAD, suffix, why_unread
 from gansmith.data.layouts import MOST_LABEL_BYTES, classes_of
@@ -117,7 +118,7 @@ def read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> BinaryIO:
         raise Broken(f"unpacks to {info.file_size >> 20} MiB, too large for a picture")
     if info.flag_bits & 1:
         raise Broken("encrypted: make the zip without a password")
-    return io.BytesIO(archive.read(info))
+    return io.BytesIO(archives.read_member(archive, info))
 
 
 def _with_classes(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ _SYSTEM = (Path("/usr/share/datasets"), Path("/usr/local/share/datasets"))  # De
 class _Standard:
     about: str
     splits: tuple[str, ...]
+    megabytes: int
+    """What the default split downloads; 0 for what needs no download."""
     open: Callable[[str, Path, str], Source]
     """(name, cache folder, split) -> source; the first split is the default."""
 
@@ -59,9 +61,36 @@ def open_standard(name: str, split: str = "") -> Source:
     return source
 
 
-def describe() -> dict[str, tuple[str, tuple[str, ...]]]:
-    """Every standard name: what it is, and its splits, the default first."""
-    return {name: (known.about, known.splits) for name, known in _SETS.items()}
+@dataclass(frozen=True)
+class About:
+    """A standard set, for lists.
+
+    Attributes:
+        about: what it is.
+        splits: its parts, the default first.
+        megabytes: what it downloads when it is first used; 0 for one that comes with gansmith.
+        ready: its default part is there, whole.
+    """
+
+    about: str
+    splits: tuple[str, ...]
+    megabytes: int
+    ready: bool
+
+
+def about_all() -> dict[str, About]:
+    """Every standard name with what a list shows of it; downloads and opens nothing."""
+    return {name: About(known.about, known.splits, known.megabytes, is_ready(name)) for name, known in _SETS.items()}
+
+
+def is_ready(name: str) -> bool:
+    """Is a standard set's default part there, whole? What a download that failed has left behind does not count."""
+    known = _SETS[name]
+    if not known.megabytes:
+        return True
+    if known.open is _fashion and any(_system_files(name, "train")):
+        return True
+    return (cache_folder() / name / _whole({"split": known.splits[0]})).is_file()
 
 
 def _embedded(name: str, folder: Path, split: str) -> Source:
@@ -69,13 +98,16 @@ def _embedded(name: str, folder: Path, split: str) -> Source:
 
 
 def _fashion(name: str, folder: Path, split: str) -> Source:
-    prefix = "train" if split == "train" else "t10k"
+    for file in _system_files(name, "train" if split == "train" else "t10k"):
+        return open_idx(file, class_names=_CLOTHES)
+    return _idx_like("FashionMNIST")(name, folder, split)
+
+
+def _system_files(name: str, prefix: str) -> Iterator[Path]:
+    """IDX files of a set that the operating system's own packages brought."""
     for place in _SYSTEM:
         if (place / name).is_dir():
-            for file in idx_files(place / name):
-                if file.name.startswith(prefix):
-                    return open_idx(file, class_names=_CLOTHES)
-    return _idx_like("FashionMNIST")(name, folder, split)
+            yield from (file for file in idx_files(place / name) if file.name.startswith(prefix))
 
 
 def _idx_like(kind: str, **options: Any) -> Callable[[str, Path, str], Source]:
@@ -162,7 +194,16 @@ def _download(name: str, folder: Path, kind: str, **options: Any) -> Any:
     from torchvision import datasets
 
     with _saying_what_to_do(name, folder), _locked(folder):
-        return getattr(datasets, kind)(str(folder), download=True, **options)
+        made = getattr(datasets, kind)(str(folder), download=True, **options)
+        with suppress(OSError):  # a cache that may be read only
+            (folder / _whole(options)).touch()
+        return made
+
+
+def _whole(options: dict[str, Any]) -> str:
+    """The empty file that says a download has ended well. Only SVHN downloads its splits one by one, and names them here."""
+    split = options.get("split", "")
+    return f".whole-{split}" if split in ("test", "extra") else ".whole"
 
 
 @contextmanager
@@ -188,20 +229,22 @@ def _saying_what_to_do(name: str, folder: Path) -> Iterator[None]:
 
 _TWO = ("train", "test")
 _SETS = {
-    "mnist10k": _Standard("10,000 handwritten digits, 28x28 grey; part of gansmith", ("all",), _embedded),
-    "mnist": _Standard("70,000 handwritten digits, 28x28 grey", _TWO, _idx_like("MNIST")),
-    "fashion-mnist": _Standard("70,000 pieces of clothing, 28x28 grey", _TWO, _fashion),
-    "kmnist": _Standard("70,000 cursive Japanese characters, 28x28 grey", _TWO, _idx_like("KMNIST")),
-    "emnist": _Standard("131,600 letters and digits, 28x28 grey", _TWO, _idx_like("EMNIST", split="balanced")),
-    "emnist-letters": _Standard("145,600 letters, 28x28 grey", _TWO, _idx_like("EMNIST", split="letters")),
-    "emnist-digits": _Standard("280,000 digits, 28x28 grey", _TWO, _idx_like("EMNIST", split="digits")),
-    "cifar10": _Standard("60,000 things in 10 classes, 32x32", _TWO, _cifar("CIFAR10")),
-    "cifar100": _Standard("60,000 things in 100 classes, 32x32", _TWO, _cifar("CIFAR100")),
-    "svhn": _Standard("99,289 house numbers, 32x32", (*_TWO, "extra"), _channels_first("SVHN")),
-    "stl10": _Standard("things in 10 classes, 96x96", (*_TWO, "unlabeled"), _channels_first("STL10")),
-    "celeba": _Standard("202,599 faces, 178x218", ("all", "train", "valid", "test"), _celeba),
-    "flowers102": _Standard("8,189 flowers in 102 classes, many sizes", ("all", "train", "valid", "test"), _flowers),
-    "pets": _Standard("7,349 cats and dogs in 37 breeds, many sizes", ("all", "trainval", "test"), _pets),
+    "mnist10k": _Standard("10,000 handwritten digits, 28x28 grey; part of gansmith", ("all",), 0, _embedded),
+    "mnist": _Standard("70,000 handwritten digits, 28x28 grey", _TWO, 12, _idx_like("MNIST")),
+    "fashion-mnist": _Standard("70,000 pieces of clothing, 28x28 grey", _TWO, 31, _fashion),
+    "kmnist": _Standard("70,000 cursive Japanese characters, 28x28 grey", _TWO, 21, _idx_like("KMNIST")),
+    "emnist": _Standard("131,600 letters and digits, 28x28 grey", _TWO, 562, _idx_like("EMNIST", split="balanced")),
+    "emnist-letters": _Standard("145,600 letters, 28x28 grey", _TWO, 562, _idx_like("EMNIST", split="letters")),
+    "emnist-digits": _Standard("280,000 digits, 28x28 grey", _TWO, 562, _idx_like("EMNIST", split="digits")),
+    "cifar10": _Standard("60,000 things in 10 classes, 32x32", _TWO, 170, _cifar("CIFAR10")),
+    "cifar100": _Standard("60,000 things in 100 classes, 32x32", _TWO, 169, _cifar("CIFAR100")),
+    "svhn": _Standard("99,289 house numbers, 32x32", (*_TWO, "extra"), 182, _channels_first("SVHN")),
+    "stl10": _Standard("things in 10 classes, 96x96", (*_TWO, "unlabeled"), 2640, _channels_first("STL10")),
+    "celeba": _Standard("202,599 faces, 178x218", ("all", "train", "valid", "test"), 1440, _celeba),
+    "flowers102": _Standard(
+        "8,189 flowers in 102 classes, many sizes", ("all", "train", "valid", "test"), 345, _flowers
+    ),
+    "pets": _Standard("7,349 cats and dogs in 37 breeds, many sizes", ("all", "trainval", "test"), 811, _pets),
 }
 NAMES = tuple(_SETS)
 """Every standard name."""

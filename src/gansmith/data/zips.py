@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gansmith.errors import DataError
+from gansmith.data.archives import open_archive
 
 _UTF8, _UNICODE_PATH = 0x800, 0x7075
 _NATIVE = ("gbk", "cp932", "big5", "cp949")
@@ -49,11 +49,8 @@ def open_members(path: Path, wanted: Callable[[str], bool], hidden: Callable[[li
     Raises:
         DataError: not a zip, or damaged.
     """
-    try:
-        archive = zipfile.ZipFile(path)
-        infos = [info for info in archive.infolist() if not info.is_dir()]
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise DataError(f"'{path}' cannot be read as a zip: {error}. Make the zip again, or give the folder.") from None
+    archive = open_archive(path)
+    infos = [info for info in archive.infolist() if not info.is_dir()]
     found = Members(archive)
     names, encoding = _names(infos)
     if encoding is not None:

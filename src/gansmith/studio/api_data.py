@@ -8,38 +8,20 @@ import os
 import secrets
 import shutil
 import threading
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from gansmith.errors import GansmithError
-from gansmith.studio import sets, uploads
+from gansmith.studio import checks, sets, trash, uploads
 from gansmith.studio.arguments import Arguments
 from gansmith.studio.core import Studio, failed, failure, get, image, post
 from gansmith.studio.errors import Refused
-from gansmith.studio.models import png, sheet
-
-WALL, TILE = 96, 72
-"""Pictures on the wall, and the side of one in pixels."""
-
-
-@dataclass
-class Check:
-    """A data check that runs in a thread."""
-
-    spec: str
-    done: int = 0
-    total: int = 0
-    error: str = ""
-    report: dict[str, Any] | None = None
-    wall: list[dict[str, Any]] = field(default_factory=list)
-    pixels: bytes = b""
-    columns: int = 12
+from gansmith.studio.words import said
+from gansmith.studio.workspace import plain_name
 
 
 def routes(studio: Studio) -> list[Route]:
@@ -51,6 +33,9 @@ def routes(studio: Studio) -> list[Route]:
         get("/api/data/wall", studio, wall),
         post("/api/data/set", studio, new_set),
         post("/api/data/set/drop", studio, drop_set),
+        post("/api/data/rename", studio, rename),
+        post("/api/data/delete", studio, delete),
+        post("/api/data/exclude", studio, exclude),
         Route("/api/upload/data", _upload(studio), methods=["POST"]),
     ]
 
@@ -59,15 +44,15 @@ def listed(studio: Studio, arguments: Arguments) -> Any:
     """Standard sets, and what in the workspace looks like pictures."""
     from gansmith.data import standard
 
-    cache = standard.cache_folder()
     known = [
         {
             "name": name,
-            "about": about,
-            "splits": list(splits),
-            "local": name == "mnist10k" or (cache / name).is_dir() or (Path("/usr/share/datasets") / name).is_dir(),
+            "about": said(found.about),
+            "splits": list(found.splits),
+            "ready": found.ready,
+            "megabytes": found.megabytes,
         }
-        for name, (about, splits) in standard.describe().items()
+        for name, found in standard.about_all().items()
     ]
     return {"standard": known, "workspace": sets.found(studio), "root": str(studio.workspace.root)}
 
@@ -81,84 +66,14 @@ def check(studio: Studio, arguments: Arguments) -> Any:
         if running is None or running.report is not None or running.error:
             if sum(c.report is None and not c.error for c in studio.checks.values()) >= 2:
                 raise Refused("Two checks are running. Wait for one to end.", 429)
-            studio.checks[key] = Check(spec)
+            studio.checks[key] = checks.Check(spec)
             while len(studio.checks) > 8:
                 studio.checks.pop(next(iter(studio.checks)))
-            threading.Thread(target=_run_check, args=(studio, studio.checks[key]), daemon=True).start()
+            threading.Thread(target=checks.run, args=(studio, studio.checks[key]), daemon=True).start()
     return {"id": key, "spec": spec}
 
 
-def _run_check(studio: Studio, state: Check) -> None:
-    from gansmith.data.check import check as examine
-
-    def progress(done: int, total: int) -> None:
-        state.done, state.total = done, total
-
-    try:
-        spec = studio.workspace.absolute_spec(state.spec)
-        report = examine(spec, progress=progress)
-        state.wall, state.pixels = _draw_wall(spec, report)
-        found = report.as_dict()
-        for name in ("broken", "unread", "ignored", "duplicates"):
-            found[f"{name}_count"], found[name] = len(found[name]), found[name][:40]
-        found["sizes"] = dict(list(found["sizes"].items())[:12])
-        state.report = found
-    except GansmithError as error:
-        state.error = str(error)
-    except Exception as error:
-        failed(error)
-        state.error = "The check failed in a way it should not; the studio's terminal shows how."
-
-
-def _draw_wall(spec: str, report: Any) -> tuple[list[dict[str, Any]], bytes]:
-    """Tiles and what is to say about each: problems first, then a sample of the rest."""
-    from gansmith.data.specs import open_source
-    from gansmith.data.threads import Broken
-
-    source = open_source(spec)
-    position = {name: i for i, name in enumerate(source.names)}
-    broken = dict(report.broken)
-    twice = {name: group[0] for group in report.duplicates for name in group[1:]}
-    troubled = [name for name in [*broken, *twice] if name in position][: WALL // 3]
-    rest = np.random.default_rng(0).permutation(len(source))
-    chosen = troubled + [
-        source.names[i] for i in rest if source.names[i] not in broken and source.names[i] not in twice
-    ]
-    _settle_range(source, [position[name] for name in chosen[:WALL]])
-    rows, tiles = [], []
-    for name in chosen[:WALL]:
-        index = position[name]
-        row = {"name": name, "problem": "", "about": ""}
-        tile = np.zeros((TILE, TILE, 3), np.uint8)
-        try:
-            header = source.header(index)
-            row["about"] = f"{header.width} x {header.height}"
-            tile = source.pixels(index, 3, (TILE, TILE))
-        except Broken:
-            pass
-        if name in broken:
-            row |= {"problem": "broken", "about": broken[name]}
-        elif name in twice:
-            row |= {"problem": "duplicate", "about": f"the same picture as {twice[name]}"}
-        if source.labels is not None:
-            row["label"] = source.class_names[int(source.labels[index])]
-        rows.append(row)
-        tiles.append(tile)
-    return rows, png(sheet(np.stack(tiles), 12))
-
-
-def _settle_range(source: Any, rows: list[int]) -> None:
-    """Black and white of the pictures that are shown, where they have more than 8 bits, so that they can be compared."""
-    from gansmith.data.planning import settle_range, survey
-
-    part = source.select(np.array(rows, np.int64))
-    headers, _ = survey(part)
-    part = part.select(np.array(list(headers), np.int64))
-    settle_range(part, list(headers.values()))
-    source.known_range = part.known_range
-
-
-def _found(studio: Studio, arguments: Arguments) -> Check:
+def _found(studio: Studio, arguments: Arguments) -> checks.Check:
     state = studio.checks.get(arguments.text("id", most=40))
     if state is None:
         raise Refused("That check is forgotten. Start it again.", 404)
@@ -172,12 +87,23 @@ def check_state(studio: Studio, arguments: Arguments) -> Any:
         "spec": state.spec,
         "done": state.done,
         "total": state.total,
-        "error": state.error,
-        "report": state.report,
-        "wall": state.wall if state.report else [],
-        "tile": TILE,
+        "error": said(state.error),
+        "report": state.report and _told(state.report),
+        "wall": _told_wall(state.wall) if state.report else [],
+        "tile": checks.TILE,
         "columns": state.columns,
     }
+
+
+def _told(report: dict[str, Any]) -> dict[str, Any]:
+    """A report in the page's language."""
+    files = {name: [row | {"reason": said(row["reason"])} for row in report[name]] for name in ("broken", "unread")}
+    notes = [said(note) for note in report["notes"]]
+    return report | files | {"verdict": said(report["verdict"]), "notes": notes, "range": said(report["range"])}
+
+
+def _told_wall(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [row | {"about": said(row["about"])} if row["problem"] == "broken" else row for row in rows]
 
 
 def wall(studio: Studio, arguments: Arguments) -> Response:
@@ -201,6 +127,55 @@ def drop_set(studio: Studio, arguments: Arguments) -> Any:
         with contextlib.suppress(OSError):  # not empty
             os.rmdir(place)
     return {"dropped": not folder.exists()}
+
+
+def _set(studio: Studio, arguments: Arguments) -> Path:
+    """A set that the workspace's data/ holds, at rest."""
+    path = studio.workspace.inside(arguments.text("set"))
+    if path.parent != studio.workspace.data or not path.exists():
+        raise Refused("Only sets below data/ can be renamed or deleted here.", 404)
+    name = studio.workspace.relative(path)
+    for job in studio.jobs.active_runs().values():
+        asked = studio.jobs.asked(job["id"])
+        if asked is not None and any(str(spec).startswith(name) for spec in asked["train"].get("data", ())):
+            raise Refused(f"'{name}' is trained on at this moment. Stop that training first.", 409)
+    return path
+
+
+def rename(studio: Studio, arguments: Arguments) -> Any:
+    """Give a set another name, in the same place."""
+    new = plain_name(arguments.text("name", most=80), "A set’s name")
+    with studio.moving:
+        path = _set(studio, arguments)
+        target = path.with_name(new)
+        if path.is_file() and target.suffix.lower() != path.suffix.lower():
+            target = path.with_name(new + path.suffix)
+        if target.exists():
+            raise Refused(f"There is a set called '{target.name}' already.", 409)
+        trash.move(path, target)
+    studio.uploaded.pop(path, None)
+    return {"set": studio.workspace.relative(target)}
+
+
+def delete(studio: Studio, arguments: Arguments) -> Any:
+    """Move a set to the studio's trash, from which it can come back."""
+    with studio.moving:
+        path = _set(studio, arguments)
+        studio.uploaded.pop(path, None)
+        return {"trash": trash.put(studio.workspace, path)}
+
+
+def exclude(studio: Studio, arguments: Arguments) -> Any:
+    """Take the broken files, and all but the first of equal ones, out of a set that was checked; they go to the trash."""
+    state = _found(studio, arguments)
+    root = checks.own_folder(studio, state.spec)
+    if root is None:
+        raise Refused("Files can be taken out of folders of the workspace only.")
+    what = [str(word) for word in arguments.listed("what", 2)]
+    names = (state.broken if "broken" in what else []) + (state.twice if "duplicates" in what else [])
+    with studio.moving:
+        key, count = trash.put_files(studio.workspace, root, names)
+    return {"trash": key, "count": count}
 
 
 def _upload(studio: Studio) -> Any:

@@ -15,10 +15,12 @@ from gansmith.studio import models
 from gansmith.studio.arguments import Arguments
 from gansmith.studio.core import Studio, get, image, post
 from gansmith.studio.errors import Refused
-from gansmith.studio.worker import read_json
+from gansmith.studio.worker import read_json, write_json
 
 MOST = 100
 """Pictures per request."""
+FAVOURITES = 60
+"""Liked pictures kept of a model."""
 _FRAME_PIXELS, _VIDEO_PIXELS = 1 << 19, 1 << 29
 """Pixels of a walk's frame where nothing else is asked for, and the most of all frames together."""
 _VIDEO_KINDS = {"mp4": "video/mp4", "gif": "image/gif"}
@@ -32,6 +34,9 @@ def routes(studio: Studio) -> list[Route]:
         post("/api/play/pictures", studio, pictures),
         post("/api/play/mix", studio, mix),
         post("/api/play/video", studio, video),
+        get("/api/play/favourites", studio, favourites),
+        post("/api/play/like", studio, like),
+        post("/api/play/unlike", studio, unlike),
     ]
 
 
@@ -202,3 +207,53 @@ def _between(
         for array in _decode(loaded, recipes, label, truncation):
             scale = max(1, 256 // array.shape[0])
             yield array.repeat(scale, 0).repeat(scale, 1)
+
+
+def _favourites_file(studio: Studio) -> Path:
+    return studio.workspace.state / "favourites.json"
+
+
+def _favourite(arguments: Arguments) -> dict[str, Any]:
+    return {
+        "seed": arguments.integer("seed", 0, 2**31 - 1),
+        "label": arguments.text("label", "", 100),
+        "truncation": round(arguments.number("truncation", 0.0, 2.0, 1.0), 3),
+    }
+
+
+def favourites(studio: Studio, arguments: Arguments) -> Any:
+    """The pictures of a model that somebody liked, newest first."""
+    name = studio.workspace.relative(studio.workspace.model(arguments.text("model")))
+    kept = read_json(_favourites_file(studio)).get(name)
+    return [row for row in kept if isinstance(row, dict) and "seed" in row] if isinstance(kept, list) else []
+
+
+def like(studio: Studio, arguments: Arguments) -> Any:
+    """Keep a picture of a model: its seed, class and truncation."""
+    return _change_favourites(
+        studio, arguments, lambda rows, row: [row, *(old for old in rows if old != row)][:FAVOURITES]
+    )
+
+
+def unlike(studio: Studio, arguments: Arguments) -> Any:
+    """Take a picture out of those that are kept."""
+    return _change_favourites(studio, arguments, lambda rows, row: [old for old in rows if old != row])
+
+
+def _change_favourites(studio: Studio, arguments: Arguments, change: Any) -> Any:
+    name = studio.workspace.relative(studio.workspace.model(arguments.text("model")))
+    row = _favourite(arguments)
+    with studio.lock:
+        known = read_json(_favourites_file(studio))
+        rows = change(known.get(name) if isinstance(known.get(name), list) else [], row)
+        known = {key: value for key, value in known.items() if key != name} | ({name: rows} if rows else {})
+        write_json(_favourites_file(studio), known)
+    return rows
+
+
+def rename_favourites(studio: Studio, old: str, new: str) -> None:
+    """A run has another name: what was liked of it goes along."""
+    with studio.lock:
+        known = read_json(_favourites_file(studio))
+        if old in known:
+            write_json(_favourites_file(studio), {new if key == old else key: rows for key, rows in known.items()})

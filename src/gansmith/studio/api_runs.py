@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-import shutil
 import time
 from pathlib import Path
 from typing import Any
 
-from starlette.responses import FileResponse
+from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from gansmith import config as configs
-from gansmith.studio import logs
+from gansmith import registry
+from gansmith.files.documents import Unreadable
+from gansmith.files.documents import read_json as read_document
+from gansmith.studio import coaching, logs, trash
+from gansmith.studio.api_play import rename_favourites
+from gansmith.studio.api_train import failure_of
 from gansmith.studio.arguments import Arguments
-from gansmith.studio.core import Studio, get, post
+from gansmith.studio.core import Studio, as_json, get, post
 from gansmith.studio.errors import Refused
+from gansmith.studio.words import said
+from gansmith.studio.worker import write_json
 from gansmith.studio.workspace import plain_name
 
 _SERVED = re.compile(r"samples/(?:\d+\.png|film\.png|film\.mp4)|report/[\w-]+\.png|[\w-]+\.png", re.ASCII)
+THUMB = 96
+"""Side of a run's small picture."""
+MOST_THUMBS, MOST_TAGS = 2000, 12
 _KINDS = {".png": "image/png", ".mp4": "video/mp4"}
 
 
@@ -29,24 +39,90 @@ def routes(studio: Studio) -> list[Route]:
         get("/api/run", studio, one),
         get("/api/run/log", studio, log),
         get("/api/run/file", studio, file),
+        get("/api/run/thumb", studio, thumb),
+        post("/api/run/tags", studio, tags),
         post("/api/run/rename", studio, rename),
         post("/api/run/delete", studio, delete),
-        get("/api/trash", studio, trash),
+        get("/api/trash", studio, in_trash),
         post("/api/trash/restore", studio, restore),
         post("/api/trash/empty", studio, empty),
     ]
 
 
-def listed(studio: Studio, arguments: Arguments) -> Any:
-    """Every run in a few numbers, newest first."""
+def listed(studio: Studio, arguments: Arguments) -> Response:
+    """Every run in a few numbers, newest first; a list that has not changed is not sent again."""
     jobs = {job["run"]: job for job in studio.jobs.all()}
     rows = []
     for root in studio.workspace.all_runs():
         name = studio.workspace.relative(root)
         row = studio.logs.summary(root, name, jobs.get(name))
         if row is not None:
-            rows.append(row)
-    return rows
+            rows.append(
+                row | {"tags": tags_of(root), "health": said(row["health"]), "problem": said(row.get("problem", ""))}
+            )
+    answer = as_json(rows)
+    answer.headers["ETag"] = f'"{hashlib.blake2b(bytes(answer.body), digest_size=8).hexdigest()}"'
+    answer.headers["Cache-Control"] = "no-cache"
+    return answer
+
+
+def tags_of(root: Path) -> list[str]:
+    """What somebody has called a run beside its name: a small file in its folder, so that it goes where the run goes."""
+    try:
+        found = read_document(root / "tags.json")
+    except (OSError, Unreadable):
+        return []
+    return [str(tag) for tag in found[:MOST_TAGS]] if isinstance(found, list) else []
+
+
+def tags(studio: Studio, arguments: Arguments) -> Any:
+    """Give runs tags, and take some away."""
+    ids = [str(name) for name in arguments.listed("ids", 500)]
+    add = [plain_name(str(tag), "A tag") for tag in (arguments.listed("add", 8) if "add" in arguments.values else [])]
+    gone = {str(tag) for tag in (arguments.listed("remove", 32) if "remove" in arguments.values else [])}
+    with studio.moving:
+        for name in ids:
+            root = studio.workspace.run(name)
+            now = [tag for tag in dict.fromkeys([*tags_of(root), *add]) if tag not in gone]
+            if len(now) > MOST_TAGS:
+                raise Refused(f"A run takes up to {MOST_TAGS} tags.")
+            if now:
+                write_json(root / "tags.json", now)
+            else:
+                (root / "tags.json").unlink(missing_ok=True)
+    return {"ok": True}
+
+
+def thumb(studio: Studio, arguments: Arguments) -> Response:
+    """A small piece of a run's newest sample grid, drawn once and kept: a list of many runs must not load their grids."""
+    root = studio.workspace.run(arguments.text("id"))
+    name = logs.newest_grid(root)
+    if name is None:
+        raise Refused("This run has no samples yet.", 404)
+    grid = root / "samples" / name
+    key = hashlib.blake2b(f"{root} {grid.name} {grid.stat().st_mtime_ns}".encode(), digest_size=12).hexdigest()
+    made = studio.workspace.state / "thumbs" / f"{key}.jpg"
+    if not made.is_file():
+        _draw_thumb(grid, made)
+    headers = {"Cache-Control": "private, max-age=86400"}  # its address names the grid
+    return FileResponse(made, media_type="image/jpeg", headers=headers)
+
+
+def _draw_thumb(grid: Path, target: Path) -> None:
+    """The corner of a grid that holds its first few pictures, about a hundred pixels wide."""
+    from PIL import Image
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with Image.open(grid, formats=("PNG",)) as image:
+        side = min(image.width, image.height, max(THUMB, image.width // 4))
+        corner = image.convert("RGB").crop((0, 0, side, side))
+    corner.thumbnail((THUMB, THUMB), Image.Resampling.BOX)
+    temporary = target.with_suffix(f".{time.time_ns()}.part")
+    corner.save(temporary, "JPEG", quality=82)
+    temporary.replace(target)
+    kept = sorted(target.parent.glob("*.jpg"), key=lambda file: file.stat().st_mtime)
+    for old in kept[:-MOST_THUMBS]:
+        old.unlink(missing_ok=True)
 
 
 def one(studio: Studio, arguments: Arguments) -> Any:
@@ -63,12 +139,42 @@ def one(studio: Studio, arguments: Arguments) -> Any:
         **row,
         "settings": run.settings,
         "train": configs.to_plain(configs.make(configs.TrainSettings, run.train, "train")) if run.train else {},
+        "coach": coaching.told(_findings(studio, root, run, row), run.family, {**run.train, **run.settings}),
         "facts": {key: value for key, value in run.facts.items() if isinstance(value, (str, int, float))},
         "grids": logs.grids(root),
-        "failure": (job or {}).get("reason", "") or str(run.facts.get("failure", "")),
+        **_failure(studio, job, run.facts),
+        "columns": _columns(run.family, row["pictures"]),
         "film": (root / "samples" / "film.mp4").is_file(),
-        "report": report.read_text("utf-8", "replace")[:40_000] if report.is_file() else "",
+        "report": _report(report.read_text("utf-8", "replace")[:40_000]) if report.is_file() else "",
     }
+
+
+def _report(text: str) -> str:
+    """A report line by line in the page's language, without its table of settings, which the page shows in words."""
+    text = text.partition("\n## Settings")[0]
+    return "\n".join(said(line) if line.strip() else line for line in text.split("\n"))
+
+
+def _columns(family: str, pictures: Any) -> list[str]:
+    """What stands in each column of a run's sample grids, for families that change pictures."""
+    kind = registry.family(family) if family in registry.families() else None
+    if not hasattr(kind, "translate"):
+        return []
+    if len(getattr(kind, "directions", ())) > 1:
+        return ["a", "ab", "aba", "b", "ba", "bab"]
+    return ["given", "made", "true"] * (1 if pictures == 1 else 2)
+
+
+def _findings(studio: Studio, root: Path, run: Any, row: dict[str, Any]) -> list[dict[str, Any]]:
+    return coaching.findings(run.facts, studio.logs.tail(root).records, row["status"] == "running")
+
+
+def _failure(studio: Studio, job: dict[str, Any] | None, facts: dict[str, Any]) -> dict[str, Any]:
+    """Why a run's last training failed, and what can be done. Runs that the studio did not start say it in their facts."""
+    if job is None or job["status"] != "failed":
+        return {"failure": str(facts.get("failure", "")), "cures": []}
+    found = failure_of(studio, job)
+    return {"failure": found["reason"], "cures": found["cures"]}
 
 
 def log(studio: Studio, arguments: Arguments) -> Any:
@@ -76,6 +182,7 @@ def log(studio: Studio, arguments: Arguments) -> Any:
     name = arguments.text("id")
     job = None if (studio.workspace.inside(name) / "config.yaml").is_file() else studio.jobs.last(name)
     if job is not None:
+        job |= failure_of(studio, job) if job["status"] == "failed" else {}
         return {"generation": -1, "total": 0, "whole": True, "records": [], "grids": [], "waiting": job}
     root = studio.workspace.run(name)
     generation, after = arguments.integer("generation", -1, 10**9, -1), arguments.integer("after", 0, 10**9, 0)
@@ -118,8 +225,10 @@ def rename(studio: Studio, arguments: Arguments) -> Any:
         target = root.with_name(new)
         if target.exists():
             raise Refused(f"There is a folder called '{new}' already.", 409)
-        _move(root, target)
+        trash.move(root, target)
         studio.jobs.follow(studio.workspace.relative(root), studio.workspace.relative(target))
+        studio.repairs.follow(studio.workspace.relative(root), studio.workspace.relative(target))
+        rename_favourites(studio, studio.workspace.relative(root), studio.workspace.relative(target))
     studio.logs.forget(root)
     studio.models.forget(root)
     return {"id": studio.workspace.relative(target)}
@@ -129,56 +238,25 @@ def delete(studio: Studio, arguments: Arguments) -> Any:
     """Move a run to the studio's trash, from which it can come back."""
     with studio.moving:
         root = _resting(studio, arguments.text("id"))
-        folder = studio.workspace.state.parent / "trash" / f"{time.time_ns():020d}"
-        folder.mkdir(parents=True)
-        (folder / "from.txt").write_text(studio.workspace.relative(root), encoding="utf-8")
-        try:
-            _move(root, folder / "run")
-        except Refused:
-            shutil.rmtree(folder)
-            raise
+        key = trash.put(studio.workspace, root)
         studio.jobs.follow(studio.workspace.relative(root), None)
     studio.logs.forget(root)
     studio.models.forget(root)
-    return {"trash": folder.name}
+    return {"trash": key}
 
 
-def _move(root: Path, target: Path) -> None:
-    try:
-        root.rename(target)
-    except OSError as error:
-        raise Refused(f"'{root.name}' cannot be moved: {error.strerror}.", 409) from None
-
-
-def trash(studio: Studio, arguments: Arguments) -> Any:
+def in_trash(studio: Studio, arguments: Arguments) -> Any:
     """What lies in the trash."""
-    rows = []
-    for note in sorted((studio.workspace.state.parent / "trash").glob("*/from.txt"), reverse=True):
-        if not (note.parent / "run").is_dir():
-            continue  # being put there or taken out this moment
-        size = sum(f.stat().st_size for f in note.parent.rglob("*") if f.is_file())
-        rows.append({"id": note.parent.name, "run": note.read_text("utf-8"), "bytes": size})
-    return rows
+    return trash.listed(studio.workspace)
 
 
 def restore(studio: Studio, arguments: Arguments) -> Any:
-    """Take a run out of the trash."""
-    key = arguments.text("id")
-    folder = studio.workspace.state.parent / "trash" / key
-    if not key.isascii() or not key.isdecimal() or not (folder / "from.txt").is_file():
-        raise Refused("That is not in the trash any more.", 404)
-    name = (folder / "from.txt").read_text("utf-8")
-    target = studio.workspace.inside(name)
+    """Take a run, a set or files out of the trash."""
     with studio.moving:
-        if target.exists() or name in studio.jobs.active_runs():
-            raise Refused(f"There is a run called '{name}' again. Rename it first.", 409)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _move(folder / "run", target)
-    shutil.rmtree(folder)
-    return {"id": name}
+        return {"id": trash.restore(studio.workspace, arguments.text("id"), set(studio.jobs.active_runs()))}
 
 
 def empty(studio: Studio, arguments: Arguments) -> Any:
     """Delete what lies in the trash, for good."""
-    shutil.rmtree(studio.workspace.state.parent / "trash", ignore_errors=True)
+    trash.empty(studio.workspace)
     return {"ok": True}

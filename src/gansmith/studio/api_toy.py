@@ -10,6 +10,7 @@ from starlette.routing import Route
 from gansmith.studio.arguments import Arguments
 from gansmith.studio.core import Studio, get, post
 from gansmith.studio.errors import Refused
+from gansmith.studio.words import said
 
 KEPT = 4
 """Playgrounds held at once: one per open page."""
@@ -63,7 +64,12 @@ def _found(studio: Studio, arguments: Arguments) -> Any:
 
 def frame(studio: Studio, arguments: Arguments) -> Any:
     """The newest picture of a game."""
-    return _found(studio, arguments).look()
+    return _told(_found(studio, arguments).look())
+
+
+def _told(frame: dict[str, Any]) -> dict[str, Any]:
+    """A frame with its words in the page's language."""
+    return frame | {"players": [player | {"failed": said(player["failed"])} for player in frame["players"]]}
 
 
 def control(studio: Studio, arguments: Arguments) -> Any:
@@ -72,6 +78,6 @@ def control(studio: Studio, arguments: Arguments) -> Any:
     action = arguments.choice("action", ("play", "pause", "step"))
     if action == "step":
         found.running = False
-        return found.advance(arguments.integer("steps", 1, 100, 1))
+        return _told(found.advance(arguments.integer("steps", 1, 100, 1)))
     found.running = action == "play"
-    return found.look()
+    return _told(found.look())

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
 from typing import Any
 
 from starlette.routing import Route
 
 from gansmith import registry
 from gansmith.config import TrainSettings, validate
-from gansmith.studio import forms
+from gansmith.errors import GansmithError
+from gansmith.studio import advice, forms
 from gansmith.studio.arguments import Arguments
 from gansmith.studio.core import Studio, get, post
+from gansmith.studio.cures import cures, fields_named
 from gansmith.studio.errors import Refused
+from gansmith.studio.words import said
 from gansmith.studio.workspace import PICKLES, plain_name
 
 _ASKED = ("data", "out", "images", "steps", "minutes", "resume")
@@ -28,6 +30,9 @@ def routes(studio: Studio) -> list[Route]:
         get("/api/family", studio, family),
         get("/api/jobs", studio, jobs),
         post("/api/train", studio, start),
+        post("/api/train/plan", studio, plan),
+        post("/api/train/again", studio, again),
+        get("/api/train/like", studio, like),
         post("/api/jobs/stop", studio, stop),
         post("/api/jobs/forget", studio, forget),
         post("/api/resume", studio, resume),
@@ -37,7 +42,7 @@ def routes(studio: Studio) -> list[Route]:
 
 def families(studio: Studio, arguments: Arguments) -> Any:
     """Names and first lines, without importing any."""
-    return [{"name": name, "about": about} for name, about in registry.families().items()]
+    return [{"name": name, "about": said(about)} for name, about in registry.families().items()]
 
 
 def family(studio: Studio, arguments: Arguments) -> Any:
@@ -46,11 +51,16 @@ def family(studio: Studio, arguments: Arguments) -> Any:
     kind = registry.family(name)
     return {
         "name": name,
-        "about": registry.families()[name],
+        "about": said(registry.families()[name]),
         "data": kind.data,
-        "family": forms.fields(kind.Config),
-        "run": forms.fields(TrainSettings, leave_out=_ASKED),
+        "family": _told(forms.fields(kind.Config)),
+        "run": _told(forms.fields(TrainSettings, leave_out=_ASKED)),
     }
+
+
+def _told(fields: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Fields with their help in the page's language."""
+    return [field | {"help": said(field["help"])} for field in fields]
 
 
 def _known_family(arguments: Arguments) -> str:
@@ -61,26 +71,47 @@ def _known_family(arguments: Arguments) -> str:
 
 
 def jobs(studio: Studio, arguments: Arguments) -> Any:
-    """The queue; failed ones say why."""
+    """The queue; failed ones say why, and what can be done."""
     found = studio.jobs.all()
     for job in found:
         if job["status"] == "failed":
-            job["reason"] = studio.jobs.reason(job["id"])
+            job |= failure_of(studio, job)
     return found[::-1]
 
 
+def failure_of(studio: Studio, job: dict[str, Any]) -> dict[str, Any]:
+    """Why a job failed, in the page's language, and the changes that would help."""
+    reason = studio.jobs.reason(job["id"])
+    asked = studio.jobs.asked(job["id"])
+    known = {**asked["train"], **asked["settings"]} if asked else {}
+    return {"reason": said(reason), "cures": cures(reason, asked["family"], known) if asked else []}
+
+
 def start(studio: Studio, arguments: Arguments) -> Any:
-    """Queue a new run."""
+    """Queue a new run. A refusal names the fields that it is about, and what would help."""
+    try:
+        return _start(studio, arguments)
+    except GansmithError as error:
+        name = arguments.values.get("name")
+        known = registry.families() if isinstance(name, str) else {}
+        if name not in known:
+            raise
+        given = {**_mapping(arguments, "run"), **_mapping(arguments, "family")}
+        text = str(error)
+        refused = Refused(text, getattr(error, "status", 400))
+        refused.more = {"fields": fields_named(text, str(name)), "cures": cures(text, str(name), given)}
+        raise refused from None
+
+
+def _mapping(arguments: Arguments, name: str) -> dict[str, Any]:
+    value = arguments.values.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _start(studio: Studio, arguments: Arguments) -> Any:
     name = _known_family(arguments)
     kind = registry.family(name)
-    given = [Arguments({"data": spec}).text("data") for spec in arguments.listed("data", 2)]
-    specs = [studio.workspace.data_spec(spec) for spec in given]
-    expected = {"images": (1,), "crops": (1,), "unpaired": (1, 2), "paired": (1, 2)}[kind.data]
-    alone = kind.data == "unpaired" and len(specs) == 1
-    if alone and not _may_hold_two_sides(studio.workspace.absolute_spec(specs[0])):
-        raise Refused("This family trains on two sets: choose side A and side B.")
-    if len(specs) not in expected:
-        raise Refused("Choose the pictures to train on.")
+    specs = _specs(studio, arguments, kind.data)
     goal, amount = _goal(arguments, "minutes")
     run_given = {**arguments.mapping("run"), "data": specs, goal: amount}
     for asked in ("out", "resume"):
@@ -99,10 +130,103 @@ def start(studio: Studio, arguments: Arguments) -> Any:
     return {"job": job, "run": run, "command": command_line(name, specs, run_settings, family_settings, run)}
 
 
-def _may_hold_two_sides(spec: str) -> bool:
-    """Whether a set is of files, whose names can tell two sides; the run looks whether they do."""
-    path = Path(spec)
-    return path.is_dir() or (path.is_file() and path.suffix.lower() == ".zip")
+def _specs(studio: Studio, arguments: Arguments, data: str) -> list[str]:
+    """What to train on, checked: one set, or two where the family has two sides."""
+    given = [Arguments({"data": spec}).text("data") for spec in arguments.listed("data", 2)]
+    specs = [studio.workspace.data_spec(spec) for spec in given]
+    expected = {"images": (1,), "crops": (1,), "unpaired": (1, 2), "paired": (1, 2)}[data]
+    if len(specs) not in expected:
+        raise Refused("Choose the pictures to train on.")
+    advice.check_sides(data, [studio.workspace.absolute_spec(spec) for spec in specs])
+    return specs
+
+
+def plan(studio: Studio, arguments: Arguments) -> Any:
+    """What suits the chosen pictures, and what would stop the run: a quick look at them, before anything is started."""
+    name = _known_family(arguments)
+    kind = registry.family(name)
+    try:
+        specs = _specs(studio, arguments, kind.data)
+        facts = [advice.look(studio.workspace.absolute_spec(spec)) for spec in specs]
+    except GansmithError as error:
+        return {"set": {}, "why": [], "problem": {"text": said(str(error)), "cures": []}, "facts": {}}
+    chosen, why = advice.settings_for(name, facts[0], facts[1] if len(facts) > 1 else None)
+    run_names = {field["name"] for field in forms.fields(TrainSettings)}
+    given_run, given_family = arguments.mapping("run"), arguments.mapping("family")
+    if arguments.values.get("filled") is not False:
+        given_run = {k: v for k, v in chosen.items() if k in run_names} | given_run
+        given_family = {k: v for k, v in chosen.items() if k not in run_names} | given_family
+    problem = advice.problem_of(name, facts[0], given_run, given_family)
+    if problem is not None:
+        problem["text"] = said(problem["text"])
+    shown = {key: value for key, value in facts[0].items() if key != "class_names"}
+    return {"set": chosen, "why": why, "problem": problem, "facts": shown}
+
+
+def like(studio: Studio, arguments: Arguments) -> Any:
+    """The settings of a run or of a queued training, for the form, and the command that starts the same."""
+    asked = _asked(studio, arguments)
+    name, run_settings, family_settings = asked["family"], dict(asked["train"]), asked["settings"]
+    specs = [studio.workspace.as_inside(str(spec)) for spec in run_settings.pop("data", TrainSettings().data)]
+    goal = next((goal for goal in _GOALS if run_settings.get(goal)), "minutes")
+    amount = run_settings.get(goal) or 10
+    for other in ("out", "resume", *(g for g in _GOALS if g != goal)):
+        run_settings.pop(other, None)
+    command = command_line(name, specs, run_settings, family_settings, "runs/NAME")
+    run_settings.pop(goal, None)
+    return {
+        "name": name,
+        "data": specs,
+        "goal": goal,
+        "amount": amount,
+        "run": run_settings,
+        "family": family_settings,
+        "command": command.removesuffix(" --out runs/NAME"),
+    }
+
+
+def _asked(studio: Studio, arguments: Arguments) -> dict[str, Any]:
+    """What a run or a job was started with, where it differs from the defaults."""
+    if "job" in arguments.values:
+        asked = studio.jobs.asked(arguments.text("job", most=40))
+        if asked is None:
+            raise Refused("That training is going on with a run; start again from the run itself.", 409)
+        return asked
+    found = studio.logs.run(studio.workspace.run(arguments.text("run")))
+    if found is None:
+        raise Refused("This run's config.yaml is damaged.", 422)
+    if found.family not in registry.families():
+        raise Refused(f"There is no family '{found.family}'.", 404)
+    kind = registry.family(found.family)
+    return {
+        "family": found.family,
+        "settings": forms.changed(kind.Config, found.settings, found.family),
+        "train": forms.changed(TrainSettings, found.train, "The run"),
+    }
+
+
+def again(studio: Studio, arguments: Arguments) -> Any:
+    """Queue a run with the settings of another one, or of a training that failed, and the given changes."""
+    found = like(studio, arguments)
+    changes, other = arguments.mapping("set"), arguments.text("family", "", 100)
+    run_names = {field["name"] for field in forms.fields(TrainSettings)}
+    family = {} if other and other != found["name"] else found["family"]
+    if other and other != found["name"]:
+        names = {
+            field["name"] for field in forms.fields(registry.family(_known_family(Arguments({"name": other}))).Config)
+        }
+        kept = ("conditional", "augment", "class_fade")  # what says something of the pictures, not of the networks
+        family = {key: value for key, value in found["family"].items() if key in names and key in kept}
+    wish = {
+        "name": other or found["name"],
+        "data": found["data"],
+        "goal": found["goal"],
+        "amount": found["amount"],
+        "run": found["run"] | {k: v for k, v in changes.items() if k in run_names},
+        "family": family | {k: v for k, v in changes.items() if k not in run_names},
+        "called": "",
+    }
+    return start(studio, Arguments(wish))
 
 
 def _goal(arguments: Arguments, default: str | None = None) -> tuple[str, float]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
+import json
 import shutil
 import threading
 from collections.abc import AsyncIterator
@@ -13,16 +15,19 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from gansmith.studio import api_data, api_play, api_repair, api_runs, api_toy, api_train, uploads
+from gansmith.studio import api_data, api_play, api_repair, api_runs, api_toy, api_train, uploads, words
 from gansmith.studio.arguments import Arguments
 from gansmith.studio.core import Studio, failure, get
 from gansmith.studio.guard import SMALL_BODY, App, Guard, TooLarge
 from gansmith.studio.jobs import Jobs
+from gansmith.studio.repairs import Repairs
 from gansmith.studio.workspace import Workspace
 from gansmith.version import __version__
 
@@ -54,7 +59,7 @@ def create_app(
     place = Workspace(workspace)
     (place.state / "jobs").mkdir(parents=True, exist_ok=True)
     shutil.rmtree(uploads.incoming(place), ignore_errors=True)  # of a studio that was killed
-    studio = Studio(place, Jobs(place))
+    studio = Studio(place, Jobs(place), Repairs(place))
     modules = (api_data, api_train, api_runs, api_play, api_repair, api_toy)
     app = Starlette(
         routes=[
@@ -62,9 +67,11 @@ def create_app(
             Route("/login", _page("login.html")),
             Route("/favicon.ico", _page("favicon.svg")),
             get("/api/about", studio, _about),
+            *[Route(f"/words/{code}.json", _words(code)) for code in words.LANGUAGES],
             *[route for module in modules for route in module.routes(studio)],
             Mount("/static", FreshFiles(directory=STATIC)),
         ],
+        middleware=[Middleware(GZipMiddleware, minimum_size=1500, compresslevel=5)],
         lifespan=_lifespan(studio, warm_up),
         exception_handlers={404: _missing, 405: _missing, 500: _broken, TooLarge: _too_large},
     )
@@ -77,6 +84,18 @@ def _page(name: str) -> Any:
         return FileResponse(STATIC / name, headers={"Cache-Control": "no-cache"})
 
     return page
+
+
+def _words(code: str) -> Any:
+    async def served(request: Request) -> Response:
+        content = json.dumps(words.page(code), ensure_ascii=False).encode()
+        etag = f'"{hashlib.blake2b(content, digest_size=8).hexdigest()}"'
+        headers = {"Cache-Control": "no-cache", "ETag": etag}
+        if request.headers.get("if-none-match") == etag:
+            return Response(status_code=304, headers=headers)
+        return Response(content, media_type="application/json", headers=headers)
+
+    return served
 
 
 async def _missing(request: Request, error: Exception) -> Response:
@@ -118,6 +137,7 @@ async def _keep_queue(studio: Studio) -> None:
             OSError
         ):  # a full disk shows where it matters: in the answer to whoever adds a training
             await run_in_threadpool(studio.jobs.ensure_worker)
+            await run_in_threadpool(studio.repairs.ensure_repairer)
         await asyncio.sleep(_QUEUE_SECONDS)
 
 

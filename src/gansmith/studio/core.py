@@ -18,11 +18,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from gansmith.errors import GansmithError
+from gansmith.studio import words
 from gansmith.studio.arguments import Arguments
 from gansmith.studio.errors import Refused
 from gansmith.studio.jobs import Jobs
 from gansmith.studio.logs import Logs
 from gansmith.studio.models import Models
+from gansmith.studio.repairs import Repairs
 from gansmith.studio.workspace import Workspace
 
 log = logging.getLogger("gansmith.studio")
@@ -34,6 +36,7 @@ class Studio:
 
     workspace: Workspace
     jobs: Jobs
+    repairs: Repairs
     logs: Logs = field(default_factory=Logs)
     models: Models = field(default_factory=Models)
     playgrounds: dict[str, Any] = field(default_factory=dict)
@@ -108,22 +111,26 @@ def _finite(value: Any) -> Any:
 def failed(error: Exception) -> Response:
     """The answer to a request that raised."""
     if isinstance(error, Refused):
-        return failure(str(error), error.status)
+        return failure(str(error), error.status, error.more)
     if isinstance(error, GansmithError):
         return failure(str(error), 400)
     if isinstance(error, FileNotFoundError):
         return failure("That file is gone.", 404)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return failure("The disk is full. Make room, then try again.", 507)
+    if isinstance(error, OSError) and error.errno in (errno.ENAMETOOLONG, errno.ELOOP, errno.EILSEQ):
+        return failure("There is nothing of that name: no file can be called so.", 404)
     if isinstance(error, PermissionError):
         return failure(f"The studio may not touch '{error.filename}': {error.strerror}.", 403)
     log.error("a request failed", exc_info=error)
     return failure("Something went wrong in the studio; the terminal it runs in shows what.", 500)
 
 
-def failure(message: str, status: int) -> JSONResponse:
-    """An error the page shows as it is."""
-    return JSONResponse({"error": " ".join(message.split())}, status, headers={"Cache-Control": "no-store"})
+def failure(message: str, status: int, more: dict[str, Any] | None = None) -> JSONResponse:
+    """An error the page shows as it is, with what else it should know."""
+    return JSONResponse(
+        {"error": words.said(" ".join(message.split())), **(more or {})}, status, headers={"Cache-Control": "no-store"}
+    )
 
 
 def image(content: bytes, kind: str = "image/png", **headers: str) -> Response:

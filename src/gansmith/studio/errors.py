@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from gansmith.errors import GansmithError
 
 
@@ -11,8 +13,12 @@ class Refused(GansmithError):
     Args:
         message: what is wrong and what to do.
         status: HTTP status.
+
+    Attributes:
+        more: what else the page is told: fields that it is about, and cures.
     """
 
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)
         self.status = status
+        self.more: dict[str, Any] = {}

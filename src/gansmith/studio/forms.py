@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import inspect
 import itertools
+import re
 import textwrap
 import types
 import typing
@@ -15,6 +16,11 @@ from typing import Any, Literal
 from gansmith import config as configs
 from gansmith.errors import GansmithError
 from gansmith.registry import PARSING
+
+_STANDS_FOR = {
+    "automatic": "takes|keeps|is|has|goes|adapts",
+    "off": "does not|switches it off|trains on all|leaves it out",
+}
 
 
 @functools.cache
@@ -42,8 +48,9 @@ def fields(cls: type, leave_out: tuple[str, ...] = ()) -> list[dict[str, Any]]:
         leave_out: fields that the page asks for in another way.
 
     Returns:
-        One dict per field: name, kind (integer, number, switch, choice, list, text), default, choices, help, and own:
-        whether this class declares it itself (the family's own settings come first on the page).
+        One dict per field: name, kind (integer, number, switch, choice, list, text), default, choices, help, own:
+        whether this class declares it itself (the family's own settings come first on the page), and stands_for: what a default of
+        0 or -1 means, ``automatic`` or ``off``, where it is no number to be shown.
     """
     hints = typing.get_type_hints(cls)
     default = configs.to_plain(cls())
@@ -53,17 +60,29 @@ def fields(cls: type, leave_out: tuple[str, ...] = ()) -> list[dict[str, Any]]:
             continue
         owner = next(base for base in cls.__mro__ if field.name in vars(base).get("__annotations__", {}))
         kind, choices = _kind(hints[field.name])
+        text = helps(owner).get(field.name, "")
         rows.append(
             {
                 "name": field.name,
                 "kind": kind,
                 "choices": choices,
                 "default": default[field.name],
-                "help": helps(owner).get(field.name, ""),
+                "help": text,
                 "own": owner is cls,
+                "stands_for": stands_for(default[field.name], text),
             }
         )
     return sorted(rows, key=lambda row: not row["own"])
+
+
+def stands_for(default: Any, text: str) -> str:
+    """What a default of 0 or -1 means by its help: ``automatic``, ``off``, or '' where it is an ordinary number."""
+    if isinstance(default, bool) or default not in (0, -1):
+        return ""
+    for word, pattern in _STANDS_FOR.items():
+        if re.search(rf"(?<![\w.-]){default:g} (?:{pattern})\b", text):
+            return word
+    return ""
 
 
 def _kind(hint: Any) -> tuple[str, list[Any]]:

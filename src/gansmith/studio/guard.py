@@ -14,12 +14,16 @@ import hashlib
 import hmac
 import ipaddress
 import json
+import math
 import secrets
 import socket
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
+
+from gansmith.studio import words
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -41,13 +45,62 @@ _HEADERS = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(), microphone=(), geolocation=()"),
 )
-_OPEN = ("/login", "/api/login", "/static/")
+_OPEN = ("/login", "/api/login", "/static/", "/words/")
 _SESSION_SECONDS = 7 * 24 * 3600
-_TRIES, _WINDOW = 8, 60.0
 
 
 class TooLarge(Exception):
     """A body went on past its limit."""
+
+
+class Wrong:
+    """Wrong passwords, counted by address: each one after the first few doubles the time until the next try.
+
+    An address is forgotten after a day without a wrong password, or when it gives the right one.
+    """
+
+    FREE, FIRST, LONGEST, KEPT, REMEMBERED = 4, 1.0, 900.0, 10_000, 86_400.0
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._found: OrderedDict[str, tuple[int, float]] = OrderedDict()
+
+    def wait(self, address: str) -> float:
+        """Seconds until this address may try again; 0 or less where it may now."""
+        count, last = self._found.get(address, (0, 0.0))
+        if count <= self.FREE:
+            return 0.0
+        delay = min(self.LONGEST, self.FIRST * 2.0 ** min(count - self.FREE - 1, 20))
+        return last + delay - self._clock()
+
+    def add(self, address: str) -> None:
+        """One more wrong password."""
+        now = self._clock()
+        count, last = self._found.pop(address, (0, now))
+        self._found[address] = (1 if now - last > self.REMEMBERED else count + 1, now)
+        while len(self._found) > self.KEPT:
+            self._found.popitem(last=False)
+
+    def forget(self, address: str) -> None:
+        """This address knows the password."""
+        self._found.pop(address, None)
+
+
+def origin_of(address: str) -> str:
+    """What is counted as one address: of IPv6 the network of 64 bits, which one customer has as a whole."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.ip_network((found, 64), strict=False))
+
+
+def _spoken(seconds: int) -> str:
+    return f"{seconds} s" if seconds < 90 else f"{math.ceil(seconds / 60)} minutes"
 
 
 def is_loopback(host: str) -> bool:
@@ -75,7 +128,7 @@ class Guard:
         self.app, self.host, self.upload_limit = app, host.strip("[]").lower(), upload_limit
         self._password = None if password is None else hashlib.sha256(password.encode()).digest()
         self._sessions: dict[str, float] = {}
-        self._failures: list[float] = []
+        self._wrong = Wrong()
         self.cookie = f"gansmith-{port}"
         self._names = {self.host, "localhost"}
         if not is_loopback(self.host):
@@ -94,12 +147,13 @@ class Guard:
         headers = {key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]}
         if sum(key.lower() == b"host" for key, _ in scope["headers"]) > 1:
             headers["host"] = ""  # which one is meant, others may see differently
+        words.speak(headers.get("accept-language", ""))
         refusal = self._refusal(scope, headers)
         if refusal is not None:
             await self._answer(scope, send, *refusal)
             return
         if scope["path"] == "/api/login" and scope["method"] == "POST":
-            await self._login(receive, send)
+            await self._login(scope, receive, send)
             return
         limit = self.upload_limit if scope["path"].startswith("/api/upload/") else SMALL_BODY
         if int(headers.get("content-length") or 0) > limit:
@@ -176,17 +230,20 @@ class Guard:
                 return True
         return False
 
-    async def _login(self, receive: Receive, send: Send) -> None:
+    async def _login(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = b""
         more = True
         while more and len(body) < 4096:
             message = await receive()
             body += message.get("body", b"")
             more = message.get("more_body", False)
-        now = time.monotonic()
-        self._failures = [t for t in self._failures if now - t < _WINDOW]
-        if len(self._failures) >= _TRIES:
-            await self._answer({"path": "/api/login"}, send, 429, "Too many wrong passwords. Wait a minute.")
+        client = scope.get("client")
+        address = origin_of(client[0] if client else "")
+        wait = math.ceil(self._wrong.wait(address))
+        if wait > 0:  # a right password too: whoever guesses must not learn which one it was
+            message = f"Too many wrong passwords from this address. Try again in {_spoken(wait)}."
+            content = json.dumps({"error": words.said(message), "wait": wait}).encode()
+            await _respond(send, 429, content, b"application/json", [(b"retry-after", str(wait).encode())])
             return
         try:
             given = json.loads(body)["password"]
@@ -196,9 +253,10 @@ class Guard:
         except (ValueError, TypeError, KeyError, RecursionError):
             right = False
         if not right:
-            self._failures.append(now)
+            self._wrong.add(address)
             await self._answer({"path": "/api/login"}, send, 401, "That is not the password.")
             return
+        self._wrong.forget(address)
         token = secrets.token_urlsafe(32)
         self._sessions = {t: end for t, end in self._sessions.items() if end > time.time()}
         self._sessions[token] = time.time() + _SESSION_SECONDS
@@ -209,7 +267,7 @@ class Guard:
         if status == 401 and not scope["path"].startswith("/api/"):
             await _respond(send, 303, b"", b"text/plain", [(b"location", b"/login")])
             return
-        await _respond(send, status, json.dumps({"error": message}).encode(), b"application/json", [])
+        await _respond(send, status, json.dumps({"error": words.said(message)}).encode(), b"application/json", [])
 
 
 def _host_name(header: str) -> str | None:

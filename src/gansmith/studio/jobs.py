@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from gansmith import config as configs
+from gansmith.errors import GansmithError
+from gansmith.files.yaml_documents import read_settings
 from gansmith.parallel import isolated
 from gansmith.studio.errors import Refused
 from gansmith.studio.worker import child_environment, read_json, training_lives, write_json
@@ -79,7 +81,7 @@ class Jobs:
 
     def of(self, name: str) -> Path:
         """The folder of a job by its id."""
-        if not name.isascii() or not name.isdecimal() or not (self.folder / name / "job.json").is_file():
+        if not is_stamp(name) or not (self.folder / name / "job.json").is_file():
             raise Refused("There is no such training in the queue.", 404)
         return self.folder / name
 
@@ -116,6 +118,15 @@ class Jobs:
             found["reason"] = self.reason(found["id"])
         return found
 
+    def asked(self, name: str) -> dict[str, Any] | None:
+        """What a new run was asked for: family, settings, train; None for a job that goes on with one."""
+        try:
+            found = read_settings(self.of(name) / "settings.yaml")
+        except GansmithError:
+            return None
+        fits = isinstance(found.get("family"), str)
+        return found if fits and all(isinstance(found.get(key), dict) for key in ("settings", "train")) else None
+
     def console(self, name: str, most: int = 16_000) -> str:
         """The end of what a job printed."""
         return read_end(self.of(name) / "console.log", most)
@@ -150,6 +161,11 @@ class Jobs:
                 stderr=log,
                 start_new_session=True,
             )
+
+
+def is_stamp(name: str) -> bool:
+    """Does a text look like what :meth:`Jobs.add` names a folder: a time in digits? No other name is looked up on the disk."""
+    return name.isascii() and name.isdecimal() and len(name) <= 20
 
 
 def read_end(path: Path, most: int) -> str:

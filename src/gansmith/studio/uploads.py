@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import re
 import shutil
-import time
 import unicodedata
 import zipfile
 from collections.abc import AsyncIterator
 from pathlib import Path, PurePosixPath
 
+from gansmith.errors import DataError
 from gansmith.studio.errors import Refused
 from gansmith.studio.workspace import PICKLES, Workspace
 
@@ -23,10 +24,10 @@ ARCHIVE_CONTENT = 16 << 30
 ARCHIVE_RATIO = 300
 """A zip that grows more than this is a bomb, not pictures."""
 FILES_PER_SET = 100_000
-LIST_BYTES = 256 * FILES_PER_SET
-"""Most bytes of a zip's list of files, which is read into memory."""
-_LAST = (1 << 16) + 512
-"""The end of a zip, where the length of that list stands: behind it comes a comment of up to 64 KB."""
+ARRAYS = 64
+"""Most arrays of an npz; three of them mean anything."""
+_ARRAY_HEADER = 1 << 14
+"""Bytes that the header of an array may take."""
 SPARE = 1 << 30
 """Bytes that stay free on the disk."""
 
@@ -132,37 +133,25 @@ def check_archive(path: Path) -> int:
     Raises:
         Refused: it is damaged, encrypted, a bomb, holds pickles or no pictures.
     """
+    from gansmith.data.archives import open_archive
     from gansmith.data.formats import EXTENSIONS
 
     is_npz = path.suffix.lower() == ".npz"
-    _check_list(path)
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_archive(path, FILES_PER_SET) as archive:
             entries = [entry for entry in archive.infolist() if not entry.is_dir()]
             _check_entries(path, entries)
             if is_npz:
                 _check_npz(archive, entries, path.name)
     except Refused:
         raise
+    except DataError as error:
+        raise Refused(str(error).replace(str(path), path.name), 422) from None
     except Exception as error:  # a malformed archive makes zipfile and numpy raise many kinds
         raise Refused(f"'{path.name}' is damaged: {error or type(error).__name__}", 422) from None
     if not is_npz and not any(Path(entry.filename).suffix.lower() in EXTENSIONS for entry in entries):
         raise Refused(f"'{path.name}' holds no pictures.", 422)
     return len(entries)
-
-
-def _check_list(path: Path) -> None:
-    """Refuse a zip whose list of files is too long to be read into memory, before zipfile does so."""
-    with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - _LAST))
-        end = file.read()
-    at = max(0, end.rfind(b"PK\5\6"))
-    listed = int.from_bytes(end[at + 12 : at + 16], "little")
-    if end[max(0, at - 20) :].startswith(b"PK\6\7"):  # zip64: the length stands in the record before this one
-        listed = int.from_bytes(end[max(0, at - 36) : max(0, at - 28)], "little")
-    if listed > LIST_BYTES:
-        raise Refused(f"'{path.name}' holds far more files than the {FILES_PER_SET:,} that are taken.", 422)
 
 
 def _check_entries(path: Path, entries: list[zipfile.ZipInfo]) -> None:
@@ -184,8 +173,11 @@ def _check_entries(path: Path, entries: list[zipfile.ZipInfo]) -> None:
 def _check_npz(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo], name: str) -> None:
     from numpy.lib import format as npy
 
+    from gansmith.data.archives import read_member
     from gansmith.data.planning import default_memory_limit
 
+    if len(entries) > ARRAYS:
+        raise Refused(f"'{name}' holds {len(entries):,} arrays; up to {ARRAYS} are taken.", 422)
     content, room = sum(entry.file_size for entry in entries), default_memory_limit()
     if content > room:  # arrays are read whole, by the studio and by a training
         raise Refused(
@@ -194,10 +186,10 @@ def _check_npz(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo], name: s
             422,
         )
     for entry in entries:
-        with archive.open(entry) as file:
-            version = npy.read_magic(file)
-            read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-            shape, _, dtype = read(file)
+        file = io.BytesIO(read_member(archive, entry, _ARRAY_HEADER))
+        version = npy.read_magic(file)
+        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, _, dtype = read(file)
         if dtype.hasobject:
             raise Refused(f"'{name}' holds Python objects: pickles are not taken, reading one could run code.", 422)
         if math.prod(shape) * dtype.itemsize > entry.file_size:  # an array is made as large as it says it is
@@ -211,14 +203,3 @@ def refuse_pickles(name: str) -> None:
             f"'{Path(name).name}' is a pickle or weights file. Pictures are taken: JPEG, PNG, WebP, BMP, TIFF, GIF, a zip of them, or an .npz.",
             415,
         )
-
-
-def prune(folder: Path, keep: int, days: float = 2.0) -> None:
-    """Remove the oldest of the studio's own temporary files."""
-    try:
-        files = sorted(folder.iterdir(), key=lambda file: file.stat().st_mtime, reverse=True)
-        for position, file in enumerate(files):
-            if position >= keep or time.time() - file.stat().st_mtime > 86400 * days:
-                file.unlink(missing_ok=True)
-    except OSError:
-        pass  # a file that another request has just removed

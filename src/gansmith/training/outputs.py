@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from pathlib import Path
@@ -45,7 +46,7 @@ class Outputs:
         settings, state, data = context.settings, context.state, context.data
         device = context.device.torch_device
         self.records = list(context.run.records())
-        self.findings = coach.history(self.records)  # of a resumed run: what was said before
+        self.findings = said_before(context.run.facts, state.clock.images) or coach.history(self.records)
         self.boards.append(TensorBoard(context.run.root / "tb", context.display.warn))
         self.log = hooks.Log(
             self._write, log_due(settings.log_images, state), functools.partial(peak_megabytes, device)
@@ -102,6 +103,7 @@ class Outputs:
         run.facts |= {"status": status, "images": self.context.state.clock.images}
         run.facts |= {"failure": reason} if reason else {}
         run.facts["coach"] = [finding.headline for finding in self.findings]
+        run.facts["findings"] = [dataclasses.asdict(finding) for finding in self.findings]
         try:
             run.write_config()
             run.write_skipped(self.context.data.skipped)
@@ -181,6 +183,14 @@ class Evaluate:
             info = context.info() | {"metrics": {self.cheap.name: score}}
             best: Path = context.run.root / "model-best"
             hooks.write_model(best, context.average, game, context.name, info, context.batch, state.seed)
+
+
+def said_before(facts: dict[str, Any], images: int) -> list[coach.Finding]:
+    """What the coach said of a run before it was resumed at this many images, from its config.yaml."""
+    kept = facts.get("findings")
+    names = {field.name for field in dataclasses.fields(coach.Finding)}
+    rows = [row for row in kept if isinstance(row, dict) and set(row) == names] if isinstance(kept, list) else []
+    return [coach.Finding(**row) for row in rows if isinstance(row["images"], int) and row["images"] <= images]
 
 
 def log_due(log_images: int, state: State) -> Callable[[State], bool]:

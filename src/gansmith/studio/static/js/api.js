@@ -1,31 +1,31 @@
 // Talking to the studio's server. Every error becomes an Error with the server's own words.
+import { language, t } from "./i18n.js";
 
 async function answered(promise) {
   let answer;
   try { answer = await promise; } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Error("The studio does not answer. Is it still running in its terminal?");
+    window.dispatchEvent(new Event("studiogone"));
+    throw Object.assign(new Error(t("frame.gone")), { gone: true });
   }
-  if (answer.status === 401) { location.replace("/login"); throw new Error("Sign in first."); }
+  if (answer.status === 401) { location.replace(`/login${location.hash}`); throw new Error(t("frame.signIn")); }
   if (!answer.ok) {
     const told = await answer.json().catch(() => ({}));
-    const error = new Error(told.error || `The studio answered ${answer.status}.`);
-    error.status = answer.status;
-    throw error;
+    throw Object.assign(new Error(told.error || t("frame.answered", { status: String(answer.status) })), { status: answer.status, told });
   }
   return answer;
 }
 
-const HEADERS = { "X-Gansmith": "studio" };
+const headers = (more = {}) => ({ "X-Gansmith": "studio", "Accept-Language": language(), ...more });
 export const address = (path, query = {}) => {
   const words = new URLSearchParams(query).toString();
   return words ? `${path}?${words}` : path;
 };
 
-export const get = async (path, query) => (await answered(fetch(address(path, query)))).json();
+export const get = async (path, query) => (await answered(fetch(address(path, query), { headers: headers() }))).json();
 
 const send = (path, body, signal) => answered(fetch(path, {
-  method: "POST", headers: { ...HEADERS, "Content-Type": "application/json" }, body: JSON.stringify(body), signal,
+  method: "POST", headers: headers({ "Content-Type": "application/json" }), body: JSON.stringify(body), signal,
 }));
 
 export const post = async (path, body = {}, signal) => (await send(path, body, signal)).json();
@@ -43,4 +43,4 @@ export async function postSheet(path, body) {
 
 /** Upload one file as it is. */
 export const upload = async (path, query, file) =>
-  (await answered(fetch(address(path, query), { method: "POST", headers: HEADERS, body: file }))).json();
+  (await answered(fetch(address(path, query), { method: "POST", headers: headers(), body: file }))).json();

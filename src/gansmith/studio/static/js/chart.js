@@ -1,5 +1,7 @@
-// Line charts on a canvas: several series over images seen, hover to read values, click a name to hide it.
-import { count, decimals, fill, h } from "./dom.js";
+// Line charts on a canvas: several series over images seen or time, hover or arrows to read values, click a name to hide it.
+import { fill, h } from "./dom.js";
+import { count, decimals, duration } from "./format.js";
+import { t } from "./i18n.js";
 
 const COLOURS = ["--blue", "--accent", "--good", "--violet", "--teal", "--warn", "--bad", "--muted"];
 const TARGET_TICKS = 5;
@@ -16,29 +18,51 @@ function ticks(low, high) {
   return found;
 }
 
-/** A running mean over a small share of the points, so that noisy losses can be read. */
-function smooth(points) {
-  const reach = Math.floor(points.length / 60);
+/** Ticks of a logarithmic axis, of which `low` and `high` are logarithms to base 10. */
+function logTicks(low, high) {
+  const found = [];
+  const fine = high - low < 1.2;
+  for (let power = Math.floor(low); power <= Math.ceil(high); power += 1) {
+    for (const m of fine ? [1, 2, 5] : [1]) {
+      const at = power + Math.log10(m);
+      if (at >= low && at <= high) found.push(at);
+    }
+  }
+  return found.length > 1 ? found : [low + (high - low) * 0.1, low + (high - low) * 0.9];
+}
+
+/** A running mean over a share of the points, so that noisy losses can be read; 0 leaves them as they are. */
+export function smooth(points, strength) {
+  const reach = Math.floor((points.length * strength) / 12);
   if (reach < 1) return points;
+  const sums = [0];
+  for (const [, y] of points) sums.push(sums.at(-1) + y);
   return points.map(([x], i) => {
-    const window = points.slice(Math.max(0, i - reach), i + reach + 1);
-    return [x, window.reduce((sum, point) => sum + point[1], 0) / window.length];
+    const from = Math.max(0, i - reach);
+    const to = Math.min(points.length, i + reach + 1);
+    return [x, (sums[to] - sums[from]) / (to - from)];
   });
 }
 
 export class Chart {
   /** @param {string} name what it shows, for screen readers. */
-  constructor(name, { height = 220, x = "images" } = {}) {
-    this.series = [];
-    this.hidden = new Set();
-    this.x = x;
+  constructor(name, { height = 220, unit = "" } = {}) {
+    Object.assign(this, { name, series: [], hidden: new Set(), unit, x: "images", log: false, strength: 0.2 });
     this.legend = h("div", { class: "legend" });
-    this.canvas = h("canvas", { role: "img", "aria-label": name, style: { height: `${height}px` } });
+    this.canvas = h("canvas", { role: "img", "aria-label": name, tabIndex: 0, style: { height: `${height}px` } });
     this.tip = h("div", { class: "tip", hidden: true });
     this.frame = h("div", { style: { position: "relative" } }, this.canvas, this.tip);
     this.element = h("div", { class: "chart" }, this.legend, this.frame);
     this.canvas.addEventListener("pointermove", (event) => this.point(event));
-    this.canvas.addEventListener("pointerleave", () => { this.at = null; this.draw(); });
+    for (const kind of ["pointerleave", "blur"]) this.canvas.addEventListener(kind, () => { this.at = null; this.draw(); });
+    this.canvas.addEventListener("keydown", (event) => {
+      const step = { ArrowLeft: -0.02, ArrowRight: 0.02, Home: -1, End: 1 }[event.key];
+      if (!step || !this.px) return;
+      event.preventDefault();
+      const at = this.at ?? (step > 0 ? this.x0 : this.x1);
+      this.at = Math.min(this.x1, Math.max(this.x0, at + step * (this.x1 - this.x0)));
+      this.draw();
+    });
     new ResizeObserver(() => this.draw()).observe(this.canvas);
     this.seen = false; // what is scrolled out of sight is not drawn
     new IntersectionObserver((entries) => { this.seen = entries.at(-1).isIntersecting; this.draw(); }, { rootMargin: "300px" }).observe(this.canvas);
@@ -46,14 +70,20 @@ export class Chart {
     window.addEventListener("themechange", retint);
   }
 
+  /** @param {{log?: boolean, strength?: number, x?: "images" | "seconds"}} options */
+  look(options) { Object.assign(this, options); }
+
   /** @param {{name: string, points: [number, number][], colour?: number}[]} series */
   set(series) {
-    this.series = series.map((s, i) => ({ ...s, line: smooth(s.points), index: s.colour ?? i }));
+    this.series = series.map((s, i) => {
+      const points = this.log ? s.points.filter(([, y]) => y > 0) : s.points;
+      return { ...s, shown: points, line: smooth(points, this.strength), index: s.colour ?? i };
+    });
     fill(this.legend, this.series.map((s) => h("button", {
-      type: "button", "aria-pressed": String(!this.hidden.has(s.name)), title: "Show or hide",
+      type: "button", "aria-pressed": String(!this.hidden.has(s.name)), title: t("chart.toggle"),
       onclick: () => { if (!this.hidden.delete(s.name)) this.hidden.add(s.name); this.set(this.series); },
     }, h("i", { style: { background: colour(s.index) } }), s.name,
-      h("span", { class: "muted" }, s.points.length ? decimals(s.line.at(-1)[1]) : ""))));
+      h("span", { class: "muted" }, s.line.length ? decimals(s.line.at(-1)[1]) : ""))));
     this.draw();
   }
 
@@ -73,13 +103,13 @@ export class Chart {
     if (!visible.length) {
       c.fillStyle = token("--muted");
       c.textAlign = "center";
-      return c.fillText("The curves begin with the first log line.", width / 2, height / 2);
+      return c.fillText(t("chart.nothing"), width / 2, height / 2);
     }
     this.scales(visible, width, height);
     this.axes(c, width, height);
     const lone = visible.length > 4;
     for (const s of visible) {
-      if (!lone) this.line(c, s.points, colour(s.index), 1, 0.22);
+      if (!lone && this.strength) this.line(c, s.shown, colour(s.index), 1, 0.22);
       this.line(c, s.line, colour(s.index), 1.8, 1);
     }
     if (this.at !== null && this.at !== undefined) this.read(c, visible, width);
@@ -87,20 +117,21 @@ export class Chart {
   }
 
   scales(visible, width, height) {
-    const xs = visible.flatMap((s) => [s.points[0][0], s.points.at(-1)[0]]);
+    const xs = visible.flatMap((s) => [s.shown[0][0], s.shown.at(-1)[0]]);
     // the middle 98 % of the values: one wild step must not flatten the rest
-    const ys = visible.flatMap((s) => s.line.map((p) => p[1])).sort((a, b) => a - b);
+    const scaled = this.log ? (y) => Math.log10(Math.max(y, 1e-12)) : (y) => y;
+    const ys = visible.flatMap((s) => s.line.map((p) => scaled(p[1]))).sort((a, b) => a - b);
     let low = ys[Math.floor(ys.length * 0.01)];
     let high = ys[Math.ceil(ys.length * 0.99) - 1];
     const pad = (high - low || Math.abs(high) || 1) * 0.08;
     low -= pad;
     high += pad;
-    const [left, right, top, bottom] = [46, 10, 8, 22];
+    const [left, right, top, bottom] = [46, 10, this.unit ? 20 : 8, 22];
     const x0 = Math.min(...xs);
     const x1 = Math.max(...xs, x0 + 1);
     Object.assign(this, { left, x0, x1, low, high });
     this.px = (x) => left + ((x - x0) / (x1 - x0)) * (width - left - right);
-    this.py = (y) => top + (1 - (y - low) / (high - low)) * (height - top - bottom);
+    this.py = (y) => top + (1 - (scaled(y) - low) / (high - low)) * (height - top - bottom);
     this.area = [left, top, width - left - right, height - top - bottom];
   }
 
@@ -110,13 +141,18 @@ export class Chart {
     c.fillStyle = token("--muted");
     c.textAlign = "right";
     c.textBaseline = "middle";
-    for (const v of ticks(this.low, this.high)) {
+    for (const tick of this.log ? logTicks(this.low, this.high) : ticks(this.low, this.high)) {
+      const v = this.log ? 10 ** tick : tick;
       const y = Math.round(this.py(v)) + 0.5;
       c.beginPath();
       c.moveTo(this.left, y);
       c.lineTo(width - 10, y);
       c.stroke();
-      c.fillText(Math.abs(v) >= 1000 ? count(v) : Number(v.toPrecision(3)), this.left - 7, y);
+      c.fillText(Math.abs(v) >= 1000 ? count(Number(v.toPrecision(3))) : Number(v.toPrecision(3)), this.left - 7, y);
+    }
+    if (this.unit) {
+      c.textAlign = "left";
+      c.fillText(this.unit, 2, 7);
     }
     c.textBaseline = "alphabetic";
     c.textAlign = "center";
@@ -124,7 +160,7 @@ export class Chart {
     shown.forEach((v, i) => {
       if (width < 420 && i % 2) return;
       const x = Math.min(this.px(v), width - 24);
-      c.fillText(count(v), x, height - 5);
+      c.fillText(this.x === "seconds" ? duration(v) : count(v), x, height - 5);
     });
   }
 
@@ -165,7 +201,7 @@ export class Chart {
       c.fill();
       return h("div", {}, `${s.name}  ${decimals(near[1])}`);
     });
-    fill(this.tip, h("div", { style: { opacity: 0.7 } }, `${count(Math.round(this.at))} ${this.x}`), rows);
+    fill(this.tip, h("div", { style: { opacity: 0.7 } }, this.x === "seconds" ? duration(this.at) : t("chart.images", { n: count(Math.round(this.at)) })), rows);
     this.tip.hidden = false;
     const wide = this.tip.offsetWidth;
     this.tip.style.left = `${x + 12 + wide > width ? x - wide - 12 : x + 12}px`;

@@ -1,4 +1,5 @@
-// Building the page: elements, icons, numbers for people, messages.
+// Building the page: elements, icons, messages.
+import { t } from "./i18n.js";
 
 /** An element: h("p", {class: "muted", onclick: f}, "text", child, [more]) */
 export function h(tag, properties, ...children) {
@@ -66,6 +67,24 @@ const PATHS = {
   film: "M4 5h16v14H4zM8 5v14M16 5v14M4 9.700h4M4 14.300h4M16 9.700h4M16 14.300h4",
   more: "M6 12h.010M12 12h.010M18 12h.010",
   close: "M6 6l12 12M18 6L6 18",
+  globe: "M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18zM3 12h18M12 3c5 5.500 5 12.500 0 18M12 3c-5 5.500-5 12.500 0 18",
+  undo: "M8 5L4 9l4 4M4 9h10a6 6 0 0 1 0 12h-3",
+  redo: "M16 5l4 4-4 4M20 9H10a6 6 0 0 0 0 12h3",
+  hand: "M12 3v18M3 12h18M12 3l-3 3M12 3l3 3M12 21l-3-3M12 21l3-3M3 12l3-3M3 12l3 3M21 12l-3-3M21 12l-3 3",
+  eraser: "M4 16L14 6l6 6-8 8H8zM9 11l6 6M12 20h8",
+  box: "M4 4h4M4 4v4M20 4h-4M20 4v4M4 20h4M4 20v-4M20 20h-4M20 20v-4",
+  invert: "M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18zM12 3v18a9 9 0 0 0 0-18z",
+  fit: "M4 9V4h5M20 9V4h-5M4 15v5h5M20 15v5h-5",
+  plus: "M12 5v14M5 12h14",
+  minus: "M5 12h14",
+  paste: "M9 4h6v3H9zM9 5H5v16h14V5h-4M9 12h6M9 16h6",
+  star: "M12 3.500l2.600 5.500 6 .800-4.400 4.200 1.100 6L12 17.100 6.700 20l1.100-6L3.400 9.800l6-.800z",
+  copy: "M8 8h12v12H8zM16 8V4H4v12h4",
+  link: "M10 14a4 4 0 0 0 6 0l3-3a4 4 0 0 0-6-6l-1 1M14 10a4 4 0 0 0-6 0l-3 3a4 4 0 0 0 6 6l1-1",
+  tag: "M4 4h8l8 8-8 8-8-8zM8 8h.010",
+  up: "M6 15l6-6 6 6",
+  down: "M6 9l6 6 6-6",
+  search: "M11 18a7 7 0 1 0 0-14 7 7 0 0 0 0 14zM20 20l-4-4",
 };
 
 /** An inline icon; decorative, so hidden from screen readers. */
@@ -109,8 +128,8 @@ export function slider(name, { min, max, step, value, show = (v) => v, oninput, 
 /** A row of choices, one of which is on. */
 export function segments(name, options, value, onchange) {
   const element = h("div", { class: "segments", role: "group", "aria-label": name });
-  const draw = (chosen) => fill(element, options.map(([key, text]) =>
-    h("button", { type: "button", "aria-pressed": String(key === chosen), onclick: () => { draw(key); onchange(key); } }, text)));
+  const draw = (chosen) => refill(element, options.map(([key, text, title]) =>
+    h("button", { type: "button", "aria-pressed": String(key === chosen), title, onclick: () => { draw(key); onchange(key); } }, text)));
   draw(value);
   element.set = draw;
   return element;
@@ -140,14 +159,19 @@ export function toast(text, kind = "", action = null) {
   setTimeout(gone, action || kind === "bad" ? 9000 : 4000);
 }
 
+/** Show what went wrong, unless the banner says already that the server is gone. */
+export function trouble(error) {
+  if (!error.gone && error.name !== "AbortError") toast(error.message, "bad");
+}
+
 /** Ask before something is done. Resolves to the text entered, true, or null. */
-export function ask(title, text, { confirm = "OK", danger = false, value = null } = {}) {
+export function ask(title, text, { confirm = t("ask.ok"), danger = false, value = null } = {}) {
   return new Promise((resolve) => {
     const input = value === null ? null : h("input", { class: "input", value, "aria-label": title, maxLength: 64 });
     const dialog = h("dialog", { "aria-label": title, onclose: () => { dialog.remove(); resolve(dialog.returnValue === "yes" ? (input ? input.value.trim() : true) : null); } },
       h("form", { method: "dialog" }, h("h2", {}, title), text && h("p", { class: "muted" }, text), input,
         h("div", { class: "row", style: { "justify-content": "end" } },
-          h("button", { class: "button quiet", value: "no", formNoValidate: true }, "Cancel"),
+          h("button", { class: "button quiet", value: "no", formNoValidate: true }, t("ask.cancel")),
           h("button", { class: `button ${danger ? "danger" : "primary"}`, value: "yes", autofocus: !input }, confirm))));
     input?.addEventListener("keydown", (event) => {
       if (event.key === "Enter") { event.preventDefault(); dialog.close("yes"); }
@@ -180,35 +204,27 @@ export function latest(function_) {
 /** Call again and again while the page is visible, every so many seconds (a number, or how to find it); returns how to stop. */
 export function poll(seconds, function_) {
   let stopped = false;
+  let busy = false;
   let timer;
   const tick = async () => {
-    if (stopped) return;
+    if (stopped || busy) return;
+    busy = true;
+    clearTimeout(timer);
     if (!document.hidden) { try { await function_(); } catch { /* the next tick tries again */ } }
+    busy = false;
     if (!stopped) timer = setTimeout(tick, 1000 * (typeof seconds === "function" ? seconds() : seconds));
   };
+  const seen = () => { if (!document.hidden) tick(); };
+  document.addEventListener("visibilitychange", seen);
+  window.addEventListener("studioback", tick);
   tick();
-  return () => { stopped = true; clearTimeout(timer); };
+  return () => {
+    stopped = true;
+    clearTimeout(timer);
+    document.removeEventListener("visibilitychange", seen);
+    window.removeEventListener("studioback", tick);
+  };
 }
-
-export const count = (n) => {
-  if (n === null || n === undefined) return "-";
-  const size = Math.abs(n);
-  if (size >= 1e9) return `${(n / 1e9).toFixed(1)} G`;
-  if (size >= 1e6) return `${(n / 1e6).toFixed(size >= 1e7 ? 1 : 2)} M`;
-  if (size >= 1e4) return `${(n / 1e3).toFixed(size >= 1e5 ? 0 : 1)} k`;
-  return Number.isInteger(n) ? n.toLocaleString("en") : decimals(n);
-};
-export const decimals = (n) => (n === null || n === undefined ? "-" : Math.abs(n) >= 100 ? n.toFixed(0) : Math.abs(n) >= 10 ? n.toFixed(1) : Math.abs(n) >= 0.01 || n === 0 ? n.toFixed(3) : n.toExponential(1));
-export const duration = (s) => {
-  if (s === null || s === undefined || !Number.isFinite(s)) return "-";
-  if (s < 90) return `${Math.round(s)} s`;
-  if (s < 5400) return `${Math.round(s / 60)} min`;
-  return `${Math.floor(s / 3600)} h ${Math.round((s % 3600) / 60)} min`;
-};
-export const bytes = (n) => (n >= 1 << 30 ? `${(n / (1 << 30)).toFixed(1)} GB` : n >= 1 << 20 ? `${(n / (1 << 20)).toFixed(0)} MB` : `${Math.max(1, Math.round(n / 1024))} KB`);
-/** Where a run's model is used: the name of the page and its address. */
-export const useOf = (run) => (run.translates ? ["Repair", "repair"] : ["Play", "play"]).concat(encodeURIComponent(run.id));
-export const shortName = (id) => id.replace(/^runs\//, "");
 
 /** Save a blob as a file. */
 export function save(blob, name) {

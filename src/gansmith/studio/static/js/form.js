@@ -1,56 +1,114 @@
 // A form from a typed config: one control per setting, its docstring as help, what was changed marked.
 import { h } from "./dom.js";
+import { spoken } from "./format.js";
+import { number, t } from "./i18n.js";
 
-const spoken = (name) => {
-  const text = name.replaceAll("_", " ");
-  return /^(lr|ema|beta\d?)\b/.test(text) ? text : text[0].toUpperCase() + text.slice(1);
-};
+const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
-/** Controls for fields; values() gives only what differs from the defaults. */
-export function form(fields) {
+/** Controls for fields. values() gives only what differs from the defaults; what is typed is kept in `draft`, by name. */
+export function form(fields, draft) {
   const controls = new Map();
   const rows = fields.map((field) => {
     const row = h("div", { class: "setting", "data-name": field.name });
-    const changed = () => {
-      try { row.classList.toggle("changed", JSON.stringify(read()) !== JSON.stringify(field.default)); } catch { row.classList.add("changed"); }
+    const id = `setting-${field.name}`;
+    const control = control_(field, () => { draft.set(field.name, raw()); row.dataset.by = "hand"; look(); });
+    control.id = id;
+    const raw = () => (field.kind === "switch" ? control.checked : control.value);
+    const show = (value) => {
+      if (field.kind === "switch") control.checked = value;
+      else control.value = asText(field, value);
+      look();
     };
-    let control;
-    let read;
-    if (field.kind === "switch") {
-      control = h("input", { type: "checkbox", role: "switch", checked: field.default, onchange: changed });
-      read = () => control.checked;
-      row.append(h("label", { class: "switch" }, control, spoken(field.name)), h("p", { class: "help" }, field.help));
-    } else {
-      if (field.kind === "choice") {
-        control = h("select", { class: "select", onchange: changed }, field.choices.map((c) => h("option", { value: c, selected: c === field.default }, c)));
-        read = () => field.choices.find((c) => String(c) === control.value);
-      } else if (field.kind === "integer" || field.kind === "number") {
-        control = h("input", { class: "input number", inputMode: field.kind === "integer" ? "numeric" : "decimal", value: String(field.default), autocomplete: "off", oninput: changed });
-        read = () => {
-          const text = control.value.trim().replace(",", ".");
-          const value = text === "" ? field.default : Number(text);
-          const wrong = !Number.isFinite(value) || (field.kind === "integer" && !Number.isInteger(value));
-          control.setAttribute("aria-invalid", String(wrong));
-          if (wrong) throw new Error(`${spoken(field.name)}: "${text}" is not a ${field.kind === "integer" ? "whole " : ""}number.`);
-          return value;
-        };
-      } else {
-        control = h("input", { class: "input", value: Array.isArray(field.default) ? field.default.join(" ") : field.default ?? "", autocomplete: "off", oninput: changed });
-        read = () => (field.kind === "list" ? control.value.trim().split(/\s+/).filter(Boolean) : control.value.trim() === "" ? field.default : control.value.trim());
-      }
-      row.append(h("label", { class: "field" }, h("span", { class: "label" }, spoken(field.name)), control, h("span", { class: "help" }, field.help)));
+    const problem = h("p", { class: "problem", id: `${id}-problem`, hidden: true });
+    const look = () => {
+      mark("");
+      try { row.classList.toggle("changed", !same(read(), field.default)); } catch { row.classList.add("changed"); }
+    };
+    /** Say what is wrong with this field, right below it. */
+    const mark = (text) => {
+      problem.hidden = !text;
+      problem.textContent = text;
+      control.setAttribute("aria-invalid", String(Boolean(text)));
+      if (text) control.setAttribute("aria-describedby", problem.id);
+      else control.removeAttribute("aria-describedby");
+    };
+    const read = () => parsed(field, raw());
+    control.addEventListener("blur", () => { try { read(); } catch (error) { mark(error.message); } });
+    if (field.kind === "switch") row.append(h("label", { class: "switch" }, control, spoken(field.name)), problem, h("p", { class: "help" }, field.help));
+    else row.append(h("label", { class: "field", htmlFor: id }, h("span", { class: "label" }, spoken(field.name))), control, problem, h("p", { class: "help" }, field.help));
+    controls.set(field.name, { read, field, row, mark, show, control });
+    if (draft.has(field.name)) { // typed before another family was chosen
+      const kept = draft.get(field.name);
+      if (field.kind === "switch") control.checked = kept === true;
+      else if (field.kind !== "choice" || field.choices.map(String).includes(kept)) control.value = kept;
+      row.dataset.by = "hand";
     }
-    control.addEventListener("blur", () => { try { read(); } catch { /* shown when it is used */ } });
-    controls.set(field.name, { read, field });
+    look();
     return row;
   });
+
   const values = () => {
     const found = {};
-    for (const [name, { read, field }] of controls) {
-      const value = read();
-      if (JSON.stringify(value) !== JSON.stringify(field.default)) found[name] = value;
+    for (const [name, { read, field, mark }] of controls) {
+      let value;
+      try { value = read(); } catch (error) { mark(error.message); throw Object.assign(error, { told: { fields: [name] } }); }
+      if (!same(value, field.default)) found[name] = value;
     }
     return found;
   };
-  return { rows, values };
+  return {
+    rows, values, controls,
+    has: (name) => controls.has(name),
+    /** Fill in a value that the data suggests: it goes away again when the data does. */
+    suggest(name, value) {
+      const control = controls.get(name);
+      if (!control || control.row.dataset.by === "hand") return;
+      control.show(value ?? control.field.default);
+      control.row.dataset.by = value === undefined ? "" : "data";
+    },
+    /** Set a value as if it had been typed. */
+    set(name, value) {
+      const control = controls.get(name);
+      if (!control) return;
+      control.show(value);
+      draft.set(name, control.field.kind === "switch" ? control.control.checked : control.control.value);
+      control.row.dataset.by = "hand";
+    },
+  };
+}
+
+function asText(field, value) {
+  if (Array.isArray(value)) return value.join(" ");
+  if (field.stands_for && value === field.default) return "";
+  return value === null || value === undefined ? "" : String(value);
+}
+
+function control_(field, changed) {
+  if (field.kind === "switch") return h("input", { type: "checkbox", role: "switch", checked: field.default, onchange: changed });
+  if (field.kind === "choice") return h("select", { class: "select", onchange: changed }, field.choices.map((c) => h("option", { value: c, selected: c === field.default }, c)));
+  const counts = field.kind === "integer" || field.kind === "number";
+  return h("input", { class: counts ? "input number" : "input", inputMode: field.kind === "integer" ? "numeric" : counts ? "decimal" : "text", value: asText(field, field.default),
+    placeholder: field.stands_for ? t(`form.${field.stands_for}`) : "", autocomplete: "off", spellcheck: false, oninput: changed });
+}
+
+function parsed(field, raw) {
+  if (field.kind === "switch") return raw;
+  if (field.kind === "choice") return field.choices.find((c) => String(c) === raw);
+  const text = raw.trim();
+  if (field.kind === "list") return text.split(/\s+/).filter(Boolean);
+  if (text === "") return field.default;
+  if (field.kind !== "integer" && field.kind !== "number") return text;
+  const value = Number(text.replace(",", "."));
+  if (!Number.isFinite(value)) throw new Error(t("form.noNumber", { name: spoken(field.name), text }));
+  if (field.kind === "integer" && !Number.isInteger(value)) throw new Error(t("form.noInteger", { name: spoken(field.name), text }));
+  return value;
+}
+
+/** How a setting's value is shown: what stands for "automatic" or "off" in words, not as 0 or -1. */
+export function shown(field, value) {
+  if (value === undefined || value === null || value === "") return "-";
+  if (field?.stands_for && value === field.default) return t(`form.${field.stands_for}`);
+  if (typeof value === "boolean") return t(value ? "form.yes" : "form.no");
+  if (typeof value === "number") return Number.isInteger(value) ? number(value) : String(Number(value.toPrecision(4)));
+  return Array.isArray(value) ? value.join(" ") : String(value);
 }

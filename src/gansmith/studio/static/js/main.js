@@ -1,19 +1,25 @@
-// The frame: navigation, theme, and the page that the address names.
+// The frame: navigation, theme, language, the page that the address names, and what to say when the server is gone.
 import { get } from "./api.js";
+import { read } from "./address.js";
 import { fill, h, icon, poll, toast } from "./dom.js";
+import { LANGUAGES, chooseLanguage, language, loadWords, t } from "./i18n.js";
 
 const PAGES = [
-  ["data", "Data", () => import("./pages/data.js")],
-  ["train", "Train", () => import("./pages/train.js")],
-  ["play", "Play", () => import("./pages/play.js")],
-  ["repair", "Repair", () => import("./pages/repair.js")],
-  ["understand", "Understand", () => import("./pages/understand.js")],
-  ["runs", "Runs", () => import("./pages/runs.js")],
+  ["data", () => import("./pages/data.js")],
+  ["train", () => import("./pages/train.js")],
+  ["play", () => import("./pages/play.js")],
+  ["repair", () => import("./pages/repair.js")],
+  ["understand", () => import("./pages/understand.js")],
+  ["runs", () => import("./pages/runs.js")],
 ];
 const side = document.querySelector(".side");
 const main = document.querySelector("main");
+const banner = document.querySelector(".banner");
+const tools = document.querySelector(".tools");
+const about = { workspace: "", version: "" };
 let leave = null;
 let shown = 0;
+let missed = false; // a page could not be opened while the server was gone
 
 function theme() {
   const root = document.documentElement;
@@ -21,60 +27,117 @@ function theme() {
   return dark ? "dark" : "light";
 }
 
-function drawSide(where = "", version = "") {
-  const flip = () => {
-    const next = theme() === "dark" ? "light" : "dark";
-    document.documentElement.dataset.theme = next;
-    try { localStorage.setItem("gansmith-theme", next); } catch { /* storage may be switched off */ }
-    drawSide(where, version);
-    window.dispatchEvent(new Event("themechange"));
-  };
-  const current = location.hash.match(/^#\/(\w+)/)?.[1];
+function flip() {
+  const next = theme() === "dark" ? "light" : "dark";
+  document.documentElement.dataset.theme = next;
+  try { localStorage.setItem("gansmith-theme", next); } catch { /* storage may be switched off */ }
+  drawFrame();
+  window.dispatchEvent(new Event("themechange"));
+}
+
+async function translate() {
+  const codes = Object.keys(LANGUAGES);
+  await chooseLanguage(codes[(codes.indexOf(language()) + 1) % codes.length]);
+  drawFrame();
+  await show();
+}
+
+/** Theme and language: at the foot of the side, and at the top of a phone's page. */
+function switches(slim) {
+  const codes = Object.keys(LANGUAGES);
+  const next = codes[(codes.indexOf(language()) + 1) % codes.length];
+  const dark = theme() === "dark";
+  const themed = t(dark ? "frame.light" : "frame.dark");
+  return [
+    h("button", { type: "button", class: `button quiet ${slim ? "only" : "slim"}`, onclick: flip, title: themed, "aria-label": themed }, icon(dark ? "sun" : "moon"), !slim && themed),
+    h("button", { type: "button", class: `button quiet ${slim ? "only" : "slim"}`, onclick: translate, lang: next === "zh" ? "zh-Hans" : next, title: LANGUAGES[next], "aria-label": LANGUAGES[next], "data-role": "language" }, icon("globe"), !slim && LANGUAGES[next]),
+  ];
+}
+
+function drawFrame() {
+  const [current] = read();
+  const skip = document.querySelector(".skip");
+  skip.textContent = t("frame.skip");
+  side.setAttribute("aria-label", t("frame.pages"));
+  tools.setAttribute("aria-label", t("frame.look"));
   fill(side,
     h("a", { class: "brand", href: "#/data" }, h("img", { src: "/static/favicon.svg", alt: "" }), h("span", {}, "gansmith", h("small", {}, "studio"))),
-    PAGES.map(([name, text]) => h("a", { class: "link", href: `#/${name}`, "data-page": name, "aria-current": name === current && "page" }, icon(name), text)),
-    h("div", { class: "foot" },
-      h("button", { type: "button", class: "button quiet slim", onclick: flip }, icon(theme() === "dark" ? "sun" : "moon"), theme() === "dark" ? "Light" : "Dark"),
-      h("div", { class: "cut", title: where, style: { "max-width": "172px" } }, where.split(/[\\/]/).pop()), version && h("div", {}, `version ${version}`)));
+    PAGES.map(([name]) => h("a", { class: "link", href: `#/${name}`, "data-page": name, "aria-current": name === current && "page" }, icon(name), t(`frame.${name}`))),
+    h("div", { class: "foot" }, h("div", { class: "switches" }, switches(false)),
+      h("div", { class: "cut", title: about.workspace, style: { "max-width": "172px" } }, about.workspace.split(/[\\/]/).pop()), about.version && h("div", {}, t("frame.version", { version: about.version }))));
+  fill(tools, switches(true));
 }
 
 async function show() {
-  const [, name = "data", query = ""] = location.hash.match(/^#\/(\w+)(?:\?(.*))?$/) || [];
+  const [name, query] = read();
   const page = PAGES.find(([key]) => key === name) || PAGES[0];
   const turn = ++shown;
+  const moved = main.dataset.page && main.dataset.page !== page[0];
   leave?.();
   leave = null;
   for (const link of side.querySelectorAll(".link")) {
     if (link.dataset.page === page[0]) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  document.title = `${page[1]} - gansmith studio`;
+  document.title = t("frame.title", { page: t(`frame.${page[0]}`) });
   try {
-    const module = await page[2]();
+    const module = await page[1]();
     if (turn !== shown) return;
     main.replaceChildren();
     main.dataset.page = page[0];
     scrollTo(0, 0);
-    const stop = await module.open(main, new URLSearchParams(query));
+    if (moved) main.focus({ preventScroll: true }); // the next Tab is within the page
+    const stop = await module.open(main, query);
     if (turn === shown) leave = stop;
     else stop?.();
-  } catch (error) { toast(error.message, "bad"); }
+  } catch (error) {
+    missed = true;
+    if (!error.gone) toast(error.message, "bad");
+  }
 }
 
-drawSide();
+/** The server does not answer: say so, and try until it does. */
+let mending = false;
+async function mend() {
+  if (mending) return;
+  mending = true;
+  fill(banner, icon("alert"), h("span", { class: "grow" }, t("frame.goneBanner")));
+  banner.hidden = false;
+  for (;;) {
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    const answer = await fetch("/api/about", { headers: { "Accept-Language": language() } }).catch(() => null);
+    if (answer?.status === 401) { location.replace(`/login${location.hash}`); return; }
+    if (answer?.ok) break;
+  }
+  mending = false;
+  banner.hidden = true;
+  window.dispatchEvent(new Event("studioback"));
+  if (missed) { missed = false; await show(); }
+}
+
+window.addEventListener("studiogone", mend);
 window.addEventListener("hashchange", show);
 // a file dropped beside the place for it must not replace the page
 for (const name of ["dragover", "drop"]) window.addEventListener(name, (event) => event.preventDefault());
 window.addEventListener("unhandledrejection", (event) => {
-  if (event.reason?.name !== "AbortError") toast(event.reason?.message || "Something went wrong.", "bad");
+  if (event.reason?.gone) event.preventDefault(); // the banner says it
+  if (event.reason?.name !== "AbortError" && !event.reason?.gone) toast(event.reason?.message || t("frame.wrong"), "bad");
 });
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault(); // the address names the page, so it must stay
+  main.focus();
+  main.scrollIntoView();
+});
+
+await loadWords();
+drawFrame();
 show();
-get("/api/about").then((about) => drawSide(about.workspace, about.version));
+get("/api/about").then((found) => { Object.assign(about, found); drawFrame(); }).catch(() => {});
 
 poll(5, async () => {
   const jobs = await get("/api/jobs");
   const active = jobs.filter((job) => ["queued", "running", "stopping"].includes(job.status)).length;
   const link = side.querySelector('[data-page="train"]');
   link.querySelector(".badge")?.remove();
-  if (active) link.append(h("span", { class: "badge", title: `${active} in the queue` }, active));
+  if (active) link.append(h("span", { class: "badge", title: t("frame.queued", { n: active }) }, active));
 });

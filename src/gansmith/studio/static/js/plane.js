@@ -1,5 +1,6 @@
 // One family's view of the plane: the discriminator's landscape, real points, samples, and how each sample is pushed.
 import { h } from "./dom.js";
+import { t } from "./i18n.js";
 
 const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -133,7 +134,7 @@ export class Spark {
 export class Board {
   constructor() {
     this.points = [];
-    this.canvas = h("canvas", { class: "plane board", width: 720, height: 720, "aria-label": "Draw points here", role: "img" });
+    this.canvas = h("canvas", { class: "plane board", width: 720, height: 720, "aria-label": t("understand.drawName"), role: "img" });
     this.last = null;
     this.canvas.addEventListener("pointerdown", (event) => { this.canvas.setPointerCapture(event.pointerId); this.last = null; this.put(event); });
     this.canvas.addEventListener("pointermove", (event) => { if (event.buttons & 1) this.put(event); });
@@ -159,7 +160,7 @@ export class Board {
     c.textAlign = "center";
     c.font = "500 30px system-ui, sans-serif";
     c.fillStyle = token("--muted");
-    if (!this.points.length) c.fillText("Draw here: a letter, a face, a few dots", 360, 370);
+    if (!this.points.length) c.fillText(t("understand.drawHere"), 360, 370);
     c.fillStyle = token("--text");
     for (const [x, y] of this.points) {
       c.beginPath();

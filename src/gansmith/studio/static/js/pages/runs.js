@@ -1,143 +1,147 @@
-// Runs: all of them, compared: curves overlaid, samples side by side, numbers in a table.
-import { address, get, post } from "../api.js";
-import { Chart, colour } from "../chart.js";
-import { ask, button, bytes, chip, count, duration, empty, fill, h, icon, iconButton, poll, refill, select, shortName, toast, useOf } from "../dom.js";
-import { curves } from "../watch.js";
+// Runs: all of them, searched, sorted and grouped; those that are ticked compared beside the list.
+import { get, post } from "../api.js";
+import { keep } from "../address.js";
+import { compareRuns } from "../compare_runs.js";
+import { ask, button, empty, fill, h, icon, poll, select, toast, trouble } from "../dom.js";
+import { bytes, shortName } from "../format.js";
+import { t } from "../i18n.js";
+import { arranged, columns, drawTable } from "../runs_list.js";
 
-const MOST = 6;
+export const MOST = 6;
+const FIRST_SHOWN = 100;
 
 export async function open(main, query) {
   const chosen = new Set((query.get("compare") || "").split(",").filter(Boolean));
-  const list = h("div", { class: "card list" });
-  const compared = h("section", { class: "stack", "aria-label": "Comparison" });
-  const trash = h("div");
+  const view = { q: query.get("q") || "", sort: query.get("sort") || "-created", group: query.get("group") || "", status: query.get("status") || "", family: query.get("family") || "", tag: query.get("tag") || "" };
+  let ticked = query.has("compare"); // once somebody has chosen, nothing is ticked by itself
   let runs = [];
   let drawn = "";
-  let measure = null;
-  let follow = async () => {};
-  fill(main, h("header", { class: "head" }, h("div", {}, h("h1", {}, "Runs"), h("p", {}, "Tick some to compare them: their curves, their samples and what was set differently."))), h("div", { class: "stack" }, list, compared, trash));
+  let whole = false;
+  const list = h("div", { class: "card list" });
+  const bulk = h("div", { class: "row wrap bulk", hidden: true, role: "group", "aria-label": t("runs.bulk") });
+  const filters = h("div", { class: "row wrap filters", role: "search" });
+  const compared = h("section", { class: "stack", "aria-label": t("runs.comparison") });
+  const trash = h("div");
+  const beside = h("div", { class: "runs-split" }, h("div", { class: "stack" }, filters, bulk, list, trash), compared);
+  const comparison = compareRuns(compared, query);
+  fill(main, h("header", { class: "head" }, h("div", {}, h("h1", {}, t("runs.title")), h("p", {}, t("runs.about")))), beside);
+
+  const set = (changes) => { Object.assign(view, changes); keep(Object.fromEntries(Object.entries(view).map(([key, value]) => [key, key === "sort" && value === "-created" ? "" : value]))); drawList(); };
 
   async function refresh() {
     runs = await get("/api/runs");
     const text = JSON.stringify(runs);
     if (text === drawn || list.matches(":active")) return; // not under somebody's finger
     drawn = text;
-    if (!runs.length) fill(list, empty("runs", "No runs yet", "What you train appears here, whether you start it on the Train page or in a terminal.", h("a", { class: "button primary", href: "#/train" }, icon("train"), "Train one")));
-    else drawList();
-    if (!chosen.size && runs.some((run) => !run.problem)) { runs.filter((run) => !run.problem).slice(0, 2).forEach((run) => chosen.add(run.id)); drawList(); compare(); } else await follow();
+    for (const id of chosen) if (!runs.some((run) => run.id === id)) chosen.delete(id);
+    if (!ticked && runs.some((run) => !run.problem)) { ticked = true; runs.filter((run) => !run.problem).slice(0, 2).forEach((run) => chosen.add(run.id)); compare(); }
+    drawFilters();
+    drawList();
+    await comparison.follow(runs);
+  }
+
+  function drawFilters() {
+    const options = (key) => [...new Set(runs.filter((run) => !run.problem || key === "status").flatMap((run) => run[key]))].sort();
+    const text = JSON.stringify([options("status"), options("family"), options("tags")]);
+    if (filters.dataset.text === text) return;
+    filters.dataset.text = text;
+    const choice = (key, name, values, show = (v) => v) => (values.length > 1 || view[key]) && select(name, [["", name], ...values.map((v) => [v, show(v)])], view[key], (v) => set({ [key]: v }));
+    const search = h("input", { class: "input", type: "search", placeholder: t("runs.search"), "aria-label": t("runs.search"), value: view.q, oninput: () => set({ q: search.value }) });
+    fill(filters, search, choice("status", t("runs.anyState"), options("status"), (v) => t(`status.${v}`)), choice("family", t("runs.anyFamily"), options("family")), choice("tag", t("runs.anyTag"), options("tags")),
+      select(t("runs.group"), [["", t("runs.noGroups")], ...["family", "data", "status", "tag"].map((key) => [key, t(`runs.by.${key}`)])], view.group, (v) => set({ group: v })));
+    filters.hidden = runs.length < 2;
   }
 
   function drawList() {
-    const scores = [...new Set(runs.flatMap((run) => Object.keys(run.scores)))].slice(0, 2);
-    // a run that cannot be read is named, with what is wrong; it can only be deleted
-    const broken = (run) => h("tr", { "data-run": run.id }, h("td"), h("td", { class: "thumb" }, h("span")),
-      h("td", {}, h("b", { class: "name" }, shortName(run.id)), h("div", { class: "muted" }, run.problem)),
-      h("td", {}, chip("broken")), h("td"), h("td"), scores.map(() => h("td")),
-      h("td", { class: "right" }, h("div", { class: "row actions" }, iconButton(`Delete ${shortName(run.id)}`, "trash", () => remove(run)))));
-    const row = (run) => {
-      if (run.problem) return broken(run);
-      const box = h("input", { type: "checkbox", class: "tick", checked: chosen.has(run.id), "aria-label": `Compare ${shortName(run.id)}`, onchange: () => {
-        if (box.checked && chosen.size >= MOST) { box.checked = false; return toast(`Up to ${MOST} runs are compared at once.`); }
-        chosen[box.checked ? "add" : "delete"](run.id);
-        return compare();
-      } });
-      return h("tr", { "data-run": run.id }, h("td", {}, box),
-        h("td", { class: "thumb" }, run.grid ? h("img", { src: address("/api/run/file", { id: run.id, name: `samples/${run.grid}` }), alt: "", loading: "lazy" }) : h("span")),
-        h("td", {}, h("a", { class: "name", href: `#/train?run=${encodeURIComponent(run.id)}` }, shortName(run.id)), h("div", { class: "muted" }, `${run.family} on ${run.data}, ${run.size[0]} px`), h("div", { class: "only-small" }, chip(run.status))),
-        h("td", {}, chip(run.status)), h("td", { class: "right" }, count(run.images)), h("td", { class: "right" }, duration(run.seconds)),
-        scores.map((name) => h("td", { class: "right" }, run.scores[name] === undefined ? "-" : Number(run.scores[name].toPrecision(3)))),
-        h("td", { class: "right" }, h("div", { class: "row actions" }, run.has_model && useLink(run),
-          iconButton(`Rename ${shortName(run.id)}`, "pen", () => rename(run)), iconButton(`Delete ${shortName(run.id)}`, "trash", () => remove(run)))));
-    };
-    refill(list, h("div", { class: "scroll" }, h("table", { class: "table runs" }, h("thead", {}, h("tr", {}, h("th"), h("th"), h("th", {}, "Run"), h("th", {}, "State"), h("th", { class: "right" }, "Images"), h("th", { class: "right" }, "Time"), scores.map((s) => h("th", { class: "right" }, s)), h("th"))), h("tbody", {}, runs.map(row)))));
+    if (!runs.length) { fill(list, empty("runs", t("runs.none"), t("runs.noneText"), h("a", { class: "button primary", href: "#/train" }, icon("train"), t("runs.trainOne")))); return; }
+    const groups = arranged(runs, view);
+    const found = groups.flatMap(([, rows]) => rows);
+    drawTable(list, groups, { chosen, view, scores: columns(runs), limit: whole ? Infinity : FIRST_SHOWN, tick, sort: (key) => set({ sort: view.sort === key ? `-${key}` : key }), rename, remove: (run) => remove([run]), tag: (name) => set({ tag: name }),
+      all: (on) => { for (const run of found) chosen[on ? "add" : "delete"](run.id); changed(); }, more: () => { whole = true; drawList(); } });
+    drawBulk();
+  }
+
+  function tick(run, on) {
+    chosen[on ? "add" : "delete"](run.id);
+    changed();
+  }
+
+  function changed() {
+    ticked = true;
+    const query_ = [...chosen].join(",");
+    keep({ compare: query_ || "none" });
+    drawBulk();
+    compare();
+  }
+
+  function compare() {
+    const shown = runs.filter((run) => chosen.has(run.id) && !run.problem);
+    beside.classList.toggle("beside", shown.length > 0);
+    comparison.show(shown.slice(0, MOST), shown.length > MOST ? t("runs.most", { n: MOST, of: shown.length }) : "");
+  }
+
+  /** What can be done with all that are ticked. */
+  function drawBulk() {
+    const picked = runs.filter((run) => chosen.has(run.id));
+    bulk.hidden = picked.length < 1;
+    const live = picked.filter((run) => ["running", "queued"].includes(run.status) && run.job);
+    const resting = picked.filter((run) => ["stopped", "diverged"].includes(run.status));
+    fill(bulk, h("b", { class: "small", role: "status" }, t("runs.picked", { n: picked.length })),
+      button(t("runs.tag"), () => tagAll(picked), { kind: "slim", symbol: "tag" }),
+      live.length > 0 && button(t("runs.stopAll", { n: live.length }), () => each(live, (run) => post("/api/jobs/stop", { job: run.job })), { kind: "slim", symbol: "stop" }),
+      resting.length > 0 && button(t("runs.resumeAll", { n: resting.length }), () => each(resting, (run) => post("/api/resume", { run: run.id })), { kind: "slim", symbol: "start" }),
+      button(t("runs.delete"), () => remove(picked), { kind: "slim danger", symbol: "trash" }), button(t("runs.untick"), () => { chosen.clear(); changed(); drawList(); }, { kind: "slim quiet" }));
+  }
+
+  async function each(rows, act) {
+    for (const run of rows) { try { await act(run); } catch (error) { trouble(error); } }
+    await refresh();
+  }
+
+  async function tagAll(rows) {
+    const known = [...new Set(runs.flatMap((run) => run.tags))];
+    const name = await ask(t("runs.tagTitle"), known.length ? t("runs.tagKnown", { names: known.join(", ") }) : t("runs.tagText"), { confirm: t("runs.tag"), value: "" });
+    if (!name) return;
+    const had = rows.every((run) => run.tags.includes(name));
+    try { await post("/api/run/tags", { ids: rows.map((run) => run.id), [had ? "remove" : "add"]: [name] }); await refresh(); } catch (error) { trouble(error); }
   }
 
   async function rename(run) {
     const old = run.id.split("/").pop();
-    const name = await ask("Rename the run", "The folder is renamed.", { confirm: "Rename", value: old });
+    const name = await ask(t("runs.renameTitle"), t("runs.renameText"), { confirm: t("runs.rename"), value: old });
     if (!name || name === old) return;
     try {
       const { id } = await post("/api/run/rename", { id: run.id, name });
       if (chosen.delete(run.id)) chosen.add(id);
       await refresh();
-      compare();
-    } catch (error) { toast(error.message, "bad"); }
+      changed();
+    } catch (error) { trouble(error); }
   }
 
-  async function remove(run) {
-    if (!await ask(`Delete ${shortName(run.id)}?`, "It goes to the studio’s trash, from which it can come back until the trash is emptied.", { confirm: "Delete", danger: true })) return;
-    try {
-      const gone = await post("/api/run/delete", { id: run.id });
-      chosen.delete(run.id);
-      await refresh();
-      compare();
-      drawTrash();
-      toast(`${shortName(run.id)} is in the trash.`, "", ["Undo", async () => { await post("/api/trash/restore", { id: gone.trash }); await refresh(); drawTrash(); }]);
-    } catch (error) { toast(error.message, "bad"); }
+  async function remove(rows) {
+    const one = rows.length === 1;
+    if (!await ask(one ? t("runs.deleteTitle", { name: shortName(rows[0].id) }) : t("runs.deleteMany", { n: rows.length }), t("runs.deleteText"), { confirm: t("runs.delete"), danger: true })) return;
+    const gone = [];
+    for (const run of rows) {
+      try { gone.push((await post("/api/run/delete", { id: run.id })).trash); chosen.delete(run.id); } catch (error) { trouble(error); }
+    }
+    if (!gone.length) return;
+    await refresh();
+    changed();
+    drawTrash();
+    toast(one ? t("runs.inTrash", { name: shortName(rows[0].id) }) : t("runs.manyInTrash", { n: gone.length }), "", [t("runs.undo"), async () => { for (const id of gone) { try { await post("/api/trash/restore", { id }); } catch (error) { trouble(error); } } await refresh(); drawTrash(); }]);
   }
 
   async function drawTrash() {
     const rows = await get("/api/trash");
-    fill(trash, rows.length > 0 && h("details", { class: "card" }, h("summary", {}, "Trash", h("span", { class: "muted small" }, `${rows.length} ${rows.length === 1 ? "run" : "runs"}, ${bytes(rows.reduce((sum, r) => sum + r.bytes, 0))}`)),
-      h("ul", { class: "stack tight" }, rows.map((r) => h("li", { class: "row between" }, h("span", {}, shortName(r.run)), button("Restore", async () => { try { await post("/api/trash/restore", { id: r.id }); await refresh(); drawTrash(); } catch (error) { toast(error.message, "bad"); } }, { kind: "slim quiet", symbol: "again" })))),
-      button("Empty the trash", async () => { if (await ask("Empty the trash?", "These runs are deleted for good.", { confirm: "Delete for good", danger: true })) { await post("/api/trash/empty"); drawTrash(); } }, { kind: "slim danger", symbol: "trash" })));
-  }
-
-  let turn = 0;
-  async function compare() {
-    const mine = ++turn;
-    const shown = runs.filter((run) => chosen.has(run.id) && !run.problem);
-    follow = async () => {};
-    if (!shown.length) return fill(compared);
-    const [details, logs] = await Promise.all([
-      Promise.all(shown.map((run) => get("/api/run", { id: run.id }))),
-      Promise.all(shown.map((run) => get("/api/run/log", { id: run.id }))),
-    ]);
-    if (mine !== turn) return undefined;
-    const groups = logs.map((log) => curves(log.records));
-    const names = [...new Set(groups.flatMap((g) => [...g.losses, ...g.rest, ...g.speed]))];
-    if (!names.includes(measure)) measure = names.find((n) => n.includes("[")) || names[0];
-    const chart = new Chart("Curves of the chosen runs", { height: 260 });
-    const draw = () => chart.set(shown.map((run, i) => ({ name: shortName(run.id), points: logs[i].records.filter((r) => typeof r[measure] === "number").map((r) => [r.images, r[measure]]), colour: i })));
-    fill(compared,
-      names.length > 0 && h("div", { class: "card stack" }, h("div", { class: "row between wrap" }, h("h2", {}, "Curves"), h("div", { class: "measure" }, select("Measure", names.map((n) => [n, n.replace("_", " ").replace("_", " ")]), measure, (v) => { measure = v; draw(); }))), chart.element),
-      h("div", { class: "card stack" }, h("h2", {}, "Samples"), h("div", { class: "side-by-side" }, shown.map((run, i) => h("figure", {}, h("figcaption", { class: "row" }, h("i", { class: "dot", style: { background: colour(i) } }), h("b", { class: "cut" }, shortName(run.id)), h("span", { class: "small muted number" }, count(run.images))),
-        run.grid ? h("img", { class: "pixels", "data-run": run.id, src: address("/api/run/file", { id: run.id, name: `samples/${run.grid}` }), alt: `Samples of ${shortName(run.id)}` }) : h("p", { class: "muted small" }, "No samples yet."))))),
-      h("div", { class: "card stack" }, h("h2", {}, "What differs"), differences(details)));
-    draw();
-    // what still trains goes on growing
-    follow = async () => {
-      for (const [i, run] of shown.entries()) {
-        const now = runs.find((other) => other.id === run.id);
-        if (!now || now.images === run.images || mine !== turn) continue;
-        shown[i] = now;
-        logs[i] = await get("/api/run/log", { id: run.id });
-        const image = [...compared.querySelectorAll("img[data-run]")].find((other) => other.dataset.run === run.id);
-        if (image && now.grid !== run.grid) image.src = address("/api/run/file", { id: run.id, name: `samples/${now.grid}` });
-        if (mine === turn) draw();
-      }
-    };
-    return undefined;
+    const restore = (row) => async () => { try { await post("/api/trash/restore", { id: row.id }); await refresh(); await drawTrash(); } catch (error) { trouble(error); } };
+    fill(trash, rows.length > 0 && h("details", { class: "card", open: query.get("trash") === "1" }, h("summary", {}, t("runs.trash"), h("span", { class: "muted small" }, t("runs.trashHas", { n: rows.length, size: bytes(rows.reduce((sum, r) => sum + r.bytes, 0)) }))),
+      h("ul", { class: "stack tight" }, rows.map((r) => h("li", { class: "row between" }, h("span", { class: "cut" }, shortName(r.run), r.kind === "files" && ` (${t("runs.files")})`), button(t("runs.restore"), restore(r), { kind: "slim quiet", symbol: "again", "aria-label": t("runs.restoreOne", { name: r.run }) })))),
+      button(t("runs.empty"), async () => { if (await ask(t("runs.emptyTitle"), t("runs.emptyText"), { confirm: t("runs.forGood"), danger: true })) { await post("/api/trash/empty"); drawTrash(); } }, { kind: "slim danger", symbol: "trash" })));
   }
 
   await refresh();
   if (chosen.size) compare();
-  drawTrash();
-  return poll(4, refresh);
-}
-
-function useLink(run) {
-  const [use, page, name] = useOf(run);
-  return h("a", { class: "button quiet only", href: `#/${page}?model=${name}`, title: use, "aria-label": `${use} with ${shortName(run.id)}` }, icon(page));
-}
-
-/** A table of the numbers, and of every setting that is not the same in all. */
-function differences(runs) {
-  const flat = runs.map((run) => ({ family: run.family, data: run.data, pictures: run.pictures, size: `${run.size[0]} x ${run.size[1]}`, ...run.scores, "images seen": run.images, minutes: Math.round(run.seconds / 6) / 10, ...run.train, ...run.settings, ...Object.fromEntries(["device", "precision", "batch"].map((k) => [k, run.facts[k]])) }));
-  const always = ["family", "images seen", "minutes"];
-  const skipped = new Set(["out", "resume", "data", "snapshots", "save_minutes", "log_images"]);
-  const names = [...new Set(flat.flatMap((f) => Object.keys(f)))].filter((name) => !skipped.has(name) || name === "data");
-  const differ = names.filter((name) => always.includes(name) || new Set(flat.map((f) => JSON.stringify(f[name] ?? null))).size > 1);
-  const cell = (value) => (value === undefined || value === null ? "-" : typeof value === "number" ? (Number.isInteger(value) ? value.toLocaleString("en") : String(Number(value.toPrecision(4)))) : typeof value === "boolean" ? (value ? "yes" : "no") : String(value));
-  return h("div", { class: "scroll" }, h("table", { class: "table" }, h("thead", {}, h("tr", {}, h("th"), runs.map((run) => h("th", {}, shortName(run.id))))), h("tbody", {}, differ.map((name) => h("tr", {}, h("td", { class: "muted" }, name.replaceAll("_", " ")), flat.map((f) => h("td", { class: "number" }, cell(f[name]))))))));
+  drawTrash().catch(() => {});
+  return poll(() => (runs.some((run) => run.status === "running") ? 4 : 8), refresh);
 }
