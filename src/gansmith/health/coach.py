@@ -18,8 +18,8 @@ Record = dict[str, Any]
 LAST = 0.06
 """A sign must have lasted for this share of the run (and for three checks) before it is named."""
 
-COPIES = 0.1
-"""Share of samples that may be copies: of real pictures that a model has not seen, at most 2 % are."""
+COPIES = 0.15
+"""Share of samples that may be copies: of real pictures that a model has not seen, up to 4 % are called so."""
 
 WARM_UP = 15_000
 """Images before which samples that are all alike, or all new at each check, may just be a beginning."""
