@@ -16,11 +16,17 @@ import pytest
 import torch
 
 from conftest import pictures
+from gansmith import registry
+from gansmith.data import open_pictures
 from gansmith.files.pictures import to_float
+from gansmith.files.run import Run
 from gansmith.game import Batch, Clock
 from gansmith.health.coach import diagnose
+from gansmith.health.copies import CHUNK, MOST, Copies
 from gansmith.health.vitals import Vitals, common_classes, distances
 from gansmith.training.engine import State
+from gansmith.training.session import train
+from gansmith.training.settings import settings_from
 
 LOGS = Path(__file__).parent / "logs"
 
@@ -160,3 +166,92 @@ def test_dear_vital_signs_are_taken_less_often(monkeypatch, takes, expected):
         state.clock, state.seconds = Clock(step, step, step / 1000), float(step)
         vitals(game, state, {})
     assert game.checks == pytest.approx(expected, abs=1)
+
+
+# --- copies of training pictures --------------------------------------------------------------------------------------
+
+
+def shuffled_digits() -> torch.Tensor:
+    x = open_pictures("mnist10k").fetch(np.random.default_rng(0).permutation(10_000)[:1400])[0]
+    return to_float(x)
+
+
+def copies_of(x: torch.Tensor, **options) -> Copies:
+    return Copies(lambda start: Batch(x[start : start + CHUNK]), len(x), **options)
+
+
+@pytest.mark.parametrize("count", [10, 50, 300, 1000])
+def test_copies_are_told_from_new_pictures_at_any_number(count):
+    x = shuffled_digits()
+    train, new = x[:count], x[1100:1356]
+    found = copies_of(train)
+    noise = 0.2 * torch.randn(256, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    repeated = train[torch.arange(256) % count]
+    assert found.share(repeated) == 1.0
+    assert found.share((repeated + noise).clamp(-1, 1)) > 0.8
+    assert found.share(new) <= 0.06
+    assert found.share(torch.nn.functional.avg_pool2d(new, 5, 1, 2)) <= 0.06  # soft pictures are not copies
+    assert found.share(x[:1].mean(0, keepdim=True).expand(64, -1, -1, -1) * 0 - 0.8) <= 0.03
+    half = torch.cat([repeated[:128], new[:128]])
+    assert abs(found.share(half[torch.randperm(256, generator=torch.Generator().manual_seed(1))]) - 0.5) < 0.1
+
+
+def test_duplicates_and_mirrored_pictures_among_the_training_pictures():
+    x = shuffled_digits()[:60]
+    assert copies_of(torch.cat([x, x])).share(x) == 1.0
+    mirrored = x.flip(3)
+    assert copies_of(x, flip=True).share(mirrored) == 1.0
+    assert copies_of(x).share(mirrored) < 0.5
+    assert copies_of(x[:1]).share(x) == 0.0
+
+
+def test_colour_pictures_of_any_size_are_described_alike():
+    x = to_float(torch.from_numpy(pictures(40, 96)).permute(0, 3, 1, 2))
+    found = copies_of(x)
+    assert found.pictures.shape[1] <= 1024
+    assert found.share(x) == 1.0
+
+
+def test_many_pictures_are_compared_with_a_part():
+    x = torch.rand(5000, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    found = copies_of(x)
+    assert len(found.pictures) == MOST
+    assert found.share(x[:256]) == 1.0
+    assert len(copies_of(x, most=300).pictures) == 300
+
+
+def test_lasting_copies_are_named_with_what_to_do():
+    sick = made_up(copies=0.4)
+    (finding,) = diagnose(sick)
+    assert finding.kind == "copies"
+    assert "40% of the samples are copies" in finding.headline
+    assert "--memorisation" in finding.advice
+    assert diagnose(made_up(copies=0.03)) == []
+    assert diagnose(made_up(copies=0.4)[:2]) == []
+
+
+@pytest.mark.parametrize("count", [12, 60])
+def test_few_pictures_are_said_in_the_report_and_copies_are_looked_for(count, tmp_path):
+    np.savez(tmp_path / "few.npz", x=pictures(count, 16, 1)[..., 0])
+    kind = registry.family("gan")
+    settings, config = settings_from(
+        kind, tmp_path / "run", data=str(tmp_path / "few.npz"), steps=3, batch=4, **kind.tiny
+    )
+    train(kind, settings=settings, family_config=config, quiet=True)
+    report = (tmp_path / "run" / "report.md").read_text()
+    assert f"only {count} pictures" in report
+    assert "Nothing was wrong" not in report
+    assert Run.open(tmp_path / "run").facts["coach"][0] == f"only {count} pictures"
+    assert all("copies" in record for record in Run.open(tmp_path / "run").records())
+
+
+def test_a_generator_that_repeats_its_pictures_is_found_out(tmp_path, monkeypatch):
+    x = shuffled_digits()[:120]
+    np.savez(tmp_path / "few.npz", x=((x[:, 0] + 1) * 127.5).round().to(torch.uint8).numpy())
+    kind = registry.family("gan")
+    monkeypatch.setattr(kind, "metrics_images", lambda self, real, seed: x[torch.arange(len(real)) % 120])
+    settings, config = settings_from(
+        kind, tmp_path / "run", data=str(tmp_path / "few.npz"), steps=12, batch=4, **kind.tiny
+    )
+    train(kind, settings=settings, family_config=config, quiet=True)
+    assert "copies of training pictures" in (tmp_path / "run" / "report.md").read_text()

@@ -168,6 +168,11 @@ class TrainingData:
             self.unseen = Rows(self.source, shuffled[:count])
             self._trained_on = Rows(self.source, np.sort(shuffled[count:]))
 
+    @property
+    def trained_on(self) -> Any:
+        """The pictures that are drawn for training: all but those that are kept from it."""
+        return self._trained_on or self.source
+
     def unseen_batch(self, device: torch.device) -> Batch | None:
         """The pictures that are kept from training, as one batch."""
         if self.unseen is None:

@@ -11,10 +11,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gansmith.data.planning import FEW
+
 Record = dict[str, Any]
 
 LAST = 0.06
 """A sign must have lasted for this share of the run (and for three checks) before it is named."""
+
+COPIES = 0.15
+"""Share of samples that may be copies: of real pictures that a model has not seen, up to 4 % are called so."""
 
 WARM_UP = 15_000
 """Images before which samples that are all alike, or all new at each check, may just be a beginning."""
@@ -25,7 +30,8 @@ class Finding:
     """Something that is wrong with a run.
 
     Attributes:
-        kind: ``collapse``, ``discriminator-wins``, ``missing-classes``, ``oscillation``, ``memorising`` or ``leaking``.
+        kind: ``collapse``, ``discriminator-wins``, ``missing-classes``, ``oscillation``, ``memorising``, ``copies``, ``leaking`` or
+            ``few-pictures``.
         images: the clock when it could first be told.
         headline: a few words for the progress display.
         advice: what to change, for the report.
@@ -45,7 +51,7 @@ def diagnose(records: Sequence[Record]) -> list[Finding]:
     """
     if not records:
         return []
-    checks = (_collapse, _discriminator_wins, _memorising, _leaking, _missing_classes, _oscillation)
+    checks = (_collapse, _discriminator_wins, _copying, _memorising, _leaking, _missing_classes, _oscillation)
     found = (check(records) for check in checks)
     return [finding for finding in found if finding is not None]
 
@@ -217,6 +223,34 @@ def _memorising(records: Sequence[Record]) -> Finding | None:
         "the discriminator knows the training pictures by heart",
         "On real pictures that it has not trained on, the discriminator is nearer to 'fake' than to 'real': there are too few "
         "pictures for it. Add --augment ada (or diffaugment), --flip where mirrored pictures make sense, or more pictures.",
+    )
+
+
+def _copying(records: Sequence[Record]) -> Finding | None:
+    """Samples repeat training pictures: much nearer to one than that one is to any other."""
+    recent = _lasting(records, "copies")
+    if not _all(recent, "copies", lambda value: value > COPIES):
+        return None
+    return Finding(
+        "copies",
+        recent[0]["images"],
+        f"{recent[-1]['copies']:.0%} of the samples are copies of training pictures",
+        "The generator repeats pictures that it was trained on. There are too few of them for so long a run: stop earlier, use more "
+        "pictures, --flip where mirrored ones make sense, --augment ada, or start from a trained model with --init. gansmith evaluate "
+        "RUN --data DATA --memorisation copies.png shows the samples beside the pictures that they repeat.",
+    )
+
+
+def few_pictures(count: int) -> Finding | None:
+    """What is to be said of a run on so few pictures before it begins; None where there are enough."""
+    if count >= FEW:
+        return None
+    return Finding(
+        "few-pictures",
+        0,
+        f"only {count} pictures",
+        f"With fewer than {FEW} pictures, most of what is made from noise are copies of them or mixtures of two. More pictures help most; "
+        "--init with a trained model, --freeze-d, --augment ada and --flip help too.",
     )
 
 

@@ -4,6 +4,7 @@
 - ``spread``: the median distance of a sample to its nearest other sample, as a share of the real pictures'. 0: copies.
 - ``churn``: how far the pictures of fixed latents moved since the last check, as a share of their mean distance.
 - ``classes_missing``: classes of the data that samples no longer show (where an embedded classifier knows the data).
+- ``copies``: share of samples that repeat a training picture (:mod:`gansmith.health.copies`).
 - ``memorising``: where D's mean logit on unseen real pictures lies on the way from training pictures (0) to fakes (1).
 """
 
@@ -19,6 +20,7 @@ from torch import Tensor
 
 from gansmith.files.pictures import to_uint8
 from gansmith.game import Batch, Clock, Game, Logs
+from gansmith.health.copies import Copies
 from gansmith.parallel import seeds
 from gansmith.training.engine import State
 
@@ -37,6 +39,7 @@ class Vitals:
         checks: how often per run; less often where a check takes long, as it does for large networks on a CPU.
         classify: uint8 [N, C, H, W] -> class numbers [N], where a classifier knows the data.
         begins: the clock of the checkpoint that a resumed run goes on from.
+        copies: the training pictures that samples are compared with, or None.
     """
 
     def __init__(
@@ -46,7 +49,9 @@ class Vitals:
         checks: int = 60,
         classify: Callable[[Tensor], np.ndarray] | None = None,
         begins: Clock | None = None,
+        copies: Copies | None = None,
     ) -> None:
+        self.copies = copies
         self.real, self.unseen, self.checks, self.classify = real, unseen, checks, classify
         self._done = int(begins.progress * checks) if begins is not None and begins.images else -1
         self._took, self._spent = 0.0, 0.0
@@ -67,6 +72,8 @@ class Vitals:
         fakes = game.metrics_images(self.real, seeds.derive(state.seed, "vitals")).float()
         logs |= {name: torch.tensor(value) for name, value in self.signs(fakes).items()}
         logs |= {name: torch.tensor(value) for name, value in self.memorising(game, fakes).items()}
+        if self.copies is not None:
+            logs["copies"] = torch.tensor(self.copies.share(fakes))
         game.train()
         self._took = time.monotonic() - start
         self._spent += self._took

@@ -15,6 +15,7 @@ from gansmith.errors import GansmithError, first_line
 from gansmith.files.pictures import to_uint8
 from gansmith.game import Game, Logs
 from gansmith.health import coach
+from gansmith.health.copies import CHUNK, MOST, MOST_STREAMED, Copies
 from gansmith.health.report import write_report
 from gansmith.health.vitals import Vitals, classifier_for
 from gansmith.parallel import seeds
@@ -47,6 +48,8 @@ class Outputs:
         device = context.device.torch_device
         self.records = list(context.run.records())
         self.findings = said_before(context.run.facts, state.clock.images) or coach.history(self.records)
+        if _makes_pictures(context) and (few := coach.few_pictures(len(data))) is not None and few.kind not in {f.kind for f in self.findings}:
+            self.findings.insert(0, few)
         self.boards.append(TensorBoard(context.run.root / "tb", context.display.warn))
         self.log = hooks.Log(
             self._write, log_due(settings.log_images, state), functools.partial(peak_megabytes, device)
@@ -60,6 +63,7 @@ class Outputs:
             data.unseen_batch(device),
             classify=classifier_for(data.name, data.spec),
             begins=state.clock,
+            copies=self._copies(),
         )
         self.hooks.append(vitals)
         if settings.eval_every:
@@ -70,6 +74,16 @@ class Outputs:
         if settings.track != "none":
             self.boards.append(Tracker(settings.track, context.run, context.display.warn))
         self.snapshots.on_grid += [board.grid for board in self.boards]
+
+    def _copies(self) -> Copies | None:
+        """The training pictures that samples are compared with; None where samples are no pictures of their own."""
+        data = self.context.data
+        if not _makes_pictures(self.context):
+            return None
+        batches = data.batches(CHUNK, seeds.derive(0, "copies"), torch.device("cpu"), False, process=seeds.ALONE)
+        batches.flip = False
+        most = MOST_STREAMED if getattr(data.trained_on, "streams", False) else MOST
+        return Copies(batches.one, len(data.trained_on), self.context.settings.flip, most)
 
     def begin(self) -> None:
         """Training begins now: rates count from here."""
@@ -140,6 +154,12 @@ class Outputs:
             self.context.batch,
             state.seed,
         )
+
+
+def _makes_pictures(context: RunContext) -> bool:
+    """Whether the run makes pictures from noise, of the kind that its data are whole."""
+    data = context.data
+    return hasattr(context.game, "seeded_latents") and not data.windows and not hasattr(data.source, "a")
 
 
 class Evaluate:
