@@ -55,7 +55,7 @@ def summary(root: Path) -> dict[str, Any] | None:
     if not what:
         return None
     row = dict.fromkeys(("family", "data", "size", "images", "done", "minutes"), "")
-    return {"run": str(root), **row, "status": f"broken: {what.removeprefix(f'{root}/config.yaml ')}"}
+    return {"run": str(root), **row, "status": f"broken: {what}"}
 
 
 def _is_run(root: Path) -> bool:

@@ -20,10 +20,12 @@ from typing import Any
 from gansmith import config as configs
 from gansmith.errors import GansmithError, RunError, first_line, shown
 from gansmith.files.atomic import write_atomically
-from gansmith.files.documents import json_lines
+from gansmith.files.documents import Unreadable, json_lines
 from gansmith.files.paths import check_is_text
-from gansmith.files.yaml_documents import read_settings
+from gansmith.files.yaml_documents import read_yaml
 from gansmith.game import ImageSpec
+
+RESTORE = "Restore it, or start a new run."
 
 
 @dataclass
@@ -56,35 +58,40 @@ class Run:
             raise RunError(f"{root} {what}. 'gansmith runs' lists the runs.")
         path = root / "config.yaml"
         try:
-            content = read_settings(path)
-            found = cls(root, content["family"], content["settings"], content["train"], content["facts"])
-        except KeyError as error:
-            raise RunError(f"{path} is damaged (it has no {error}). Restore it, or start a new run.") from None
-        except GansmithError as error:
-            raise RunError(f"{path} is damaged ({error}). Restore it, or start a new run.") from None
+            content = read_yaml(path)
+        except OSError as error:
+            raise RunError(f"{path} cannot be read: {error.strerror or error}.") from None
+        except Unreadable as error:
+            raise RunError(f"{path} is damaged: it {error}. {RESTORE}") from None
+        if not isinstance(content, dict):
+            raise RunError(f"{path} is damaged: it holds no 'name: value' lines. {RESTORE}")
+        missing = [name for name in ("family", "settings", "train", "facts") if name not in content]
+        if missing:
+            raise RunError(f"{path} is damaged: it has no '{missing[0]}'. {RESTORE}")
+        found = cls(root, content["family"], content["settings"], content["train"], content["facts"])
         parts = (found.settings, found.train, found.facts)
         if not isinstance(found.family, str) or not all(isinstance(part, dict) for part in parts):
             raise RunError(
-                f"{path} is damaged (family is a name, and settings, train and facts are lists of 'name: value'). Restore it, or "
-                "start a new run."
+                f"{path} is damaged: family is a name, and settings, train and facts are lists of 'name: value'. {RESTORE}"
             )
         return found
 
     @staticmethod
     def problem(root: Path) -> str:
-        """Why the run in a folder cannot be read, or empty where it can, or where the folder is none: other programs have config.yaml, too."""
+        """Why the run in a folder cannot be read; empty where it can, or where the config.yaml there is another program's."""
+        path = root / "config.yaml"
         try:
             _ = Run.open(root).spec
             return ""
         except RunError as error:
-            what = str(error)
+            what = str(error).replace(str(path), "config.yaml").removesuffix(f" {RESTORE}")
         except (GansmithError, KeyError, TypeError, ValueError, AttributeError) as error:
-            what = f"{root / 'config.yaml'} is damaged: what it says of the pictures is not whole ({shown(first_line(error))})."
+            what = f"config.yaml is damaged: what it says of the pictures is not whole ({shown(first_line(error))})."
         try:
-            content = read_settings(root / "config.yaml")
-        except GansmithError:
+            content = read_yaml(path)
+        except (OSError, Unreadable):
             return what
-        return what if "family" in content else ""
+        return what if not isinstance(content, dict) or "family" in content else ""
 
     def write_skipped(self, skipped: Sequence[tuple[str, str]]) -> None:
         """Write skipped.tsv, (name, reason) of every picture left out, where there are any."""

@@ -145,7 +145,7 @@ class Logs:
         """Why a folder's config.yaml cannot be read as a run's; empty where it is another program's."""
         from gansmith.files.run import Run
 
-        return Run.problem(root).replace(str(root / "config.yaml"), "config.yaml")
+        return Run.problem(root)
 
     def _summary(self, root: Path, name: str, job: dict[str, Any] | None, run: Run) -> dict[str, Any]:
         records = self.tail(root).records
