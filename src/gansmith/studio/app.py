@@ -18,7 +18,7 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from gansmith.studio import api_data, api_play, api_repair, api_runs, api_toy, api_train, uploads
+from gansmith.studio import api_catalogue, api_data, api_play, api_repair, api_runs, api_toy, api_train, uploads
 from gansmith.studio.arguments import Arguments
 from gansmith.studio.core import Studio, failure, get
 from gansmith.studio.guard import SMALL_BODY, App, Guard, TooLarge
@@ -55,7 +55,7 @@ def create_app(
     (place.state / "jobs").mkdir(parents=True, exist_ok=True)
     shutil.rmtree(uploads.incoming(place), ignore_errors=True)  # of a studio that was killed
     studio = Studio(place, Jobs(place))
-    modules = (api_data, api_train, api_runs, api_play, api_repair, api_toy)
+    modules = (api_catalogue, api_data, api_train, api_runs, api_play, api_repair, api_toy)
     app = Starlette(
         routes=[
             Route("/", _page("index.html")),
