@@ -100,9 +100,9 @@ def tried(network: torch.nn.Module, folder: Path) -> str:
         else:
             made = game.translate(pictures)
             theirs = torch.cat([reference((p[None] + 1) / 2) for p in pictures]) * 2 - 1  # type: ignore[call-arg]
-        odd = game.translate(pictures[:, :, :37, :51], **({"mask": mask[:, :, :37, :51]} if game.takes_mask else {}))
+        odd = game.translate(pictures[:, :, :37, :41], **({"mask": mask[:, :, :37, :41]} if game.takes_mask else {}))
     seconds = time.monotonic() - started
-    assert odd.shape[2:] == (37 * game.scale, 51 * game.scale), odd.shape
+    assert odd.shape[2:] == (37 * game.scale, 41 * game.scale), odd.shape
     count = sum(p.numel() for p in game.parameters())
     difference = (made - theirs).abs().max().item()
     written = "" if "--quick" in sys.argv else f", ONNX {exported(model)}"
