@@ -1,7 +1,7 @@
-"""Time and memory of ready upscalers: python benchmarks/upscale_sizes.py NAME WIDTHxHEIGHT [WIDTHxHEIGHT ...]
+"""Time and memory of ready upscalers: python benchmarks/upscale_sizes.py NAME WIDTHxHEIGHT [...]
 
-Every size runs in a process of its own through ``gansmith apply``, on a photograph of scikit-image made that large. Prints seconds,
-seconds of the processor, the tile's side, and the process's peak memory, as JSON lines.
+Every size runs in a process of its own through ``gansmith apply``, on a photograph made that large. Prints seconds,
+seconds of the processor, and the process's peak memory, as JSON lines.
 """
 
 from __future__ import annotations

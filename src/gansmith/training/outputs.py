@@ -48,7 +48,11 @@ class Outputs:
         device = context.device.torch_device
         self.records = list(context.run.records())
         self.findings = said_before(context.run.facts, state.clock.images) or coach.history(self.records)
-        if _makes_pictures(context) and (few := coach.few_pictures(len(data))) is not None and few.kind not in {f.kind for f in self.findings}:
+        if (
+            _makes_pictures(context)
+            and (few := coach.few_pictures(len(data))) is not None
+            and few.kind not in {f.kind for f in self.findings}
+        ):
             self.findings.insert(0, few)
         self.boards.append(TensorBoard(context.run.root / "tb", context.display.warn))
         self.log = hooks.Log(
