@@ -22,11 +22,7 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-<<<<<<< HEAD
-from gansmith.studio import api_data, api_play, api_repair, api_runs, api_toy, api_train, uploads, words
-=======
-from gansmith.studio import api_catalogue, api_data, api_play, api_repair, api_runs, api_toy, api_train, uploads
->>>>>>> models
+from gansmith.studio import api_catalogue, api_data, api_play, api_repair, api_runs, api_toy, api_train, uploads, words
 from gansmith.studio.arguments import Arguments
 from gansmith.studio.core import Studio, failure, get
 from gansmith.studio.guard import SMALL_BODY, App, Guard, TooLarge
@@ -63,13 +59,8 @@ def create_app(
     place = Workspace(workspace)
     (place.state / "jobs").mkdir(parents=True, exist_ok=True)
     shutil.rmtree(uploads.incoming(place), ignore_errors=True)  # of a studio that was killed
-<<<<<<< HEAD
     studio = Studio(place, Jobs(place), Repairs(place))
-    modules = (api_data, api_train, api_runs, api_play, api_repair, api_toy)
-=======
-    studio = Studio(place, Jobs(place))
     modules = (api_catalogue, api_data, api_train, api_runs, api_play, api_repair, api_toy)
->>>>>>> models
     app = Starlette(
         routes=[
             Route("/", _page("index.html")),
