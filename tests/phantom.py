@@ -318,6 +318,7 @@ def _answers(capability: tuple[int, int], bf16: bool) -> dict[str, Callable[...,
         "get_device_capability": lambda device=None: capability, "get_device_name": lambda device=None: "Phantom",
         "is_bf16_supported": lambda including_emulation=True: bf16 or including_emulation,
         "synchronize": lambda device=None: None, "manual_seed_all": lambda seed: None, "manual_seed": lambda seed: None,
+        "get_rng_state": lambda device=None: torch.get_rng_state(), "set_rng_state": lambda state, device=None: None,
         "mem_get_info": lambda device=None: (1 << 34, 1 << 34), "memory_allocated": lambda device=None: 0,
         "max_memory_allocated": lambda device=None: 0, "reset_peak_memory_stats": lambda device=None: None,
     }  # fmt: skip
