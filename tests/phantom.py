@@ -146,7 +146,7 @@ class Watch(TorchDispatchMode):
 
     def compute(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         """One operation."""
-        if func is aten._pin_memory.default:
+        if func in (aten._pin_memory.default, aten.pin_memory.default):
             return self._pin(args[0])
         flat, tree = tree_flatten((args, kwargs))
         ghosts = [x for x in flat if isinstance(x, Phantom)]
