@@ -45,6 +45,14 @@ def write_folder(
     return folder
 
 
+@pytest.fixture(autouse=True)
+def _the_persons_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees what the person, or another test, has named or set: families of their own, the terminal's width."""
+    monkeypatch.setenv("GANSMITH_CONFIG", str(tmp_path / "config"))
+    monkeypatch.setenv("GANSMITH_FAMILY_MODULES", "{}")
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture
 def npz(tmp_path: Path) -> Path:
     """48 labelled 32 px RGB pictures of 3 classes."""
@@ -57,4 +65,4 @@ def npz(tmp_path: Path) -> Path:
 def two_folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Two folders with the same file names, RGB 32 px."""
     root = tmp_path_factory.mktemp("sides")
-    return write_folder(root / "a", 12), write_folder(root / "b", 12, first=40)
+    return write_folder(root / "a", 16), write_folder(root / "b", 16, first=40)

@@ -269,7 +269,7 @@ def test_the_coach_remembers_what_it_said_before_a_resume(tmp_path, npz, monkeyp
     report = (tmp_path / "run" / "report.md").read_text()
     assert "mode collapse: all alike" in report
     assert "Nothing was wrong" not in report
-    assert Run.open(tmp_path / "run").facts["coach"] == ["mode collapse: all alike"]
+    assert Run.open(tmp_path / "run").facts["coach"] == ["only 48 pictures", "mode collapse: all alike"]
     assert main(["train", "--resume", "--out", str(tmp_path / "run"), "--steps", "8"]) == 0
     assert "The coach: mode collapse: all alike" in capsys.readouterr().err
 

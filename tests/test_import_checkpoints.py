@@ -256,7 +256,7 @@ KNOWN: dict[str, tuple[State, str]] = {
         "GFPGAN, which repairs faces",
     ),
     "CodeFormer": (zeros("position_emb", "quantize.embedding.weight"), "CodeFormer"),
-    "SRVGG": (zeros("body.0.weight", "body.1.weight", "body.2.weight"), "SRVGGNet"),
+    "SRVGG": (zeros("body.0.weight", "body.1.weight", "body.2.weight"), "SRVGG"),
     "Real-ESRGAN's discriminator": (
         zeros("conv0.weight", "conv8.weight_orig", "conv9.weight"),
         "discriminator of Real-ESRGAN",

@@ -194,7 +194,8 @@ def test_an_unconditional_model_learns_classes(name, tmp_path):
     assert found.differences == ["no classes, here 3"]
     z = torch.randn(3, game.config.latent_dim)
     with torch.no_grad():
-        torch.testing.assert_close(game.sample(z, torch.arange(3)), old.sample(z))
+        near = {"rtol": 0, "atol": 1e-3} if name == "projected" else {}  # its class layers begin small, not at zero
+        torch.testing.assert_close(game.sample(z, torch.arange(3)), old.sample(z), **near)
     model_of(name, tmp_path / "n", ImageSpec(32, 32, 1, 3, NAMES), conditional=True)
     game = game_of(name, ImageSpec(32, 32, 1))
     found = start_from(game, tmp_path / "n")
@@ -336,7 +337,7 @@ def test_a_trained_run_without_its_checkpoint_is_not_started_over(left, npz, tmp
         run_of("gan", out, data=str(npz), resume=True, steps=6)
     assert main(["train", "--resume", "--out", str(out), "--steps", "6"]) == 2
     said = capsys.readouterr().err
-    assert ("--init" in said) == (left != "no model")
+    assert ("with --init" in said.partition("gansmith:")[2]) == (left != "no model")
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
 
 

@@ -17,7 +17,7 @@ from gansmith.apply.films import Work, apply_to_film
 from gansmith.apply.options import Options
 from gansmith.apply.picture import resized, translate_image
 from gansmith.data.decode import Broken, open_file
-from gansmith.errors import GansmithError
+from gansmith.errors import GansmithError, shown
 from gansmith.translation import Translation
 
 
@@ -123,7 +123,7 @@ class _Shown:
             from gansmith.files.text import clock_text
 
             left = clock_text((now - since) / max(1, done - first) * (of - done))
-            print(f"{self.name}: {done:,} of {of:,} frames, {left} left", file=sys.stderr, flush=True)
+            print(f"{shown(self.name)}: {done:,} of {of:,} frames, {left} left", file=sys.stderr, flush=True)
 
     def _bar(self, live: Any, done: int, of: int) -> None:
         if self.task is None:

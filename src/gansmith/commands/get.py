@@ -10,8 +10,8 @@ from typing import Any
 
 import tyro
 
-from gansmith.commands._parse import parse
-from gansmith.errors import GansmithError
+from gansmith.commands._parse import parse, say
+from gansmith.errors import GansmithError, shown
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ def main(argv: list[str]) -> int:
         with Bar(entry.name) as bar:
             folder = get(entry, offline=options.offline, file=options.file, progress=bar, say=bar.say)
         use = {"sample": f"gansmith sample {entry.name} --n 16 --out grid.png"}
-        print(folder)
-        print(f"use it: {use.get(entry.task, f'gansmith apply {entry.name} picture.jpg --out fixed')}", file=sys.stderr)
+        print(shown(folder))
+        say(f"use it: {use.get(entry.task, f'gansmith apply {entry.name} picture.jpg --out fixed')}")
     return 0
 
 
@@ -58,14 +58,13 @@ def accept(entry: Any, yes: bool) -> None:
         GansmithError: it was not.
     """
     size = f", {entry.bytes / 1e6:.1f} MB" if entry.bytes else ""
-    print(
-        f"{entry.name}: {entry.about}{size}\nlicence: {entry.licence.title}: {entry.licence.allows} ({entry.source})",
-        file=sys.stderr,
-    )
+    say(f"{entry.name}: {entry.about}{size}")
+    say(f"licence: {entry.licence.title}: {entry.licence.allows} ({entry.source})")
     if entry.licence.commercial or yes:
         return
     if sys.stdin.isatty() and sys.stderr.isatty():
-        print("Do you accept this licence? [y/N] ", end="", file=sys.stderr, flush=True)
+        sys.stderr.write("Do you accept this licence? [y/N] ")
+        sys.stderr.flush()
         if sys.stdin.readline().strip().lower() in ("y", "yes"):
             return
     raise GansmithError(
@@ -109,7 +108,7 @@ class Bar:
             self.live.stop()
 
     def say(self, text: str) -> None:
-        print(text, file=sys.stderr)
+        say(text)
 
     def __call__(self, done: int, total: int) -> None:
         if self.live is not None:
@@ -119,4 +118,4 @@ class Bar:
         elif time.monotonic() - self.said > 5:
             self.said = time.monotonic()
             of = f" of {total / 1e6:.1f} MB, {done / max(total, 1):.0%}" if total else " MB"
-            print(f"{self.name}: {done / 1e6:.1f}{of}", file=sys.stderr, flush=True)
+            print(f"{shown(self.name)}: {done / 1e6:.1f}{of}", file=sys.stderr, flush=True)

@@ -249,8 +249,8 @@ def few_pictures(count: int) -> Finding | None:
         "few-pictures",
         0,
         f"only {count} pictures",
-        f"With fewer than {FEW} pictures, most of what is made from noise are copies of them or mixtures of two. More pictures help most; "
-        "--init with a trained model, --freeze-d, --augment ada and --flip help too.",
+        f"With fewer than {FEW} pictures, most of what is made from noise are copies of them or mixtures of two. More pictures help most. "
+        "--init with a trained model, --freeze-d and --flip help too, and so does --augment ada.",
     )
 
 

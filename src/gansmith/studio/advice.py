@@ -39,7 +39,7 @@ def look(spec: str) -> dict[str, Any]:
     from gansmith.data.specs import open_source
     from gansmith.data.threads import in_parallel
 
-    name = spec.partition(":")[0].partition("[")[0]
+    name = spec.removeprefix(standard.STANDARD).partition(":")[0].partition("[")[0]
     if name.startswith("hf") or (name in standard.NAMES and not standard.is_ready(name)):
         return {}
     key = spec, _stamp(spec)
@@ -78,7 +78,7 @@ def check_sides(data: str, specs: list[str]) -> None:
 
     if data != "unpaired" or len(specs) != 1 or specs[0].startswith("hf"):
         return
-    known = specs[0].partition(":")[0].partition("[")[0] in standard.NAMES
+    known = specs[0].removeprefix(standard.STANDARD).partition(":")[0].partition("[")[0] in standard.NAMES
     if known or find_sides(open_source(specs[0])) is None:
         raise Refused("This family trains on two sets: choose side B too, or one folder that holds trainA and trainB.")
 

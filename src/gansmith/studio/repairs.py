@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import Any
 
 import psutil
 
+from gansmith.parallel import isolated
 from gansmith.studio.errors import Refused
 from gansmith.studio.jobs import is_stamp
 from gansmith.studio.repair_files import link, upright
@@ -230,7 +230,7 @@ class Repairs:
             return
         with (self.folder.parent / "repairer.log").open("ab") as log:
             subprocess.Popen(
-                [sys.executable, "-m", "gansmith.studio.repairer", str(self.workspace.root)],
+                isolated.command("gansmith.studio.repairer", [str(self.workspace.root)]),
                 env=child_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
