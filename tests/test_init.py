@@ -337,7 +337,7 @@ def test_a_trained_run_without_its_checkpoint_is_not_started_over(left, npz, tmp
         run_of("gan", out, data=str(npz), resume=True, steps=6)
     assert main(["train", "--resume", "--out", str(out), "--steps", "6"]) == 2
     said = capsys.readouterr().err
-    assert ("with --init" in said.partition("gansmith:")[2]) == (left != "no model")
+    assert ("--init" in said.partition("gansmith:")[2]) == (left != "no model")
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
 
 

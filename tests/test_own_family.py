@@ -175,6 +175,7 @@ def test_a_broken_promise_is_named_before_a_run_begins(outside, change, flags, w
 def test_the_trial_of_its_networks_changes_nothing(example):
     import torch
 
+    registry.use_family(example)
     kind = registry.family(example)
     torch.manual_seed(0)
     game = kind(kind.Config(width=8, conditional=True), ImageSpec(16, 16, 1, 3))

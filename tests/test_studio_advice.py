@@ -275,7 +275,7 @@ def test_a_run_writes_down_what_its_report_says_and_keeps_it_when_resumed(tmp_pa
     named = coach.Finding(**FINDING)
     monkeypatch.setattr(coach, "diagnose", lambda records: [named] if len(records) < 3 else [])
     settings = TrainSettings(
-        data=("mnist10k[:64]",), out=tmp_path / "run", steps=6, batch=8, log_images=8, device="cpu"
+        data=("mnist10k[:120]",), out=tmp_path / "run", steps=6, batch=8, log_images=8, device="cpu"
     )
     train("gan", settings=settings, family_config=registry.family("gan").Config(width=8), quiet=True)
     kept = Run.open(tmp_path / "run")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import tyro
 
-from gansmith.commands._parse import parse, show_table
+from gansmith.commands._parse import parse, say, show_table
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ def main(argv: list[str]) -> int:
     if options.remove:
         if not options.name:
             raise GansmithError("Name the model to remove: gansmith models NAME --remove")
-        print(f"{remove(options.name)} was deleted.", file=sys.stderr)
+        say(f"{remove(options.name)} was deleted.")
         return 0
     chosen = [require(options.name)] if options.name else list(entries().values())
     rows = [facts(entry) for entry in chosen]
@@ -50,7 +49,7 @@ def main(argv: list[str]) -> int:
         print(json.dumps(rows, indent=2))
     elif options.name:
         for key, value in rows[0].items():
-            print(f"{key}: {', '.join(value) if isinstance(value, list) else value}")
+            say(f"{key}: {', '.join(value) if isinstance(value, list) else value}", sys.stdout)
     else:
         columns = ["name", "does", "size", "licence", "commercial", "here"]
         shown = [
@@ -58,7 +57,7 @@ def main(argv: list[str]) -> int:
             for r in rows
         ]
         show_table("", columns, shown)
-        print(
+        say(
             "gansmith get NAME fetches one; NAME then stands wherever a model is expected. gansmith models NAME tells all of it."
         )
     return 0
