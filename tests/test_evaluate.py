@@ -197,7 +197,7 @@ def test_models_that_repair_pictures(name, npz, two_folders, tmp_path, capsys):
     command = [str(tmp_path / "model"), "--data", data, "--n", "100", "--device", "cpu"]
     assert main([*command, "--json"]) == 0
     output = json.loads(capsys.readouterr().out)
-    assert output["n"] == {"pix2pix": 12, "colorize": 48}.get(name, 100)  # windows of photographs: eight of each
+    assert output["n"] == {"pix2pix": 16, "colorize": 48}.get(name, 100)  # windows of photographs: eight of each
     floor = {"inpaint": "telea", "colorize": "grey", "upscale": "bicubic", "pix2pix": "unchanged"}[name]
     assert output["scores"][floor]["psnr"] > 0
     assert output["scores"]["model"]["l1"] > 0
