@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from conftest import pictures, write_folder
 from gansmith import cli
+from helpers.pictures import pictures, write_folder
 
 
 @pytest.fixture(scope="module")

