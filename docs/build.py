@@ -181,6 +181,20 @@ def result_table(content: Any) -> str:
     return "\n".join(lines) + "\n"
 
 
+def gpu_tables(file: Path) -> str:
+    """What ``make gpu`` found, part by part; "Not run yet" where it was not run on a real GPU."""
+    found = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"rehearsed": True}
+    if found["rehearsed"]:
+        return "*Not run yet.*\n"
+    texts = []
+    for part in found["parts"]:
+        texts.append(
+            f"**{part['part']}**, {part['seconds']:g} s" + (f": {part['why not']}" if "why not" in part else "")
+        )
+        texts += [result_table(part["rows"])] if part["rows"] else []
+    return "\n\n".join(texts) + "\n"
+
+
 def number(value: Any) -> str:
     """A value of a results table."""
     return f"{value:.4g}" if isinstance(value, float) else cell(str(value))
@@ -196,6 +210,7 @@ def build() -> list[str]:
     write(DOCS / "commands.md", commands_page())
     for file in sorted((ROOT / "benchmarks" / "results").glob("*.json")):
         write(DOCS / "tables" / f"{file.stem}.md", result_table(json.loads(file.read_text(encoding="utf-8"))))
+    write(DOCS / "tables" / "gpu.md", gpu_tables(ROOT / "benchmarks" / "results" / "gpu.json"))
     return names
 
 
@@ -213,7 +228,7 @@ def on_config(config: Any) -> Any:
     pages: list[Any] = ["index.md", "quickstart.md", "data.md", "studio.md"]
     pages += [{"Families": [f"families/{name}.md" for name in names]}, {"Applications": applications}]
     pages += ["failures.md", "own-family.md"]
-    pages += [page for page in ("results.md", "scaling.md") if (DOCS / page).exists()]
+    pages += [page for page in ("results.md", "scaling.md", "gpu.md") if (DOCS / page).exists()]
     config.nav = [*pages, "commands.md", "environment.md", "python.md"]
     return config
 
