@@ -129,23 +129,29 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60, help="after which a call hangs")
     parser.add_argument("--megabytes", type=int, default=12_000, help="of address space for the worker; 0 does not bound it")
     parser.add_argument("--out", type=Path, help="write what became of every call here, as json lines")
+    parser.add_argument("--root", type=Path, help="keep the things that are handed to commands here, or take those that are there")
     parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.work:
         work(options.work, options.seed, options.megabytes)
         return 0
+    if options.root:
+        options.root.mkdir(parents=True, exist_ok=True)
+        return play(options, options.root.resolve())
     with tempfile.TemporaryDirectory() as place:
         return play(options, Path(place).resolve())
 
 
 def play(options: argparse.Namespace, root: Path) -> int:
     """Make the things, run the calls, count."""
-    os.environ.update(environment(root))
-    from helpers.zoo import build
+    if not (root / "things.json").is_file():
+        os.environ.update(environment(root))
+        from helpers.zoo import build
 
-    (root / "zoo").mkdir()
-    things = build(root / "zoo")
-    (root / "things.json").write_text(json.dumps([(thing.word, sorted(thing.kinds), thing.odd) for thing in things]))
+        (root / "zoo").mkdir()
+        things = build(root / "zoo")
+        rows = [(thing.word, sorted(thing.kinds), thing.odd) for thing in things]
+        (root / "things.json").write_text(json.dumps(rows))
     start, codes, faults = time.monotonic(), Counter(), Counter()
     slowest: list[tuple[float, str]] = []
     worker = Worker(root, options.seed, options.megabytes)

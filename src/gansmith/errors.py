@@ -1,5 +1,9 @@
 """Errors that a person can act on: the command line prints them as one paragraph and exits with code 2."""
 
+from __future__ import annotations
+
+import re
+
 
 class GansmithError(Exception):
     """Something the user can put right. The message says what is wrong and what to do about it."""
@@ -20,6 +24,11 @@ def shown(text: object) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def shortened(text: str) -> str:
+    """A sentence whose words, names of files above all, are no longer than a person reads: the middle of longer ones is left out."""
+    return re.sub(r"\S{300,}", lambda long: f"{long[0][:120]}...{long[0][-60:]}", text)
 
 
 class DataError(GansmithError):

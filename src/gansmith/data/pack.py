@@ -61,7 +61,7 @@ def pack(
         raise DataError(f"'{out}' exists already. Choose another folder with --out.")
     if resize is not None or (isinstance(source, FileSource) and source.has_pages):
         _settle_range(source)
-    out = named(out)
+    out = named(out).resolve() if out.is_symlink() else named(out)
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     clear_leftovers(out.parent, out.name)
     try:
