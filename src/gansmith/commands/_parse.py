@@ -114,7 +114,9 @@ class Parser(argparse.ArgumentParser):
             GansmithError: always.
         """
         message = re.sub(r"^argument (.*?): invalid int value: (.*)$", r"\1 takes a whole number, not \2", message)
-        message = re.sub(r"^argument (.*?): invalid choice: (.*?) \(choose from (.*)\)$", r"\1 is one of \3, not \2", message)
+        message = re.sub(
+            r"^argument (.*?): invalid choice: (.*?) \(choose from (.*)\)$", r"\1 is one of \3, not \2", message
+        )
         message = re.sub(r"^the following arguments are required: ", "This is missing: ", message)
         message = re.sub(r"^unrecognized arguments: ", "Not understood: ", message)
         raise GansmithError(explained(message[:1].upper() + message[1:], self.prog.removeprefix("gansmith ")))
