@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv_transpose2d, pad
 
 from gansmith.nn.fit import at_any_size
+from gansmith.nn.mirror import ReflectionPad
 from gansmith.nn.norms import NormName, init_normal, make_norm
 
 UpsampleName = Literal["transposed", "resize"]
@@ -41,12 +42,12 @@ class ResidualBlock(nn.Module):
         super().__init__()
         bias = norm != "batch"  # batch norm has a shift of its own
         first = [
-            nn.ReflectionPad2d(1),
+            ReflectionPad(1),
             nn.Conv2d(channels, channels, 3, bias=bias),
             make_norm(norm, channels),
             nn.ReLU(),
         ]
-        second = [nn.ReflectionPad2d(1), nn.Conv2d(channels, channels, 3, bias=bias), make_norm(norm, channels)]
+        second = [ReflectionPad(1), nn.Conv2d(channels, channels, 3, bias=bias), make_norm(norm, channels)]
         self.conv_block = nn.Sequential(*first, *([nn.Dropout(0.5)] if dropout else []), *second)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -81,7 +82,7 @@ class ResnetGenerator(nn.Module):
         super().__init__()
         bias = norm != "batch"
         layers: list[nn.Module] = [
-            nn.ReflectionPad2d(3),
+            ReflectionPad(3),
             nn.Conv2d(inputs, width, 7, bias=bias),
             make_norm(norm, width),
             nn.ReLU(),
@@ -96,7 +97,7 @@ class ResnetGenerator(nn.Module):
             else:
                 layers.append(nn.ConvTranspose2d(channels, half, 3, 2, 1, output_padding=1, bias=bias))
             layers += [make_norm(norm, half), nn.ReLU()]
-        layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, outputs, 7), nn.Tanh()]
+        layers += [ReflectionPad(3), nn.Conv2d(width, outputs, 7), nn.Tanh()]
         self.model = nn.Sequential(*layers)
         self.apply(init_normal)
         self.skip = nn.Conv2d(inputs, outputs, 1, bias=False) if skip else None
