@@ -32,7 +32,8 @@ class Config(PairedConfig):
     blocks: int = 9
     """Residual blocks of the residual network."""
     upsample: UpsampleName = "transposed"
-    """How the residual network doubles the size: the paper's transposed convolutions, or resize, which leaves no checkerboard."""
+    """How the residual network doubles the size: the paper's transposed convolutions, or resize or blur (as CUT), which leave no
+    checkerboard."""
     norm: Literal["batch", "instance"] = "batch"
     """Norm layers of both networks."""
     dropout: bool = True
