@@ -68,7 +68,16 @@ class Worker:
     """A process that runs calls, started anew where one took too long."""
 
     def __init__(self, root: Path, seed: int, megabytes: int) -> None:
-        self.command = [sys.executable, __file__, "--work", str(root), "--seed", str(seed), "--megabytes", str(megabytes)]
+        self.command = [
+            sys.executable,
+            __file__,
+            "--work",
+            str(root),
+            "--seed",
+            str(seed),
+            "--megabytes",
+            str(megabytes),
+        ]
         self.root, self.process = root, None
 
     def ask(self, number: int, seconds: float) -> dict | None:
@@ -127,7 +136,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--sample", type=int, default=40, help="how many run once more as programs")
     parser.add_argument("--seconds", type=float, default=60, help="after which a call hangs")
-    parser.add_argument("--megabytes", type=int, default=12_000, help="of address space for the worker; 0 does not bound it")
+    parser.add_argument(
+        "--megabytes", type=int, default=12_000, help="of address space for the worker; 0 does not bound it"
+    )
     parser.add_argument("--out", type=Path, help="write what became of every call here, as json lines")
     parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -162,7 +173,7 @@ def play(options: argparse.Namespace, root: Path) -> int:
         for fault in found["faults"]:
             faults[next((kind for kind in FAULT_KINDS if fault.startswith(kind)), fault)] += 1
             words = " ".join(ascii(word)[:70] for word in found.get("argv", []))
-            print(f"{number}: {fault}\n    {words}\n    {ascii(found['said'][-300:])}", flush=True)
+            print(f"{number}: {fault}\n    {words}\n    {found['said'][-300:]!a}", flush=True)
         if log:
             log.write(json.dumps({"number": number, **found}) + "\n")
     worker.close()
@@ -173,7 +184,7 @@ def play(options: argparse.Namespace, root: Path) -> int:
         code, said, wrong = as_program(root, options.seed, number)
         if code != kept[number]["code"] or wrong:
             faults["as a program"] += 1
-            print(f"{number} as a program: {code}, was {kept[number]['code']} {wrong}\n    {ascii(said[-300:])}", flush=True)
+            print(f"{number} as a program: {code}, was {kept[number]['code']} {wrong}\n    {said[-300:]!a}", flush=True)
     print(
         f"{options.count} calls of seed {options.seed} in {seconds:.0f} s, {len(programs)} of them once more as programs; exit codes "
         f"{dict(codes)}; slowest {', '.join(f'{s:.1f} s' for s, _ in sorted(slowest)[-3:])}; faults: {dict(faults) or 'none'}"

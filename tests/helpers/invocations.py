@@ -75,7 +75,18 @@ VALUES = ("", " ", "x", "-1", "0", "nan", "inf", "-inf", "1e309", "-0.0", "1e-40
           "\udcff", "猫", "1,2", "1 2", "../x", "/", "--", "-", "[]", "{}", "5-1", "0-99999999999", "1,,2", "%s", "cuda", "cuda:99", "mps", "meta", "a,b,c,d", "1,1,0,0", "-5,-5,3,3")  # fmt: skip
 """For any flag."""
 
-LONG = {"--steps", "--images", "--minutes", "--seeds", "--rounds", "--classifier-steps", "--per-class", "--n", "--seconds", "--threads"}
+LONG = {
+    "--steps",
+    "--images",
+    "--minutes",
+    "--seeds",
+    "--rounds",
+    "--classifier-steps",
+    "--per-class",
+    "--n",
+    "--seconds",
+    "--threads",
+}
 """Flags whose large numbers are an honest wish that takes long; they get no large numbers."""
 
 EXTRA = (
@@ -213,7 +224,9 @@ def _spoil(call: Call, command: str, choice: random.Random) -> None:
         words.insert(place, words[place])
         call.about.append(f"{words[place][-40:]!r} twice")
     elif way == "command":
-        words[0] = choice.choice([words[0].upper(), words[0][:-1], "", "../" + words[0], words[0] + "\n", "_parse", words[0] + ".py"])
+        words[0] = choice.choice(
+            [words[0].upper(), words[0][:-1], "", "../" + words[0], words[0] + "\n", "_parse", words[0] + ".py"]
+        )
         call.refused = True
         call.about.append(f"command {words[0]!r}")
     if way in ("drop", "swap", "twice"):
@@ -289,7 +302,9 @@ def outcome(call: Call, things_at: Path, folder: Path) -> Outcome:
     faults = judge(call, code, out, err, trace)
     if snapshot(things_at) != before:
         after = snapshot(things_at)
-        faults.append(f"changed: {sorted(k for k in before.keys() | after.keys() if before.get(k) != after.get(k))[:5]}")
+        faults.append(
+            f"changed: {sorted(k for k in before.keys() | after.keys() if before.get(k) != after.get(k))[:5]}"
+        )
     faults += _changes(call, code, mine, snapshot(folder))
     if code == 0 and call.wants and not _there(folder, call.wants):
         faults.append(f"0 without a result: {call.wants[:60]!r}")
@@ -327,7 +342,9 @@ def judge(call: Call, code: int, out: str, err: str, trace: str) -> list[str]:
 
 def _changes(call: Call, code: int, before: dict[str, tuple[int, int]], after: dict[str, tuple[int, int]]) -> list[str]:
     """Files of the person's that are gone or changed, and what a refused call left behind."""
-    asked = any(word.startswith("--overwrite") for word in call.argv) or (call.own and "--resume" in call.argv and code != 2)
+    asked = any(word.startswith("--overwrite") for word in call.argv) or (
+        call.own and "--resume" in call.argv and code != 2
+    )
     lost = [name for name in before if name not in after]
     changed = [name for name in before if name in after and before[name] != after[name]]
     new = [name for name in after if name not in before]

@@ -42,7 +42,9 @@ def numbers_of(file: BinaryIO, stored: Stored) -> list[int]:
     return pages_of(file)[0] if stored.kind == "TIFF" else [0]
 
 
-def pages(opener: Callable[[], BinaryIO], numbers: Sequence[int], trained: depth.Range | None, whole: bool) -> Iterator[Page]:
+def pages(
+    opener: Callable[[], BinaryIO], numbers: Sequence[int], trained: depth.Range | None, whole: bool
+) -> Iterator[Page]:
     """Every page, one after the other; those of more than 8 bits have one range of black and white.
 
     Args:
@@ -77,7 +79,9 @@ def _named(number: int) -> Iterator[None]:
         raise Broken(f"page {number + 1} cannot be read: {first_line(error)}") from None
 
 
-def _common_range(opener: Callable[[], BinaryIO], numbers: Sequence[int], trained: depth.Range | None) -> depth.Range | None:
+def _common_range(
+    opener: Callable[[], BinaryIO], numbers: Sequence[int], trained: depth.Range | None
+) -> depth.Range | None:
     """Black and white of all pages together, so that equal numbers stay equal; None where none has more than 8 bits."""
     ends: list[tuple[int, int]] = []
     kind, tagged = np.dtype(np.uint16), None

@@ -78,7 +78,7 @@ def _complaint(read: Callable[[], object], command: str) -> str:
     sections: list[list[str]] = [[]]
     for framed in said.getvalue().split("\n")[1:]:  # the first is the frame with a title
         line = _FRAME.sub("", framed)
-        if not line or line[0] != " " and sections[-1]:
+        if not line or (line[0] != " " and sections[-1]):
             sections.append([])
         if line:
             about = re.sub(r" *\((required|default: .*)\)$", "", line.strip()).rstrip(".")
@@ -110,7 +110,9 @@ class Parser(argparse.ArgumentParser):
             GansmithError: always.
         """
         message = re.sub(r"^argument (.*?): invalid int value: (.*)$", r"\1 takes a whole number, not \2", message)
-        message = re.sub(r"^argument (.*?): invalid choice: (.*?) \(choose from (.*)\)$", r"\1 is one of \3, not \2", message)
+        message = re.sub(
+            r"^argument (.*?): invalid choice: (.*?) \(choose from (.*)\)$", r"\1 is one of \3, not \2", message
+        )
         message = re.sub(r"^the following arguments are required: ", "This is missing: ", message)
         message = re.sub(r"^unrecognized arguments: ", "Not understood: ", message)
         raise GansmithError(explained(message[:1].upper() + message[1:], self.prog.removeprefix("gansmith ")))

@@ -143,7 +143,9 @@ class Repairer:
         if report.failed:
             result["reason"] = report.failed[0][1]
         else:
-            result |= facts_of(folder, number, name, game.repairs) | ({"note": report.notes[0][1]} if report.notes else {})
+            result |= facts_of(folder, number, name, game.repairs) | (
+                {"note": report.notes[0][1]} if report.notes else {}
+            )
             repairs.keep_rate(self.workspace, job["model"], seconds / megapixels)
         work.tell(results=work.state["results"] | {str(number): result})
 
