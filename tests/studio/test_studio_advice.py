@@ -78,11 +78,13 @@ def test_families_that_cut_windows_take_any_size(client):
     assert plan(client, "upscale", "data/pets")["set"] == {"size": 32}  # smaller than the usual window
 
 
-def test_labels_make_a_run_conditional(client):
+def test_labels_are_told_and_left_to_the_run(client):
     found = plan(client, "dcgan", "data/pets")
-    assert found["set"] == {"conditional": True, "augment": "ada"}
+    assert found["set"] == {"augment": "ada"}
     assert found["facts"]["classes"] == 2
-    assert plan(client, "dcgan", "mnist10k")["set"] == {"conditional": True}
+    digits = plan(client, "dcgan", "mnist10k")
+    assert digits["set"] == {}
+    assert ["classes", {"n": 10}] in digits["why"]
 
 
 def test_what_was_typed_is_not_filled_in_again(client):

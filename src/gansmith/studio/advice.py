@@ -121,7 +121,6 @@ def settings_for(
         why.append([reason, {"n": facts["sizes"], "size": size, "smallest": facts["smallest"]}])
     per_class = facts["pictures"] / max(1, facts["classes"])
     if "conditional" in names and facts["classes"] >= 2 and per_class >= PER_CLASS:
-        chosen["conditional"] = True
         why.append(["classes", {"n": facts["classes"]}])
     if "augment" in names and facts["pictures"] < FEW:
         chosen["augment"] = "ada"
