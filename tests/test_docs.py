@@ -102,7 +102,7 @@ def test_the_quickstart_runs(tmp_path, monkeypatch, capsys):
             done += 1
     assert done == 5
     assert (tmp_path / "digits.png").is_file()
-    assert len(list((tmp_path / "digits").glob("*.png"))) == 10
+    assert len(list((tmp_path / "digits").rglob("*.png"))) == 10
     assert (tmp_path / "walk.gif").is_file()
 
 
