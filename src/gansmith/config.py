@@ -72,7 +72,7 @@ class TrainSettings:
     clip_grad: float = 0.0
     """Clip every player's gradient to this norm; 0 does not."""
     snapshots: int = 20
-    """How many sample grids to keep, evenly over the run."""
+    """How many sample grids to keep, evenly over the run. From 10 on, four more show how it begins."""
     save_minutes: float = 2.0
     """Write a checkpoint this often, and at the end."""
     log_images: int = 0

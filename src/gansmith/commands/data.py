@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gansmith.commands._parse import say
+from gansmith.commands._parse import Parser, say
 from gansmith.errors import shown
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _SHOWN = 12
 
 def main(argv: list[str]) -> int:
     """``gansmith data``."""
-    parser = argparse.ArgumentParser(prog="gansmith data", description=__doc__)
+    parser = Parser(prog="gansmith data", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     add_check(commands)
     add_pack(commands)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +68,9 @@ def launch_processes(count: str, family: list[str], argv: list[str], config_file
     """Start ``count`` processes on this machine that train together."""
     from gansmith.parallel.launch import launch
 
-    if not count.isdigit() or int(count) < 1:
-        raise GansmithError(f"--processes is a number of processes, 1 or more, not '{count}'.")
+    most = max(64, 2 * (os.cpu_count() or 1))
+    if not re.fullmatch(r"[0-9]{1,6}", count) or not 1 <= int(count) <= most:
+        raise GansmithError(f"--processes is a number of processes on this machine, 1 to {most}, not '{count[:40]}'.")
     more = [] if config_file is None else ["--config", config_file]
     return launch(int(count), ["train", *family, *argv, *more])
 

@@ -15,7 +15,7 @@ from gansmith import config, devices, registry
 from gansmith.config import TrainSettings
 from gansmith.data.batches import Batches
 from gansmith.data.training import TrainingData, open_training_data
-from gansmith.errors import DataError, Diverged, RunError, first_line
+from gansmith.errors import DataError, Diverged, RunError, apple_gpu_lacks, first_line
 from gansmith.files import run
 from gansmith.files.atomic import clear_leftovers
 from gansmith.files.run import Run
@@ -135,9 +135,12 @@ class Session:
         except processes.LostProcess as error:
             status, reason = "stopped", str(error)
             raise RunError(f"{error} Go on from the last checkpoint with: {self._go_on()}") from None
-        except RuntimeError as error:
+        except (RuntimeError, TypeError) as error:
             if not memory.is_out_of_memory(error):
-                status, reason = "failed", first_line(error)
+                lack = apple_gpu_lacks(error)
+                status, reason = "failed", lack or first_line(error)
+                if lack:
+                    raise RunError(lack) from None
                 raise
             traceback.clear_frames(error.__traceback__)  # what the failed step had made still fills the device
             status, reason = "stopped", memory.advice(self.game, self.optimizers, self.batches, self.state, plan)
@@ -165,7 +168,7 @@ class Session:
         """What holds while turns are played: signals, the display, memory, algorithms."""
         device = self.device.torch_device
         calm = devices.deterministic(self.settings.deterministic)
-        with stop_on_signals(self.state), self.display, devices.kept_memory(device), calm:
+        with stop_on_signals(self.state), self.display, devices.kept_memory(device), devices.fixed_shapes(device), calm:
             yield
 
     def context(self) -> RunContext:
