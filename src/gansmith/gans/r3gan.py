@@ -123,7 +123,7 @@ class Block(nn.Module):
         return x + self.project(leaky_relu(self.mix(h), SLOPE))
 
 
-def _widths(config: Config, spec: ImageSpec) -> list[int]:
+def widths_of(config: Config, spec: ImageSpec) -> list[int]:
     """Channels at every resolution from the lowest, multiples of the group width."""
     unit, stages = config.group_width, stages_for(spec) - (config.stem == 2)
     halvings = (max(stage - config.level, 0) for stage in range(stages + 1))
@@ -154,7 +154,7 @@ class Generator(nn.Module):
     def __init__(self, config: Config, spec: ImageSpec, classes: int) -> None:
         super().__init__()
         self.spec = spec
-        widths = _widths(config, spec)
+        widths = widths_of(config, spec)
         self.embed = ClassEmbedding(classes, config.latent_dim) if classes else None
         self.basis = nn.Parameter(torch.randn(widths[0], *base_for(spec, stages_for(spec))))
         self.weigh = nn.Linear(config.latent_dim * (2 if classes else 1), widths[0], bias=False)
@@ -181,7 +181,7 @@ class Discriminator(nn.Module):
 
     def __init__(self, config: Config, spec: ImageSpec, classes: int) -> None:
         super().__init__()
-        stages, widths = stages_for(spec), _widths(config, spec)[::-1]
+        stages, widths = stages_for(spec), widths_of(config, spec)[::-1]
         first = _conv(spec.channels * config.pack, widths[0])
         if config.stem == 2:
             first = nn.Conv2d(spec.channels * config.pack, widths[0], 4, 2, 1, bias=False)

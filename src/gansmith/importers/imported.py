@@ -72,7 +72,9 @@ def misfit(tensors: Mapping[str, Tensor], expected: Mapping[str, torch.Size]) ->
     return ""
 
 
-def require_fit(tensors: Mapping[str, Tensor], expected: Mapping[str, torch.Size], source: str, kind: str = "StyleGAN2") -> None:
+def require_fit(
+    tensors: Mapping[str, Tensor], expected: Mapping[str, torch.Size], source: str, kind: str = "StyleGAN2"
+) -> None:
     """Check that the tensors are those of our networks.
 
     Raises:

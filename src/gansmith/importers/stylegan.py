@@ -21,7 +21,17 @@ from gansmith.importers.notes import class_of_module, mapping, printable
 from gansmith.importers.persistent import Network, collect
 from gansmith.importers.pickled_tensors import Tensors
 from gansmith.importers.safe_pickle import read_notes
-from gansmith.importers.stylegan_parts import (check_filters, clamp_of, dense_tensors, discriminator_tensors, mapping_depth, mapping_tensors, pick, unusual, whole)
+from gansmith.importers.stylegan_parts import (
+    check_filters,
+    clamp_of,
+    dense_tensors,
+    discriminator_tensors,
+    mapping_depth,
+    mapping_tensors,
+    pick,
+    unusual,
+    whole,
+)
 
 
 def read(path: Path) -> Imported:
@@ -125,5 +135,3 @@ def generator_tensors(network: Network, spec: ImageSpec, source: str) -> dict[st
         found |= dense_tensors(network, f"{block}.torgb", ours, source)
         found |= dense_tensors(network, f"{block}.torgb.affine", f"{ours}.affine", source)
     return found
-
-

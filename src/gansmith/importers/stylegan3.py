@@ -111,7 +111,9 @@ def generator_tensors(network: Network, config: Config, spec: ImageSpec, source:
         found[f"{ours}.{name}"] = pick(network, f"synthesis.input.{name}", source)
     found |= dense_tensors(network, "synthesis.input.affine", f"{ours}.affine", source)
     if not torch.equal(pick(network, "synthesis.input.transform", source, torch.eye(3)), torch.eye(3)):
-        raise ModelError(f"{source} holds a generator whose pictures are turned or moved ('transform'); it cannot be read.")
+        raise ModelError(
+            f"{source} holds a generator whose pictures are turned or moved ('transform'); it cannot be read."
+        )
     for index, after in enumerate(signals):
         last = index == len(signals) - 1
         theirs = f"synthesis.L{index}_{after.width}_{spec.channels if last else after.channels}"
@@ -132,4 +134,6 @@ def _check_filters(network: Network, layer: str, plan: Resampling, source: str) 
     for name, taps in (("up_filter", plan.up_taps), ("down_filter", plan.down_taps)):
         theirs, ours = pick(network, f"{layer}.{name}", source), torch.tensor(taps)
         if theirs.shape != ours.shape or not torch.allclose(theirs, ours, atol=1e-5):
-            raise ModelError(f"{source} resamples with another filter than StyleGAN3's own ('{layer}.{name}'); it cannot be read.")
+            raise ModelError(
+                f"{source} resamples with another filter than StyleGAN3's own ('{layer}.{name}'); it cannot be read."
+            )

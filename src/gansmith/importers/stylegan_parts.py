@@ -91,11 +91,11 @@ def pick(network: Network, name: str, source: str, missing: Tensor | None = None
     return network.reader.read(network.tensors[name]).to(torch.float32)
 
 
-def check_filters(network: Network, source: str) -> None:
+def check_filters(network: Network, source: str, called: str = "resample_filter") -> None:
     """Our resampling is the trained one's only if its filter is [1, 3, 3, 1]."""
     line = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
     for name in network.tensors:
-        if name.endswith("resample_filter"):
+        if name.endswith(called):
             theirs = pick(network, name, source)
             usual = line if theirs.dim() == 1 else torch.outer(line, line)
             if theirs.shape != usual.shape or not torch.allclose(theirs, usual, atol=1e-6):

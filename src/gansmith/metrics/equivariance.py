@@ -133,9 +133,7 @@ def _shifted(images: Tensor, move: float, axis: int, sure: bool = False) -> Tens
 
 def _matrix(angle: float) -> Tensor:
     """[2, 2]: (x, y) turned by an angle; y points down."""
-    return torch.tensor(
-        [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]], dtype=torch.float64
-    )
+    return torch.tensor([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]], dtype=torch.float64)
 
 
 def band_limit(angle: float, fine: int) -> Tensor:
@@ -188,7 +186,10 @@ def rotated(images: Tensor, angle: float) -> tuple[Tensor, Tensor]:
     from_x = back[0, 0] * x + back[0, 1] * y[:, None] + (width - 1) / 2
     from_y = back[1, 0] * x + back[1, 1] * y[:, None] + (height - 1) / 2
     grid = torch.stack(
-        [2 * (_FINE * place + reach) / (size - 1) - 1 for place, size in zip((from_x, from_y), fine.shape[:1:-1], strict=True)],
+        [
+            2 * (_FINE * place + reach) / (size - 1) - 1
+            for place, size in zip((from_x, from_y), fine.shape[:1:-1], strict=True)
+        ],
         2,
     )
     turned = grid_sample(fine, grid.expand(len(images), -1, -1, -1), mode="bilinear", align_corners=True)
