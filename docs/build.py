@@ -225,7 +225,7 @@ def on_config(config: Any) -> Any:
     """Called by mkdocs: build the pages and lay out the navigation."""
     names = build()
     applications = sorted(f"applications/{path.name}" for path in (DOCS / "applications").glob("*.md"))
-    pages: list[Any] = ["index.md", "quickstart.md", "data.md", "studio.md"]
+    pages: list[Any] = ["index.md", "quickstart.md", "classic-tutorial.md", "data.md", "studio.md"]
     pages += [{"Families": [f"families/{name}.md" for name in names]}, {"Applications": applications}]
     pages += ["failures.md", "own-family.md"]
     pages += [{"Results": results_pages()}]

@@ -69,6 +69,28 @@ def test_pictures_in_the_documentation_are_there(page):
         assert (page.parent / name).is_file(), f"{page.name}: {name}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_lines_of_pages_are_short(page):
+    """Tables and code may be as wide as they must."""
+    text = re.sub(r"^[ ]*```.*?^[ ]*```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    long = [line for line in text.splitlines() if len(line) > 160 and not line.lstrip().startswith("|")]
+    assert not long, f"{page.name}: break this line after at most 160 characters: {long[0]}"
+
+
+def test_the_classic_tutorial_quotes_the_code(builder):
+    """The rows of its table: a line of benchmarks/keras_example.py and one of the package each."""
+    script = (ROOT / "benchmarks" / "keras_example.py").read_text(encoding="utf-8")
+    modules = builder.modules_of(registry.family("gan"))
+    code = "\n".join(inspect.getsource(sys.modules[module]) for module in modules)
+    rows = re.findall(
+        r"^\| `([^`]+)` \| `([^`]+)` \|", (ROOT / "docs" / "classic-tutorial.md").read_text(encoding="utf-8"), re.M
+    )
+    assert len(rows) > 10
+    for theirs, ours in rows:
+        assert theirs in script
+        assert ours in code, f"docs/classic-tutorial.md: no code says {ours}"
+
+
 def test_the_chinese_readme_is_in_step():
     """The same headings, code, tables, links and names; only the words between them are translated."""
     english, chinese = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh-CN.md"))
