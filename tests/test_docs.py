@@ -69,7 +69,7 @@ def test_pictures_in_the_documentation_are_there(page):
         assert (page.parent / name).is_file(), f"{page.name}: {name}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=lambda page: page.name)
 def test_lines_of_pages_are_short(page):
     """Tables and code may be as wide as they must."""
     text = re.sub(r"^[ ]*```.*?^[ ]*```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
@@ -124,7 +124,7 @@ def test_the_quickstart_runs(tmp_path, monkeypatch, capsys):
             done += 1
     assert done == 5
     assert (tmp_path / "digits.png").is_file()
-    assert len(list((tmp_path / "digits").glob("*.png"))) == 10
+    assert len(list((tmp_path / "digits").rglob("*.png"))) == 10
     assert (tmp_path / "walk.gif").is_file()
 
 

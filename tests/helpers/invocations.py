@@ -37,7 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "models": ("models {name} --json", ""),
     "runs": ("runs {runs} --json", ""),
     "studio": ("studio {runs} --port {port}", "always"),
-    "study": ("study --data {classes} --synthetic {classes} --out {folder_out} --seeds 1 --classifier tiny --classifier-steps 2", ""),
+    "study": ("study --data {classes} --synthetic {classes} --out {folder_out} --seeds 2 --classifier tiny --classifier-steps 2", ""),
     "augment": ("augment --data {classes} --out {folder_out} --family gan --steps 2 --per-class 2 --width 8", ""),
     "bench": ("bench {family} --tiny --rounds 1 --size 16 --batch 2 --precision fp32", ""),
     "apply": ("apply {translator} {picture} --out {folder_out}", ""),
@@ -74,6 +74,27 @@ WORDS: dict[str, tuple[str, tuple[str, ...]]] = {
 VALUES = ("", " ", "x", "-1", "0", "nan", "inf", "-inf", "1e309", "-0.0", "1e-400", "9" * 30, "9" * 5000, "0x10", "٣", "²", "3.5", "1_000", "true", "None", "\x1b[31m", "a\nb",
           "\udcff", "猫", "1,2", "1 2", "../x", "/", "--", "-", "[]", "{}", "5-1", "0-99999999999", "1,,2", "%s", "cuda", "cuda:99", "mps", "meta", "a,b,c,d", "1,1,0,0", "-5,-5,3,3")  # fmt: skip
 """For any flag."""
+
+NUMBERS = (
+    "-1",
+    "0",
+    "1",
+    "2",
+    "3",
+    "7",
+    "100",
+    "-0.5",
+    "0.5",
+    "2.5",
+    "1e-30",
+    "1e30",
+    "nan",
+    "inf",
+    "1000000000",
+    "9" * 19,
+    "9" * 30,
+)
+"""For flags that may take numbers."""
 
 LONG = {
     "--steps",
@@ -142,7 +163,7 @@ def draw(seed: int, number: int, things: Sequence[Thing]) -> Call:
             continue
         place = next(places)
         _fill(call, holes[place], place in spoiled and not (always and holes[place] == "port"), things, choice, always)
-    more = choice.choice([0, 1, 1, 2]) if spoiled else choice.choice([1, 1, 2])
+    more = choice.choice([0, 0, 0, 1]) if spoiled else choice.choice([1, 1, 2])
     for _ in range(0 if always else more):
         _spoil(call, title.split()[0], choice)
     return call
@@ -202,8 +223,11 @@ def _spoil(call: Call, command: str, choice: random.Random) -> None:
     words = call.argv
     flags = [flag for flag in _flags(command) if not flag.startswith(("--help", "--no-"))]
     if way == "value":
-        flag = choice.choice(flags)
-        value = choice.choice([value for value in VALUES if flag not in LONG or not re.match(r"9{9}|1e30|inf", value)])
+        flag = choice.choice(flags or ["--out"])
+        values = choice.choice([NUMBERS, NUMBERS, VALUES])
+        value = choice.choice(
+            [value for value in values if flag not in LONG or not re.match(r"9{9}|1e3|1{1}0{8}|inf|100", value)]
+        )
         words += choice.choice([[flag, value], [f"{flag}={value}"]])
         call.about.append(f"{flag} {value[:40]!r}")
     elif way == "extra":
