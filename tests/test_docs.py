@@ -91,18 +91,36 @@ def test_the_classic_tutorial_quotes_the_code(builder):
         assert ours in code, f"docs/classic-tutorial.md: no code says {ours}"
 
 
-def test_the_chinese_readme_is_in_step():
-    """The same headings, code, tables, links and names; only the words between them are translated."""
-    english, chinese = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh-CN.md"))
-    fenced = re.compile(r"^```.*?^```", re.M | re.S)
-    assert fenced.findall(english) == fenced.findall(chinese)
-    english, chinese = fenced.sub("", english), fenced.sub("", chinese)
+TRANSLATED = [path for path in (ROOT / "docs").rglob("*.zh.md") if path.parent.name != "families"]
+"""Pages in Chinese; those of families are made of docs/texts."""
+IN_CHINESE = ("index", "quickstart", "classic-tutorial", "studio", "failures")
+FENCED = re.compile(r"^```.*?^```", re.M | re.S)
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.zh-CN.md", *TRANSLATED], ids=lambda page: page.name)
+def test_a_chinese_page_is_in_step(page):
+    """The same headings, code, tables, links, pictures and names; only the words between them are translated."""
+    original = page.with_name(page.name.replace(".zh-CN", "").replace(".zh", ""))
+    texts = [path.read_text(encoding="utf-8") for path in (original, page)]
+    assert FENCED.findall(texts[0]) == FENCED.findall(texts[1])
+    english, chinese = (FENCED.sub("", text) for text in texts)
     headings = [[len(marks) for marks in re.findall(r"^(#+) ", text, re.M)] for text in (english, chinese)]
     assert headings[0] == headings[1]
     others = {"README.md", "README.zh-CN.md"}
-    for what in (r"`([^`]+)`", r"\]\(([^)]+)\)", r"^\| (`[^|]+) \|"):
+    for what in (r"`([^`]+)`", r"\]\(([^)]+)\)", r"^\| (`[^|]+`) \|", r"^( {4}\S.*)$"):
         names = [sorted(set(re.findall(what, text, re.M)) - others) for text in (english, chinese)]
         assert names[0] == names[1]
+    slugs = [slug.lower().replace(" ", "-") for slug in re.findall(r"^#+ (.*)$", english, re.M)]
+    for anchor in re.findall(r"\{#([\w-]+)\}", chinese):
+        assert anchor in slugs
+
+
+def test_what_is_translated():
+    names = {path.name.removesuffix(".zh.md") for path in TRANSLATED}
+    assert names >= {
+        *IN_CHINESE,
+        *(path.stem for path in (ROOT / "docs" / "texts").glob("*.md") if "." not in path.stem),
+    }
 
 
 def test_the_quickstart_runs(tmp_path, monkeypatch, capsys):
