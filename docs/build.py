@@ -249,12 +249,22 @@ def build() -> list[str]:
     return names
 
 
-def results_pages() -> list[str]:
+def results_pages() -> list[Any]:
     """The pages of results in the order of the navigation: the table, comparisons, a page per family, the log."""
     families = {f"results/{name}.md" for name in measured.runs()}
     first, last = "results/index.md", "results/log.md"
     found = {f"results/{path.name}" for path in (DOCS / "results").glob("*.md")}
-    return [first, *sorted(found - families - {first, last}), "scaling.md", *sorted(families), last]
+    comparisons = sorted(found - families - {first, last})
+    return [{"Everything measured": first}, *comparisons, "scaling.md", {"By family": sorted(families)}, last]
+
+
+def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
+    """Called by mkdocs: lines of Chinese prose are joined, as browsers show a line's end as a space."""
+    if not page.file.src_uri.endswith(".zh.md"):
+        return markdown
+    blocks = re.split(r"(^```.*?^```$)", markdown, flags=re.M | re.S)
+    joined = re.compile(r"(?<=[\u2018-\u201f\u3000-\u9fff\uff00-\uffef])\n *(?=[^\s|#>!*-])(?!\d+\. )")
+    return "".join(block if block.startswith("```") else joined.sub("", block) for block in blocks)
 
 
 def write(path: Path, text: str) -> None:
