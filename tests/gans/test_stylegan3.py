@@ -39,7 +39,7 @@ def batch_of(game: StyleGAN3, n: int = 4, clock: Clock | None = None) -> Batch:
 
 @pytest.mark.parametrize(("variant", "parameters"), [("t", 22_313_167), ("r", 15_093_151)])
 def test_the_papers_networks_at_1024(variant: str, parameters: int) -> None:
-    """Table 5 of the paper: 22.3 and 15.8 million weights (15.1 without the filters that its count includes)."""
+    """As many weights as the published trainer counts, and the sizes of Figure 5."""
     config = Config(variant=variant)
     signals = signals_of(config, ImageSpec(1024, 1024, 3))
     sizes = [36, 36, 52, 52, 84, 148, 148, 276, 276, 532, 1044, 1044, 1044, 1024, 1024]
@@ -168,9 +168,9 @@ def test_sizes_of_inputs_and_the_average_style_are_tracked_while_training_only()
     first = game.generator.synthesis.layers[0]
     styles = game.generator.styles(torch.randn(4, 8))
     size = game.generator.synthesis.input(styles[:, 0]).square().mean()
-    gain = first.input_gain(game.generator.synthesis.input(styles[:, 0]), 0.0)
-    assert gain.item() == pytest.approx(size.rsqrt().item(), rel=1e-4)
-    first.input_gain(torch.full((1, 1, 2, 2), math.inf), 0.5)
+    power = first.power(game.generator.synthesis.input(styles[:, 0]), 0.0)
+    assert power.item() == pytest.approx(size.item(), rel=1e-4)
+    first.power(torch.full((1, 1, 2, 2), math.inf), 0.5)
     assert first.magnitude.isfinite()
 
 
