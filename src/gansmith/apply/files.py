@@ -18,12 +18,13 @@ from PIL import Image
 
 from gansmith.apply.deep import KINDS, Deep, range_of
 from gansmith.apply.finding import STRIPS, Item, find_pictures
+from gansmith.apply.labels import borders_for
 from gansmith.apply.masks import Hole, Masks
 from gansmith.apply.options import Options
-from gansmith.apply.picture import network_input, resized, translate_deep, translate_image
+from gansmith.apply.picture import network_input, resized, translate_deep, translate_image, translate_labels
 from gansmith.apply.storing import Stored, check_size, comparison, read_stored, store, store_deep, write
 from gansmith.apply.tiles import Progress
-from gansmith.data.decode import Header, open_file, read_deep, read_header, read_picture
+from gansmith.data.decode import Header, open_file, read_deep, read_header, read_picture, read_unconverted
 from gansmith.data.planning import default_memory_limit
 from gansmith.data.threads import Broken
 from gansmith.errors import GansmithError, first_line
@@ -143,6 +144,8 @@ def _apply(game: Translation, item: Item, target: Path, options: Options, masks:
         stored = read_stored(file)
         check_size(stored, header.width * game.scale, header.height * game.scale)
         _check_memory(game, header)
+        if game.label_maps:
+            return _apply_to_labels(game, item, file, target, stored, options, progress)
         deep = _deep(file, header, stored, options)
         upright = read_picture(file) if deep is None else deep.image
     hole = hole_for(game, item, upright.size, masks)
@@ -159,6 +162,19 @@ def _apply(game: Translation, item: Item, target: Path, options: Options, masks:
     notes += ["it was written with 8 bits, because of --scale"] if options.scale and header.bits > 8 else []
     notes += [f"the first of its {stored.frames} pictures was taken"] if stored.frames > 1 else []
     return _Done(upright, result, mask, notes)
+
+
+def _apply_to_labels(
+    game: Translation, item: Item, file: BinaryIO, target: Path, stored: Stored, options: Options, progress: Progress
+) -> _Done:
+    """Draw the picture of a label map and write it."""
+    maps = read_unconverted(file)
+    found = None if options.instances is None else borders_for(options.instances, item, maps.size)
+    result = translate_labels(game, maps, options, found, progress)
+    store(result, target, stored)
+    wanting = game.config.instances and found is None
+    notes = ["the borders between labels stand for those of instances; --instances gives these"] if wanting else []
+    return _Done(maps.convert("RGB"), result, None, notes)
 
 
 def _deep(file: BinaryIO, header: Header, stored: Stored, options: Options) -> Deep | None:
