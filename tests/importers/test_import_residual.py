@@ -317,5 +317,4 @@ def test_hostile_variants_of_pix2pixhd_are_refused(tmp_path: Path, name: str) ->
     state, labels, reason = WRONG[name]
     torch.save(state, tmp_path / "x.pth")
     with pytest.raises(ModelError, match=reason):
-        found = import_file(tmp_path / "x.pth", labels=labels)
-        bundle.from_tensors(found.family, found.config, found.spec, found.tensors, {}, "x")
+        loaded(tmp_path / "x.pth", labels)
