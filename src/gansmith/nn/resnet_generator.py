@@ -13,6 +13,7 @@ from torch.nn.functional import conv_transpose2d, pad
 
 from gansmith.nn.antialias import BlurDouble, BlurHalf
 from gansmith.nn.fit import at_any_size, pad_to_multiple
+from gansmith.nn.mirror import ReflectionPad
 from gansmith.nn.norms import NormName, init_normal, make_norm
 
 UpsampleName = Literal["transposed", "resize", "blur"]
@@ -41,12 +42,12 @@ class ResidualBlock(nn.Module):
     def __init__(self, channels: int, norm: NormName, dropout: bool, bias: bool) -> None:
         super().__init__()
         first = [
-            nn.ReflectionPad2d(1),
+            ReflectionPad(1),
             nn.Conv2d(channels, channels, 3, bias=bias),
             make_norm(norm, channels),
             nn.ReLU(),
         ]
-        second = [nn.ReflectionPad2d(1), nn.Conv2d(channels, channels, 3, bias=bias), make_norm(norm, channels)]
+        second = [ReflectionPad(1), nn.Conv2d(channels, channels, 3, bias=bias), make_norm(norm, channels)]
         self.conv_block = nn.Sequential(*first, *([nn.Dropout(0.5)] if dropout else []), *second)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -89,7 +90,7 @@ class ResnetGenerator(nn.Module):
         bias = bias or norm != "batch"
         self.multiple = 2**halvings
         layers: list[nn.Module] = [
-            nn.ReflectionPad2d(3),
+            ReflectionPad(3),
             nn.Conv2d(inputs, width, 7, bias=bias),
             make_norm(norm, width),
             nn.ReLU(),
@@ -105,7 +106,7 @@ class ResnetGenerator(nn.Module):
         for channels in [width * 2**i for i in range(halvings, 0, -1)]:
             layers += _doubling(channels, bias, upsample)
             layers += [make_norm(norm, channels // 2), nn.ReLU()]
-        layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, outputs, 7), nn.Tanh()]
+        layers += [ReflectionPad(3), nn.Conv2d(width, outputs, 7), nn.Tanh()]
         self.model = nn.Sequential(*layers)
         self.apply(init_normal)
         self.skip = nn.Conv2d(inputs, outputs, 1, bias=False) if skip else None
