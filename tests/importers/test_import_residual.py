@@ -287,7 +287,7 @@ def test_what_is_no_label_map_is_refused(tmp_path: Path, name: str, capsys: Any)
     loaded(tmp_path / "g.pth").save(tmp_path / "model")
     labels = np.full((32, 32), count - 1, np.uint8)
     Image.fromarray(labels).convert(mode).save(tmp_path / "map.png")
-    assert cli.main(["apply", str(tmp_path / "model"), str(tmp_path / "map.png"), "--out", str(tmp_path / "out")]) == 1
+    assert cli.main(["apply", str(tmp_path / "model"), str(tmp_path / "map.png"), "--out", str(tmp_path / "out")]) == 2
     assert reason in " ".join(capsys.readouterr().err.split())
 
 
