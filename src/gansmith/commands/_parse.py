@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import io
 import os
 import re
 import sys
+import typing
 from collections.abc import Callable
-from typing import Any, NoReturn, TextIO, TypeVar
+from typing import Any, Literal, NoReturn, TextIO, TypeVar
 
 from gansmith.errors import GansmithError, shown
 
@@ -31,11 +33,12 @@ def parse(config: type[T], argv: list[str], command: str, description: str, defa
     import tyro
 
     kwargs: dict[str, Any] = {} if default is None else {"default": default}
+    words = with_values(argv, open_switches(config))
 
     def read() -> T:
         return tyro.cli(
             config,
-            args=argv,
+            args=words,
             prog=f"gansmith {command}",
             description=description,
             config=(tyro.conf.OmitArgPrefixes,),
@@ -120,6 +123,32 @@ class Parser(argparse.ArgumentParser):
         message = re.sub(r"^the following arguments are required: ", "This is missing: ", message)
         message = re.sub(r"^unrecognized arguments: ", "Not understood: ", message)
         raise GansmithError(explained(message[:1].upper() + message[1:], self.prog.removeprefix("gansmith ")))
+
+
+def open_switches(config: Any) -> set[str]:
+    """Names of the settings, nested ones too, that are on, off or one word more (``bool | Literal["auto"]``)."""
+    found: set[str] = set()
+    for name, hint in typing.get_type_hints(config).items():
+        if dataclasses.is_dataclass(hint):
+            found |= open_switches(hint)
+        elif bool in (options := typing.get_args(hint)) and any(typing.get_origin(o) is Literal for o in options):
+            found.add(name)
+    return found
+
+
+def with_values(argv: list[str], names: set[str]) -> list[str]:
+    """The words with ``--name`` and ``--no-name`` as ``--name True`` and ``--name False``; a value that stands there stays."""
+    words: list[str] = []
+    for i, word in enumerate(argv):
+        name = word.removeprefix("--").replace("-", "_")
+        after = argv[i + 1] if i + 1 < len(argv) else "-"
+        if word.startswith("--") and name.removeprefix("no_") in names:
+            on = name in names
+            valued = on and after in ("True", "False", "auto")
+            words += [word] if valued else [f"--{name.removeprefix('no_').replace('_', '-')}", str(on)]
+        else:
+            words.append(word)
+    return words
 
 
 def say(text: str, to: TextIO | None = None) -> None:
