@@ -16,7 +16,7 @@ from gansmith import registry
 from gansmith.cli import main
 from gansmith.errors import GansmithError, ModelError
 from gansmith.models.catalogue import download, entries, store
-from helpers.catalogue import Served, home, served, weights  # noqa: F401 (fixtures)
+from helpers.catalogue import Served, weights
 
 
 def picture(folder: Path) -> Path:
