@@ -1,9 +1,10 @@
-"""A thousand bad command lines over all commands: each must end in words, with the right exit code, and change nothing of the person's.
+"""A thousand bad command lines over all commands: each must end in words, with the right exit code, and change nothing.
 
     python benchmarks/bad_invocations.py --count 1000 --seed 0 --sample 40
 
-Calls run one after another in a worker process, which is ended where a call takes more than ``--seconds``. ``--sample`` of them run
-once more as programs of their own (``python -m gansmith ...``) and must end in the same way. Prints a line per fault and the counts.
+Calls run one after another in a worker process, which is ended where a call takes more than ``--seconds``. ``--sample``
+of them run once more as programs of their own (``python -m gansmith ...``) and must end in the same way. Prints a line
+per fault and the counts.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ def environment(root: Path) -> dict[str, str]:
         "XDG_CACHE_HOME": "xdg",
     }
     return os.environ | {name: str(root / "home" / place) for name, place in places.items()} | {
-        "HOME": str(root / "home"), "HF_HUB_OFFLINE": "1", "GANSMITH_FAMILY_MODULES": "{}", "OMP_NUM_THREADS": "1", "COLUMNS": "100",
+        "HOME": str(root / "home"), "HF_HUB_OFFLINE": "1", "GANSMITH_FAMILY_MODULES": "{}", "OMP_NUM_THREADS": "1",
+        "COLUMNS": "100",
     }  # fmt: skip
 
 
@@ -68,7 +70,8 @@ class Worker:
     """A process that runs calls, started anew where one took too long."""
 
     def __init__(self, root: Path, seed: int, megabytes: int) -> None:
-        self.command = [sys.executable, __file__, "--work", str(root), "--seed", str(seed), "--megabytes", str(megabytes)]
+        options = {"--work": root, "--seed": seed, "--megabytes": megabytes}
+        self.command = [sys.executable, __file__, *(str(word) for pair in options.items() for word in pair)]
         self.root, self.process = root, None
 
     def ask(self, number: int, seconds: float) -> dict | None:
@@ -127,25 +130,31 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--sample", type=int, default=40, help="how many run once more as programs")
     parser.add_argument("--seconds", type=float, default=60, help="after which a call hangs")
-    parser.add_argument("--megabytes", type=int, default=12_000, help="of address space for the worker; 0 does not bound it")
+    parser.add_argument("--megabytes", type=int, default=12_000, help="the worker's address space; 0 for any")
     parser.add_argument("--out", type=Path, help="write what became of every call here, as json lines")
+    parser.add_argument("--root", type=Path, help="make the things for commands here, or take those that are here")
     parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.work:
         work(options.work, options.seed, options.megabytes)
         return 0
+    if options.root:
+        options.root.mkdir(parents=True, exist_ok=True)
+        return play(options, options.root.resolve())
     with tempfile.TemporaryDirectory() as place:
         return play(options, Path(place).resolve())
 
 
 def play(options: argparse.Namespace, root: Path) -> int:
     """Make the things, run the calls, count."""
-    os.environ.update(environment(root))
-    from helpers.zoo import build
+    if not (root / "things.json").is_file():
+        os.environ.update(environment(root))
+        from helpers.zoo import build
 
-    (root / "zoo").mkdir()
-    things = build(root / "zoo")
-    (root / "things.json").write_text(json.dumps([(thing.word, sorted(thing.kinds), thing.odd) for thing in things]))
+        (root / "zoo").mkdir()
+        things = build(root / "zoo")
+        rows = [(thing.word, sorted(thing.kinds), thing.odd) for thing in things]
+        (root / "things.json").write_text(json.dumps(rows))
     start, codes, faults = time.monotonic(), Counter(), Counter()
     slowest: list[tuple[float, str]] = []
     worker = Worker(root, options.seed, options.megabytes)
@@ -155,14 +164,15 @@ def play(options: argparse.Namespace, root: Path) -> int:
     for number in numbers:
         found = worker.ask(number, options.seconds)
         if found is None:
-            found = {"code": None, "faults": [f"took over {options.seconds:.0f} s, or the process ended"], "said": "", "seconds": options.seconds, "number": number}  # fmt: skip
+            fault = f"took over {options.seconds:.0f} s, or the process ended"
+            found = {"code": None, "faults": [fault], "said": "", "seconds": options.seconds}
         kept[number] = found
         codes[found["code"]] += 1
         slowest.append((found["seconds"], str(number)))
         for fault in found["faults"]:
             faults[next((kind for kind in FAULT_KINDS if fault.startswith(kind)), fault)] += 1
             words = " ".join(ascii(word)[:70] for word in found.get("argv", []))
-            print(f"{number}: {fault}\n    {words}\n    {ascii(found['said'][-300:])}", flush=True)
+            print(f"{number}: {fault}\n    {words}\n    {found['said'][-300:]!a}", flush=True)
         if log:
             log.write(json.dumps({"number": number, **found}) + "\n")
     worker.close()
@@ -173,10 +183,11 @@ def play(options: argparse.Namespace, root: Path) -> int:
         code, said, wrong = as_program(root, options.seed, number)
         if code != kept[number]["code"] or wrong:
             faults["as a program"] += 1
-            print(f"{number} as a program: {code}, was {kept[number]['code']} {wrong}\n    {ascii(said[-300:])}", flush=True)
+            print(f"{number} as a program: {code}, was {kept[number]['code']} {wrong}\n    {said[-300:]!a}", flush=True)
+    slow = ", ".join(f"{taken:.1f} s" for taken, _ in sorted(slowest)[-3:])
     print(
-        f"{options.count} calls of seed {options.seed} in {seconds:.0f} s, {len(programs)} of them once more as programs; exit codes "
-        f"{dict(codes)}; slowest {', '.join(f'{s:.1f} s' for s, _ in sorted(slowest)[-3:])}; faults: {dict(faults) or 'none'}"
+        f"{options.count} calls of seed {options.seed} in {seconds:.0f} s, {len(programs)} of them as programs too; "
+        f"exit codes {dict(codes)}; slowest {slow}; faults: {dict(faults) or 'none'}"
     )
     return 1 if faults else 0
 

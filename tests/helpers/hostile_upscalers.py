@@ -56,7 +56,7 @@ def _tables(shapes: Shapes, choice: random.Random) -> Shapes:
     """Every table of relative positions, or what is like one, for a window of a thousand pixels."""
     rows = (2 * choice.choice([64, 150, 300]) - 1) ** 2
     tables = [name for name in shapes if "position" in name or "rpb" in name or "pos" in name.split(".")]
-    return shapes | {name: (rows, 1) for name in tables[: choice.choice([1, 4])]} if tables else _wide(shapes, choice)
+    return shapes | dict.fromkeys(tables[: choice.choice([1, 4])], (rows, 1)) if tables else _wide(shapes, choice)
 
 
 def _numbers(shapes: Shapes, choice: random.Random) -> Shapes:

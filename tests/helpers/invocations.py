@@ -37,7 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "models": ("models {name} --json", ""),
     "runs": ("runs {runs} --json", ""),
     "studio": ("studio {runs} --port {port}", "always"),
-    "study": ("study --data {classes} --synthetic {classes} --out {folder_out} --seeds 1 --classifier tiny --classifier-steps 2", ""),
+    "study": ("study --data {classes} --synthetic {classes} --out {folder_out} --seeds 2 --classifier tiny --classifier-steps 2", ""),
     "augment": ("augment --data {classes} --out {folder_out} --family gan --steps 2 --per-class 2 --width 8", ""),
     "bench": ("bench {family} --tiny --rounds 1 --size 16 --batch 2 --precision fp32", ""),
     "apply": ("apply {translator} {picture} --out {folder_out}", ""),
@@ -75,7 +75,39 @@ VALUES = ("", " ", "x", "-1", "0", "nan", "inf", "-inf", "1e309", "-0.0", "1e-40
           "\udcff", "猫", "1,2", "1 2", "../x", "/", "--", "-", "[]", "{}", "5-1", "0-99999999999", "1,,2", "%s", "cuda", "cuda:99", "mps", "meta", "a,b,c,d", "1,1,0,0", "-5,-5,3,3")  # fmt: skip
 """For any flag."""
 
-LONG = {"--steps", "--images", "--minutes", "--seeds", "--rounds", "--classifier-steps", "--per-class", "--n", "--seconds", "--threads"}
+NUMBERS = (
+    "-1",
+    "0",
+    "1",
+    "2",
+    "3",
+    "7",
+    "100",
+    "-0.5",
+    "0.5",
+    "2.5",
+    "1e-30",
+    "1e30",
+    "nan",
+    "inf",
+    "1000000000",
+    "9" * 19,
+    "9" * 30,
+)
+"""For flags that may take numbers."""
+
+LONG = {
+    "--steps",
+    "--images",
+    "--minutes",
+    "--seeds",
+    "--rounds",
+    "--classifier-steps",
+    "--per-class",
+    "--n",
+    "--seconds",
+    "--threads",
+}
 """Flags whose large numbers are an honest wish that takes long; they get no large numbers."""
 
 EXTRA = (
@@ -131,7 +163,7 @@ def draw(seed: int, number: int, things: Sequence[Thing]) -> Call:
             continue
         place = next(places)
         _fill(call, holes[place], place in spoiled and not (always and holes[place] == "port"), things, choice, always)
-    more = choice.choice([0, 1, 1, 2]) if spoiled else choice.choice([1, 1, 2])
+    more = choice.choice([0, 0, 0, 1]) if spoiled else choice.choice([1, 1, 2])
     for _ in range(0 if always else more):
         _spoil(call, title.split()[0], choice)
     return call
@@ -191,8 +223,11 @@ def _spoil(call: Call, command: str, choice: random.Random) -> None:
     words = call.argv
     flags = [flag for flag in _flags(command) if not flag.startswith(("--help", "--no-"))]
     if way == "value":
-        flag = choice.choice(flags)
-        value = choice.choice([value for value in VALUES if flag not in LONG or not re.match(r"9{9}|1e30|inf", value)])
+        flag = choice.choice(flags or ["--out"])
+        values = choice.choice([NUMBERS, NUMBERS, VALUES])
+        value = choice.choice(
+            [value for value in values if flag not in LONG or not re.match(r"9{9}|1e3|1{1}0{8}|inf|100", value)]
+        )
         words += choice.choice([[flag, value], [f"{flag}={value}"]])
         call.about.append(f"{flag} {value[:40]!r}")
     elif way == "extra":
@@ -213,7 +248,9 @@ def _spoil(call: Call, command: str, choice: random.Random) -> None:
         words.insert(place, words[place])
         call.about.append(f"{words[place][-40:]!r} twice")
     elif way == "command":
-        words[0] = choice.choice([words[0].upper(), words[0][:-1], "", "../" + words[0], words[0] + "\n", "_parse", words[0] + ".py"])
+        words[0] = choice.choice(
+            [words[0].upper(), words[0][:-1], "", "../" + words[0], words[0] + "\n", "_parse", words[0] + ".py"]
+        )
         call.refused = True
         call.about.append(f"command {words[0]!r}")
     if way in ("drop", "swap", "twice"):
@@ -289,7 +326,9 @@ def outcome(call: Call, things_at: Path, folder: Path) -> Outcome:
     faults = judge(call, code, out, err, trace)
     if snapshot(things_at) != before:
         after = snapshot(things_at)
-        faults.append(f"changed: {sorted(k for k in before.keys() | after.keys() if before.get(k) != after.get(k))[:5]}")
+        faults.append(
+            f"changed: {sorted(k for k in before.keys() | after.keys() if before.get(k) != after.get(k))[:5]}"
+        )
     faults += _changes(call, code, mine, snapshot(folder))
     if code == 0 and call.wants and not _there(folder, call.wants):
         faults.append(f"0 without a result: {call.wants[:60]!r}")
@@ -327,7 +366,9 @@ def judge(call: Call, code: int, out: str, err: str, trace: str) -> list[str]:
 
 def _changes(call: Call, code: int, before: dict[str, tuple[int, int]], after: dict[str, tuple[int, int]]) -> list[str]:
     """Files of the person's that are gone or changed, and what a refused call left behind."""
-    asked = any(word.startswith("--overwrite") for word in call.argv) or (call.own and "--resume" in call.argv and code != 2)
+    asked = any(word.startswith("--overwrite") for word in call.argv) or (
+        call.own and "--resume" in call.argv and code != 2
+    )
     lost = [name for name in before if name not in after]
     changed = [name for name in before if name in after and before[name] != after[name]]
     new = [name for name in after if name not in before]

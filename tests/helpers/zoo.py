@@ -16,7 +16,6 @@ import torch
 from PIL import Image
 
 from gansmith import cli
-from gansmith.models import bundle
 from helpers.models import tiny_model
 from helpers.pictures import picture, pictures, write_folder
 
@@ -48,7 +47,12 @@ _WORDS = (
 def build(root: Path) -> list[Thing]:
     """Make everything under ``root``."""
     things = [*_words(), *_models(root / "models"), *_data(root / "data"), *_files(root / "files")]
-    things += [*_names(root / "names"), *_runs(root / "runs"), *_weights(root / "weights"), *_documents(root / "documents")]
+    things += [
+        *_names(root / "names"),
+        *_runs(root / "runs"),
+        *_weights(root / "weights"),
+        *_documents(root / "documents"),
+    ]
     return things
 
 
@@ -81,7 +85,9 @@ def _models(root: Path) -> list[Thing]:
         "folder-json": lambda folder: ((folder / "config.json").unlink(), (folder / "config.json").mkdir()),
         "another-family": lambda folder: _change(folder, family="nowhere"),
         "a-module": lambda folder: _change(folder, family="os.path"),
-        "huge-spec": lambda folder: _change(folder, spec={"height": 10**9, "width": 10**9, "channels": 3, "classes": 0}),
+        "huge-spec": lambda folder: _change(
+            folder, spec={"height": 10**9, "width": 10**9, "channels": 3, "classes": 0}
+        ),
         "huge-width": lambda folder: _change(folder, settings={"width": 10**9}),
         "wrong-width": lambda folder: _change(folder, settings={"width": 4}),
         "huge-number": lambda folder: (folder / "config.json").write_text('{"format": ' + "9" * 5000 + "}"),
@@ -158,7 +164,7 @@ def _files(root: Path) -> list[Thing]:
     Image.fromarray(array).save(root / "good.png")
     Image.fromarray(array).save(root / "good.jpg")
     Image.fromarray(array[..., 0]).save(root / "grey.png")
-    Image.fromarray((array[..., 0].astype(np.uint16) * 257)).save(root / "deep.png")
+    Image.fromarray(array[..., 0].astype(np.uint16) * 257).save(root / "deep.png")
     Image.fromarray(np.where(array[..., :1] > 60, 255, 0).astype(np.uint8)[..., 0]).save(root / "mask.png")
     Image.fromarray(array).save(root / "clip.gif", save_all=True, append_images=[Image.fromarray(array[::-1].copy())])
     Image.new("RGB", (1, 1)).save(root / "dot.png")
@@ -186,7 +192,18 @@ def _files(root: Path) -> list[Thing]:
 def _names(root: Path) -> list[Thing]:
     root.mkdir(parents=True)
     made = []
-    for name in ("naïve 猫.png", "two\nlines.png", "escape\x1b[31m.png", "-dash.png", "\udcff.png", "a,b.png", "[1].png", "{x}.png", "'\".png", "\u202e.png"):
+    for name in (
+        "naïve 猫.png",
+        "two\nlines.png",
+        "escape\x1b[31m.png",
+        "-dash.png",
+        "\udcff.png",
+        "a,b.png",
+        "[1].png",
+        "{x}.png",
+        "'\".png",
+        "\u202e.png",
+    ):
         Image.fromarray(picture(3, 32, 3)).save(root / "made.png")
         (root / "made.png").rename(root / name)
         made.append(_thing(root / name, "picture", "pictures", odd=True))
@@ -219,7 +236,17 @@ def _runs(root: Path) -> list[Thing]:
         "yaml-folder": lambda run: ((run / "config.yaml").unlink(), (run / "config.yaml").mkdir()),
         **{name: (lambda run, text=text: (run / "config.yaml").write_text(text)) for name, text in texts.items()},
     }  # fmt: skip
-    harmless = {"no-log", "log-rubbish", "no-checkpoint", "cut-checkpoint", "empty-checkpoint", "no-samples", "sample-rubbish", "no-model", "model-file"}
+    harmless = {
+        "no-log",
+        "log-rubbish",
+        "no-checkpoint",
+        "cut-checkpoint",
+        "empty-checkpoint",
+        "no-samples",
+        "sample-rubbish",
+        "no-model",
+        "model-file",
+    }
     for name, spoil in damage.items():
         run = shutil.copytree(root / "gan", root / name)
         spoil(run)
@@ -247,7 +274,17 @@ def _weights(root: Path) -> list[Thing]:
     scripted = io.BytesIO()
     torch.jit.save(torch.jit.trace(torch.nn.Linear(2, 2), torch.zeros(1, 2)), scripted)
     (root / "script.pt").write_bytes(scripted.getvalue())
-    bad = ("unknown.pth", "list.pth", "module.pth", "unknown.safetensors", "cut.pth", "attack.pth", "lfs.pth", "page.pth", "script.pt")
+    bad = (
+        "unknown.pth",
+        "list.pth",
+        "module.pth",
+        "unknown.safetensors",
+        "cut.pth",
+        "attack.pth",
+        "lfs.pth",
+        "page.pth",
+        "script.pt",
+    )
     return [_thing(root / "good.pth", "weights"), *(_thing(root / name) for name in bad)]
 
 

@@ -54,9 +54,13 @@ def parse(config: type[T], argv: list[str], command: str, description: str, defa
     raise GansmithError(_complaint(read, command))
 
 
-_FRAME = re.compile(r"^[│|╭╰] ?|[\s│|╮╯─-]+$")
+_FRAME = re.compile(r"^[│| ] ?|\s*[│|]?\s*$")
+_RULE = re.compile(r"[│|╰╯ ─-]*[─-]{8}[│|╰╯ ─-]*")
 _SECTIONS = (
     (re.compile(r"Error parsing (\S+): invalid literal for int\(\) with base 10: (.*)"), r"\1 takes a whole number, not \2."),
+    (re.compile(r"Error parsing (\S+): no type matching .*?\|INT .* from \['(.*)'\]"), r"\1 takes a whole number, not '\2'."),
+    (re.compile(r"Error parsing (\S+): no type matching .* from \['(.*)'\]"), r"\1 takes another kind of value than '\2'."),
+    (re.compile(r"Got errors:.*"), ""),
     (re.compile(r"Error parsing (\S+): could not convert string to float: (.*)"), r"\1 takes a number, not \2."),
     (re.compile(r"Error parsing (\S+): Exceeds the limit .*"), r"\1 takes a whole number, and not one of thousands of digits."),
     (re.compile(r"invalid choice (.*) for argument '(.*?)'\. Expected one of \((.*?),?\)\.?"), r"\2 is one of \3, not \1."),
@@ -80,8 +84,8 @@ def _complaint(read: Callable[[], object], command: str) -> str:
         os.environ.pop("COLUMNS") if width is None else os.environ.update(COLUMNS=width)
     sections: list[list[str]] = [[]]
     for framed in said.getvalue().split("\n")[1:]:  # the first is the frame with a title
-        line = _FRAME.sub("", framed)
-        if not line or line[0] != " " and sections[-1]:
+        line = "" if _RULE.fullmatch(framed) else _FRAME.sub("", framed)
+        if not line:
             sections.append([])
         if line:
             about = re.sub(r" *\((required|default: .*)\)$", "", line.strip()).rstrip(".")
@@ -98,8 +102,8 @@ def _reworded(section: list[str]) -> str:
 
 
 def explained(words: str, command: str) -> str:
-    """Words against a command line, with what to read next; long values are cut."""
-    words = re.sub(r"\S{200,}", lambda long: f"{long[0][:80]}...{long[0][-20:]}", words).rstrip()
+    """Words against a command line, with what to read next."""
+    words = words.rstrip()
     return f"{words}{'' if words.endswith(('.', '?')) else '.'} 'gansmith {command} --help' explains every option."
 
 

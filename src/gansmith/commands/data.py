@@ -29,7 +29,7 @@ def main(argv: list[str]) -> int:
     return arguments.run(arguments)
 
 
-def add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_check(commands: argparse._SubParsersAction[Parser]) -> None:
     """Declare ``gansmith data check``."""
     check = commands.add_parser(
         "check",
@@ -66,7 +66,7 @@ def _check(arguments: argparse.Namespace) -> int:
     return 0 if report.usable else 1
 
 
-def add_pack(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_pack(commands: argparse._SubParsersAction[Parser]) -> None:
     """Declare ``gansmith data pack``."""
     packing = commands.add_parser(
         "pack",

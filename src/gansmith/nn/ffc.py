@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.fft import irfft2, rfft2
 
 from gansmith.nn import fit
+from gansmith.nn.mirror import ReflectionPad
 
 Maps = tuple[Tensor, Tensor | None]
 """Local channels [N, L, H, W] and global ones [N, G, H, W], if there are any."""
@@ -154,7 +155,7 @@ class FFCGenerator(nn.Module):
         widths = [min(width * 2**i, MOST_CHANNELS) for i in range(halvings + 1)]
         far = int(widths[-1] * share)
         inner = widths[-1] - far, far
-        layers: list[nn.Module] = [nn.ReflectionPad2d(3), FFCLayer((channels + 1, 0), (width, 0), 7)]
+        layers: list[nn.Module] = [ReflectionPad(3), FFCLayer((channels + 1, 0), (width, 0), 7)]
         for before, after in itertools.pairwise(widths[:-1]):
             layers.append(FFCLayer((before, 0), (after, 0), 3, 2, 1))
         layers.append(FFCLayer((widths[-2], 0), inner, 3, 2, 1))
@@ -162,7 +163,7 @@ class FFCGenerator(nn.Module):
         layers.append(Join())
         for before, after in itertools.pairwise(reversed(widths)):
             layers += [nn.ConvTranspose2d(before, after, 3, 2, 1, 1), nn.BatchNorm2d(after), nn.ReLU()]
-        layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, channels, 7), nn.Sigmoid()]
+        layers += [ReflectionPad(3), nn.Conv2d(width, channels, 7), nn.Sigmoid()]
         self.model = nn.Sequential(*layers)
 
     def forward(self, images: Tensor, mask: Tensor) -> Tensor:

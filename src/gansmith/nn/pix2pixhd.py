@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, one_hot
 
 from gansmith.nn.fit import at_any_size
+from gansmith.nn.mirror import ReflectionPad
 from gansmith.nn.norms import NormName, init_normal, make_norm
 from gansmith.nn.resnet_generator import ResidualBlock, ResnetGenerator
 
@@ -52,13 +53,13 @@ class LocalEnhancer(nn.Module):
         for number in range(1, enhancers + 1):
             channels = width * 2 ** (enhancers - number)
             down: list[nn.Module] = [
-                nn.ReflectionPad2d(3), nn.Conv2d(inputs, channels, 7), make_norm(norm, channels), nn.ReLU(),
+                ReflectionPad(3), nn.Conv2d(inputs, channels, 7), make_norm(norm, channels), nn.ReLU(),
                 nn.Conv2d(channels, 2 * channels, 3, 2, 1), make_norm(norm, 2 * channels), nn.ReLU(),
             ]  # fmt: skip
             up: list[nn.Module] = [ResidualBlock(2 * channels, norm, False, True) for _ in range(blocks_local)]
             up += [nn.ConvTranspose2d(2 * channels, channels, 3, 2, 1, 1), make_norm(norm, channels), nn.ReLU()]
             if number == enhancers:
-                up += [nn.ReflectionPad2d(3), nn.Conv2d(channels, outputs, 7), nn.Tanh()]
+                up += [ReflectionPad(3), nn.Conv2d(channels, outputs, 7), nn.Tanh()]
             self.add_module(f"model{number}_1", nn.Sequential(*down))
             self.add_module(f"model{number}_2", nn.Sequential(*up))
         self.apply(init_normal)
