@@ -65,14 +65,15 @@ class TrainSettings:
     only matrix products; auto takes what is fastest."""
     deterministic: bool = False
     """On a GPU: take algorithms that give the same bits every time, where there are such; slower. CPUs do so anyway."""
-    compile: Literal["off", "auto"] = "off"
-    """auto tries torch.compile for a few steps before the run and keeps it where it is faster; worth its minutes on long runs."""
+    compile: Literal["off", "auto", "graphs"] = "off"
+    """auto tries torch.compile for a few steps before the run and keeps it where it is faster; worth its minutes on long runs. graphs does
+    so with CUDA graphs of whole steps, for small networks on a GPU; it was never tried on a real one."""
     accumulate: int = 1
     """Split every batch into this many parts, to need less memory."""
     clip_grad: float = 0.0
     """Clip every player's gradient to this norm; 0 does not."""
     snapshots: int = 20
-    """How many sample grids to keep, evenly over the run."""
+    """How many sample grids to keep, evenly over the run. From 10 on, four more show how it begins."""
     save_minutes: float = 2.0
     """Write a checkpoint this often, and at the end."""
     log_images: int = 0
@@ -181,6 +182,8 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
         raise GansmithError(f"{where} is one of {', '.join(map(str, typing.get_args(hint)))}, not {value!r}.")
     if origin in (typing.Union, types.UnionType):
         options = [option for option in typing.get_args(hint) if option is not type(None)]
+        if bool in options:  # a switch that may be left open
+            return _convert_switch(value, options, where)
         return None if value is None else _convert(value, options[0], where)
     if origin is tuple:
         items = [value] if isinstance(value, (str, Path)) else value
@@ -201,6 +204,14 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
         except ValueError:
             pass
     raise GansmithError(f"{where} is of type {getattr(hint, '__name__', hint)}, not {value!r}.")
+
+
+def _convert_switch(value: Any, options: list[Any], where: str) -> Any:
+    """A value of a setting that is true, false or one of a few words, as ``bool | Literal["auto"]`` says."""
+    words = [word for option in options if typing.get_origin(option) is Literal for word in typing.get_args(option)]
+    if isinstance(value, bool) or value in words:
+        return value
+    raise GansmithError(f"{where} is true, false or {' or '.join(words)}, not {value!r}.")
 
 
 def to_plain(config: Any) -> dict[str, Any]:

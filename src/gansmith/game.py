@@ -6,7 +6,7 @@ and knows nothing else: it computes the loss of a turn, moves the weights of tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, TypeVar
 
@@ -186,6 +186,15 @@ class Game(nn.Module):
         """Pictures per step for pictures like these, where nobody says otherwise."""
         return cls.default_batch
 
+    @classmethod
+    def settled(cls, config: Any, spec: ImageSpec, counts: Sequence[int]) -> tuple[Any, list[str]]:
+        """The settings that ``config`` leaves to the data (``auto``), settled; and a line for the person on each.
+
+        Args:
+            counts: how many pictures each class has; empty where there are none, or where nobody has counted them.
+        """
+        return config, []
+
     def networks(self) -> Mapping[str, nn.Module]:
         """Build the networks, by name, from ``self.config`` and ``self.spec``."""
         raise NotImplementedError
@@ -198,6 +207,14 @@ class Game(nn.Module):
     def turns(self) -> Sequence[Turn]:
         """The schedule: which player plays which loss, and how often. Asked once per run."""
         raise NotImplementedError
+
+    def phase(self, clock: Clock) -> Hashable:
+        """What the losses of a step take from the clock and from Python numbers that change, for steps recorded as CUDA graphs.
+
+        Steps of one phase with the same turns are the same computation on other pictures and other random numbers. None says that
+        steps must not be recorded.
+        """
+        return None
 
     def prepare(self) -> None:
         """Called once before a run begins: get hold of what training needs and a model does not, such as a classifier.
