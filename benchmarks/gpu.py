@@ -4,7 +4,7 @@
     python benchmarks/gpu.py --rehearse    # all of it with tiny settings on a GPU that is not there
 
 Every part is a process of its own with a limit of time. What it found is written as soon as it ends; a part that fails,
-or takes too long, says why. ``docs/build.py`` makes the tables of docs/results.md from the file.
+or takes too long, says why. ``docs/build.py`` makes the tables of docs/gpu.md from the file.
 """
 
 from __future__ import annotations

@@ -1,5 +1,7 @@
 """Errors that a person can act on: the command line prints them as one paragraph and exits with code 2."""
 
+from __future__ import annotations
+
 import re
 
 
@@ -33,6 +35,11 @@ def apple_gpu_lacks(error: BaseException) -> str | None:
         f"This torch cannot compute something of this run on Apple's GPU ({text}). Take --device cpu, or a newer torch; or set the "
         "environment variable PYTORCH_ENABLE_MPS_FALLBACK=1, with which torch computes what is missing on the CPU."
     )
+
+
+def shortened(text: str) -> str:
+    """A sentence whose words, names of files above all, are no longer than a person reads: the middle of longer ones is left out."""
+    return re.sub(r"\S{300,}", lambda long: f"{long[0][:120]}...{long[0][-60:]}", text)
 
 
 class DataError(GansmithError):

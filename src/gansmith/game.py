@@ -186,6 +186,15 @@ class Game(nn.Module):
         """Pictures per step for pictures like these, where nobody says otherwise."""
         return cls.default_batch
 
+    @classmethod
+    def settled(cls, config: Any, spec: ImageSpec, counts: Sequence[int]) -> tuple[Any, list[str]]:
+        """The settings that ``config`` leaves to the data (``auto``), settled; and a line for the person on each.
+
+        Args:
+            counts: how many pictures each class has; empty where there are none, or where nobody has counted them.
+        """
+        return config, []
+
     def networks(self) -> Mapping[str, nn.Module]:
         """Build the networks, by name, from ``self.config`` and ``self.spec``."""
         raise NotImplementedError

@@ -7,15 +7,16 @@ others, its own losses and turns.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from gansmith import conditioning
 from gansmith.errors import GansmithError
 from gansmith.game import Batch, Clock, Game, Grid, ImageSpec, Logs, Optimizer, Turn
 from gansmith.nn.contract import Asked, check_discriminator, check_generator
@@ -31,8 +32,10 @@ class GenerationConfig:
 
     latent_dim: int = 100
     """Length of the noise vector z ~ N(0, I)."""
-    conditional: bool = False
-    """Learn one distribution per class; needs labelled data."""
+    conditional: bool | Literal["auto"] = "auto"
+    """Learn one distribution per class; needs labelled data. auto does so where pictures have labels, unless half of the classes have
+    fewer than 500 pictures, of which single classes collapse.
+    --no-conditional leaves labels out."""
     lr: float = 2e-4
     """Learning rate."""
     lr_discriminator: float = 0.0
@@ -83,22 +86,19 @@ class Generation(Game):
 
     players = {"discriminator": ("discriminator",), "generator": ("generator",)}
     exports = ("generator",)
+    per_class: ClassVar[int] = conditioning.PER_CLASS
+    """How many pictures half of the classes must have for ``--conditional auto`` to learn them."""
     generator: nn.Module
     discriminator: nn.Module
 
     def __init__(
         self, config: GenerationConfig, spec: ImageSpec, networks: Mapping[str, nn.Module] | None = None
     ) -> None:
-        if config.conditional and spec.classes < 2:
-            raise GansmithError(
-                "--conditional needs labelled pictures, and this data has no labels. Give a folder with one sub-folder "
-                "per class (a picture beside those folders keeps all from having labels: 'gansmith data check' names it), an "
-                ".npz with 'y', or leave --conditional out."
-            )
         if config.pack < 1:
             raise GansmithError(f"--pack is how many pictures are judged together: 1 or more, not {config.pack}.")
-        if config.pack > 1 and config.conditional:
-            raise GansmithError("--pack judges pictures of any class together, so it cannot go with --conditional.")
+        if config.conditional == "auto":
+            config, _ = self.settled(config, spec, ())
+        conditioning.check(config.conditional, config, spec)
         if not 0 <= config.class_fade <= 1:
             raise GansmithError(f"--class-fade is a share of the run, from 0 to 1, not {config.class_fade}.")
         super().__init__(config, spec, networks)
@@ -107,6 +107,27 @@ class Generation(Game):
             add_spectral_norm(self.discriminator)
         if not type(self).__module__.startswith("gansmith."):  # those of the package are tested
             self._check_networks()
+
+    @classmethod
+    def settled(cls, config: GenerationConfig, spec: ImageSpec, counts: Sequence[int]) -> tuple[Any, list[str]]:
+        """``--conditional auto`` as True or False; see :func:`gansmith.conditioning.decide`."""
+        if config.conditional is False and config.class_fade:
+            raise GansmithError("--class-fade lets classes fade in, so it cannot go with --no-conditional.")
+        if config.conditional != "auto":
+            return config, []
+
+        def fits() -> bool:  # a family of the package takes labels; another one may not
+            if cls.__module__.startswith("gansmith."):
+                return True
+            try:
+                with torch.random.fork_rng(devices=[]):
+                    cls(replace(config, conditional=True), spec)
+            except GansmithError:
+                return False
+            return True
+
+        learnt, line = conditioning.decide(config, spec, counts, fits, cls.per_class)
+        return replace(config, conditional=learnt), [line] if line else []
 
     def _check_networks(self) -> None:
         """Raise a GansmithError where networks do not take what the flags ask for."""

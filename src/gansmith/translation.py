@@ -61,6 +61,10 @@ class Translation(Game):
         tile: pixels of the input in a tile's side where nobody says; 0 for a size that suits most networks.
         overview_size: larger pictures are decided on whole, at this size of the shorter side (:meth:`overview`), and
             finished at their own (:meth:`finish`); 0 for models that need no such thing.
+        window: the least side of the part around holes that goes through a network that fills them, where the picture has it.
+        reach: what lies farther than this from anything known is filled on a smaller picture first, in pixels, even where a
+            picture goes through whole; 0 only where it does not.
+        label_maps: it takes label maps of this many labels in place of pictures; 0 for pictures.
         inputs: channels that ``translate`` takes.
         default_batch: pictures per step where nobody says.
     """
@@ -73,6 +77,9 @@ class Translation(Game):
     alignment: int = 4
     scale: int = 1
     tile: int = 0
+    label_maps: int = 0
+    window: int = 0
+    reach: int = 0
     overview_size: int = 0
 
     @property
@@ -138,6 +145,17 @@ def rows_of(columns: Sequence[Tensor], most: int = 8) -> Tensor:
             column = torch.cat([column, torch.ones_like(column[:, :1])], 1)
         shown.append(column)
     return torch.stack(shown, 1).flatten(0, 1)
+
+
+def other_side(batch: Batch) -> Tensor:
+    """Side B of a batch.
+
+    Raises:
+        GansmithError: the data has one side only.
+    """
+    if batch.other is None:
+        raise GansmithError("This family trains on two sets of pictures: give two folders, --data A_DIR B_DIR.")
+    return batch.other
 
 
 @dataclass(frozen=True)

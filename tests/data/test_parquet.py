@@ -68,9 +68,9 @@ def test_a_folder_of_tables(tmp_path: Path):
 def test_nothing_but_footers_labels_and_a_few_pictures_is_read_before_training(tmp_path: Path, cache: Path):
     pictures = open_pictures(f"parquet:{write(tmp_path / 'set')}", memory_limit=0)
     assert isinstance(pictures, StreamedPictures)
-    assert list(cache.rglob("*.tar")) == []
+    assert list(cache.rglob("*.pictures")) == []
     assert pictures.fetch(np.array([25]))[0][0, 0, 0, 0] == 25
-    assert [file.name[:5] for file in cache.rglob("*.tar")] == ["00002"]
+    assert [file.name[:5] for file in cache.rglob("*.pictures")] == ["00002"]
     assert pictures.sharded
     batches = Batches(pictures, 6, 0)
     epoch = [
@@ -88,6 +88,14 @@ def test_the_hash_follows_the_content(tmp_path: Path):
     changed = open_pictures(f"parquet:{tmp_path / 'a'}")
     assert changed.hash != first
     assert changed.fetch(np.array([15]))[0][0, 0, 0, 0] == 200  # not what the cache had
+
+
+def test_files_of_several_pages_in_tables_are_named(tmp_path: Path):
+    content, pages = io.BytesIO(), [Image.fromarray(np.full((16, 16), n, np.uint8)) for n in range(5)]
+    pages[0].save(content, "TIFF", save_all=True, append_images=pages[1:])
+    pq.write_table(table([content.getvalue()] * 9 + [png(3)], [0] * 10, FEATURES), tmp_path / "a.parquet")
+    notes = open_pictures(f"parquet:{tmp_path / 'a.parquet'}").notes
+    assert "8 of the first 8 files hold several pages" in notes[0]
 
 
 def test_tables_without_the_hubs_metadata(tmp_path: Path):

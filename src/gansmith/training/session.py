@@ -20,6 +20,7 @@ from gansmith.files import run
 from gansmith.files.atomic import clear_leftovers
 from gansmith.files.run import Run
 from gansmith.game import Game
+from gansmith.health.next_step import next_command
 from gansmith.models.bundle import Model
 from gansmith.parallel import processes, seeds
 from gansmith.training import compiling, engine, fine_tuning, hooks, memory, resuming, scaling, trackers
@@ -94,6 +95,7 @@ class Session:
         parts = settings.accumulate, self.processes, getattr(family_config, "pack", 1)
         self._check_before_data(parts)
         self.data = self._open_data(family_config)
+        family_config, self.settled = self._settled(family_config)
         self.batch = run_settings.batch_of(kind, settings, self.data.spec)
         run_settings.check_divides(self.batch, *parts)
         self.goal = run_settings.goal_of(settings, self.batch)
@@ -160,6 +162,8 @@ class Session:
             use = f"apply {self.run.root} PICTURES --out DIR" if applied else f"sample {self.run.root} --out grid.png"
             for finding in outputs.findings:
                 self.display.say(f"The coach: {finding.headline}. report.md says what to change.")
+            if outputs.findings and (command := next_command(self.run, outputs.findings, outputs.records)):
+                self.display.say(f"Next: {command}")
             self.display.say(f"Done: {self.run.root}. Read report.md, look at samples/; make more with: gansmith {use}")
         model = Model(self.name, self.average.game.cpu(), self.context().info())
         return Finished(self.run, model, status == "stopped")
@@ -208,6 +212,12 @@ class Session:
                 raise DataError(f"{error} The run was started in {started_in}, where relative paths began.") from None
         processes.require_same("The data", data.hash)
         return data
+
+    def _settled(self, family_config: Any) -> tuple[Any, list[str]]:
+        """The family's settings that were left to the data, as the data has them, and what to say of it."""
+        if self.settings.resume and self.settings.out is not None:
+            return run_settings.as_begun(family_config, Run.open(self.settings.out)), []
+        return self.kind.settled(family_config, self.data.spec, self.data.class_counts())
 
     def _build_game(self, family_config: Any) -> Game:
         """The networks, seeded or taken from ``--init``, with all they need. Settles the precision where it is ``auto``."""
@@ -341,6 +351,6 @@ class Session:
         start = f"from {self.state.clock.images:,} images" if self.state.clock.images else "from scratch"
         beside = f", {self.processes} processes" if self.processes > 1 else ""
         self.display.say(f"{self.name} on {self.data.describe()}")
-        for note in self.data.notes:
+        for note in [*self.data.notes, *self.settled]:
             self.display.say(f"  {note}")
         self.display.say(f"weights: {counts}; {self.device}{beside}; {start}; run: {self.run.root}")
