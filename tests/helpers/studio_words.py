@@ -28,6 +28,7 @@ NOT_SHOWN = (
     "data/pack.py",
     "data/shards.py",
     "data/tars.py",
+    "data/cache.py",
     "data/parquet.py",
     "apply/styles.py",
     "models/sharing.py",

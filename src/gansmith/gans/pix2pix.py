@@ -99,6 +99,11 @@ class Pix2Pix(Paired):
     def alignment(self) -> int:  # type: ignore[override]
         return getattr(self.generator, "multiple", 4)
 
+    @property
+    def overlap(self) -> int:  # type: ignore[override]
+        # blocks of pix2pixHD's networks see far, since they work at a sixteenth of the size or less
+        return 8 * self.alignment if self.config.generator in ("global", "local") else 64
+
     def pair(self, images: Tensor, other: Tensor | None = None) -> Pair:
         if other is None:
             raise GansmithError(
