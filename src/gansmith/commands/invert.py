@@ -134,7 +134,7 @@ def chosen_distance(name: str, target: Tensor) -> Callable[[Tensor, Tensor], Ten
     has_lpips = lpips_weights() is not None and min(target.shape[2:]) >= 64
     if name == "lpips" and not has_lpips:
         raise GansmithError(
-            "LPIPS needs pictures of 64 px or more and AlexNet's weights on this machine, which "
+            "LPIPS needs pictures of 64 px or more, pip install 'gansmith[metrics]', and AlexNet's weights on this machine, which "
             "torchvision.models.alexnet(weights='DEFAULT') fetches once. Or use --distance features (pip install "
             "'gansmith[features]') or --distance pixels."
         )
