@@ -119,7 +119,7 @@ def test_a_chinese_page_is_in_step(page):
 
 
 def test_what_is_translated():
-    names = {path.name.removesuffix(".zh.md") for path in TRANSLATED}
+    names = {path.name.removesuffix(".zh.md") for path in TRANSLATED if path.parent.name != "lines"}
     families = {path.stem for path in (ROOT / "docs" / "texts").glob("*.md") if "." not in path.stem}
     missing = {*IN_CHINESE, *families} - names - {"stylegan3"}  # which has no text yet
     assert not missing, f"docs/texts needs a page in Chinese, NAME.zh.md, for {', '.join(sorted(missing))}"
