@@ -58,7 +58,7 @@ class Translation(Game):
         overlap: pixels of the input that neighbouring tiles of a large picture share.
         alignment: tiles start at multiples of this, so that strided layers see the same grid as on the whole.
         scale: how much larger the result is than the input.
-        tile: pixels of the input in a tile's side where nobody says; 0 for a size that suits most networks.
+        tile: pixels of the input in a tile's side, unless a setting says otherwise; 0 for a size that suits most networks.
         overview_size: larger pictures are decided on whole, at this size of the shorter side (:meth:`overview`), and
             finished at their own (:meth:`finish`); 0 for models that need no such thing.
         window: the least side of the part around holes that goes through a network that fills them, where the picture has it.
@@ -66,7 +66,7 @@ class Translation(Game):
             picture goes through whole; 0 only where it does not.
         label_maps: it takes label maps of this many labels in place of pictures; 0 for pictures.
         inputs: channels that ``translate`` takes.
-        default_batch: pictures per step where nobody says.
+        default_batch: pictures per step, unless a setting says otherwise.
     """
 
     directions: ClassVar[tuple[str, ...]] = ("ab",)

@@ -34,7 +34,7 @@ class Config(GenerationConfig):
     lr: float = 5e-5
     """Learning rate."""
     beta1: float = 0.0
-    """Momentum of RMSprop; the paper warns of any."""
+    """Momentum of RMSprop; the paper advises against any momentum."""
     beta2: float = 0.99
     """RMSprop's decay of the gradient's mean square."""
 

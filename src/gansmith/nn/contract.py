@@ -32,7 +32,7 @@ class Asked:
     fades: bool
 
     def labels(self) -> list[Tensor | None]:
-        """Labels of two pictures, in every form that may come."""
+        """Labels of two pictures, in every form that a family may receive."""
         if not self.classes:
             return [None]
         numbers = torch.arange(_COUNT) % self.classes
@@ -69,7 +69,7 @@ def _try(network: nn.Module, given: Tensor, labels: Tensor | None, who: str) -> 
     try:
         with torch.random.fork_rng(devices=[]):
             return network.eval()(given, labels)
-    except Exception as error:  # whatever a network of somebody else's raises
+    except Exception as error:  # another person's network may raise anything
         why = ""
         if labels is not None:
             weights = (
