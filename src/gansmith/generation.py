@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +34,7 @@ class GenerationConfig:
     """Length of the noise vector z ~ N(0, I)."""
     conditional: bool | Literal["auto"] = "auto"
     """Learn one distribution per class; needs labelled data. auto does so where pictures have labels, unless half of the classes have
-    fewer than 30 pictures.
+    fewer than 500 pictures, of which single classes collapse.
     --no-conditional leaves labels out."""
     lr: float = 2e-4
     """Learning rate."""
@@ -86,6 +86,8 @@ class Generation(Game):
 
     players = {"discriminator": ("discriminator",), "generator": ("generator",)}
     exports = ("generator",)
+    per_class: ClassVar[int] = conditioning.PER_CLASS
+    """How many pictures half of the classes must have for ``--conditional auto`` to learn them."""
     generator: nn.Module
     discriminator: nn.Module
 
@@ -124,7 +126,7 @@ class Generation(Game):
                 return False
             return True
 
-        learnt, line = conditioning.decide(config, spec, counts, fits)
+        learnt, line = conditioning.decide(config, spec, counts, fits, cls.per_class)
         return replace(config, conditional=learnt), [line] if line else []
 
     def _check_networks(self) -> None:

@@ -141,7 +141,7 @@ def read_styles(path: Path, shape: tuple[int, ...]) -> Tensor:
         with content:
             w = np.asarray(content["w"], np.float32)
     except FileNotFoundError:
-        raise GansmithError(f"There is no file {path}. 'gansmith invert' writes one.") from None
+        raise GansmithError(f"There is no file '{path}'. 'gansmith invert' writes one.") from None
     except Exception as error:  # numpy raises whatever its readers stumble over
         raise GansmithError(
             f"{path} holds no styles ({first_line(error)}). 'gansmith invert' writes them as w.npz."
