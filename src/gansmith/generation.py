@@ -6,10 +6,10 @@ others, its own losses and turns.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,7 @@ from gansmith.game import Batch, Clock, Game, Grid, ImageSpec, Logs, Optimizer, 
 from gansmith.nn.contract import Asked, check_discriminator, check_generator
 from gansmith.nn.losses import ADVERSARIAL, AdversarialName
 from gansmith.nn.penalties import squared_gradient_norm
+from gansmith.nn.scalars import Scalars
 from gansmith.parallel import processes, seeds
 
 
@@ -33,7 +34,7 @@ class GenerationConfig:
     """Length of the noise vector z ~ N(0, I)."""
     conditional: bool | Literal["auto"] = "auto"
     """Learn one distribution per class; needs labelled data. auto does so where pictures have labels, unless half of the classes have
-    fewer than 30 pictures.
+    fewer than 500 pictures, of which single classes collapse.
     --no-conditional leaves labels out."""
     lr: float = 2e-4
     """Learning rate."""
@@ -85,6 +86,8 @@ class Generation(Game):
 
     players = {"discriminator": ("discriminator",), "generator": ("generator",)}
     exports = ("generator",)
+    per_class: ClassVar[int] = conditioning.PER_CLASS
+    """How many pictures half of the classes must have for ``--conditional auto`` to learn them."""
     generator: nn.Module
     discriminator: nn.Module
 
@@ -123,7 +126,7 @@ class Generation(Game):
                 return False
             return True
 
-        learnt, line = conditioning.decide(config, spec, counts, fits)
+        learnt, line = conditioning.decide(config, spec, counts, fits, cls.per_class)
         return replace(config, conditional=learnt), [line] if line else []
 
     def _check_networks(self) -> None:
@@ -145,6 +148,12 @@ class Generation(Game):
             Turn("discriminator", self.discriminator_loss, after=self.adapt_augment),
             Turn("generator", self.generator_loss),
         )
+
+    def phase(self, clock: Clock) -> Hashable:
+        config = self.adversarial
+        penalised = config.r1 > 0 and clock.step % config.penalty_every == 0
+        augmented = not isinstance(self.augment, Scalars) or self.augment.scalar("p") > 0
+        return penalised, augmented, class_strength(self.config.class_fade, clock) if self.classes else 1.0
 
     # --- the losses -----------------------------------------------------------------------------------------------
 

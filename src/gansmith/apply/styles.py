@@ -25,7 +25,9 @@ class Styles:
     def __init__(self, model: Model) -> None:
         generator: Any = getattr(model.game, "generator", None)
         if not hasattr(generator, "synthesis") or not hasattr(generator, "styles"):
-            raise GansmithError(f"A {model.family} model has no styles w. Models of the family stylegan2 have.")
+            raise GansmithError(
+                f"A {model.family} model has no styles w. Models of the families stylegan2 and stylegan3 have."
+            )
         self.model, self.generator = model, generator
         self.layers: int = generator.synthesis.styles
         """How many styles a picture takes, from coarse to fine."""
@@ -116,9 +118,8 @@ def factorise(styles: Styles, layers: Sequence[int], count: int, first: int = 0)
     Raises:
         GansmithError: the model has not so many.
     """
-    synthesis = styles.generator.synthesis
-    own = [*synthesis.layers, synthesis.to_image[-1]]
-    weights = torch.cat([own[layer].affine.weight.detach().float().cpu() for layer in layers])  # [sum I, D]
+    own = styles.generator.synthesis.affines()
+    weights = torch.cat([own[layer].weight.detach().float().cpu() for layer in layers])  # [sum I, D]
     weights = weights / weights.norm(dim=1, keepdim=True).clamp_min(1e-8)
     if count < 1 or not 0 <= first <= weights.shape[1] - count:
         asked = f"--directions {count}" + (f" after --first {first}" if first else "")

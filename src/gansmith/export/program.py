@@ -66,7 +66,11 @@ class GeneratorProgram(nn.Module):
         self.conditional = bool(game.classes)
         self.styled = hasattr(self.generator, "mapping") and hasattr(self.generator, "synthesis")
         self.noise = noise == "input"
-        self.sizes = [layer.size for layer in self.generator.synthesis.layers] if self.styled else []
+        self.sizes = (
+            [layer.size for layer in self.generator.synthesis.layers if hasattr(layer, "noise_const")]
+            if self.styled
+            else []
+        )
         if self.noise and self.styled:
             self.generator = copy.deepcopy(game.generator)
             for layer in self.generator.synthesis.layers:

@@ -58,10 +58,9 @@ def laplacian(x: Tensor) -> Tensor:
     return conv2d(pad(x, (1, 1, 1, 1), mode="replicate"), torch.cat([kernel] * channels), groups=channels)
 
 
-def filter_weights(images: Tensor, taps: tuple[float, ...], gain: float, flip: bool, axis: str) -> Tensor:
-    """The filters of :func:`gansmith.nn.resample.upfirdn` for as many channels as there are now, a plain constant."""
-    kernel = torch.tensor(resample._kernel(taps, gain, flip, axis), dtype=images.dtype)
-    return torch.stack([kernel] * int(images.shape[1]))[:, None]
+def filter_weights(kernel: tuple[tuple[float, ...], ...], images: Tensor) -> Tensor:
+    """The filters of :mod:`gansmith.nn.resample` for as many channels as there are now, a plain constant."""
+    return torch.stack([torch.tensor(kernel, dtype=images.dtype)] * int(images.shape[1]))[:, None]
 
 
 def spectrum(x: Tensor) -> Tensor:
@@ -111,7 +110,7 @@ def recording() -> Iterator[None]:
         (ffc, "of_spectrum", of_spectrum),
         (inpainting, "smooth_fill", smooth_fill),
         (inpainting, "laplacian", laplacian),
-        (resample, "_weights", filter_weights),
+        (resample, "_each_channel", filter_weights),
     ]
     before = [getattr(module, name) for module, name, _ in places]
     for module, name, function in places:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,7 @@ from gansmith.errors import GansmithError
 from gansmith.game import Batch, Clock, ImageSpec, Logs, Optimizer, Turn
 from gansmith.generation import Generation, GenerationConfig, judgement_logs
 from gansmith.nn import styled_discriminator
+from gansmith.nn.equalized import Dense
 from gansmith.nn.penalties import half_precision_scale, squared_gradient_norm
 from gansmith.nn.resample import upsample
 from gansmith.nn.styled import Mapping, NoiseMode, StyledConv, ToImage
@@ -101,6 +102,11 @@ class Synthesis(nn.Module):
             self.to_image.append(ToImage(after, spec.channels, style, clamp))
         self.styles = len(self.layers) + 1
         """How many styles L a picture takes: one per convolution, and one for the last colours."""
+
+    def affines(self) -> list[Dense]:
+        """The maps from w to what it sets, one per style."""
+        layers: list[Any] = [*self.layers, self.to_image[-1]]
+        return [layer.affine for layer in layers]
 
     def forward(self, styles: Tensor, noise: NoiseMode = "random") -> Tensor:
         w = styles.unbind(1)

@@ -118,7 +118,7 @@ def mix(studio: Studio, arguments: Arguments) -> Response:
     functions = models.style_functions(loaded.model.game)
     layers = models.facts(loaded.model)["styles"]
     if functions is None or not layers:
-        raise Refused("This model has no styles to mix. Models of the family stylegan2 have.")
+        raise Refused("This model has no styles to mix. Models of the families stylegan2 and stylegan3 have.")
     rows, columns = (_seeds(arguments, name) for name in ("rows", "columns"))
     layer = arguments.integer("layer", 0, layers)
     truncation = arguments.number("truncation", 0.0, 2.0, 1.0)

@@ -20,12 +20,14 @@ from gansmith.files import run
 from gansmith.files.atomic import clear_leftovers
 from gansmith.files.run import Run
 from gansmith.game import Game
+from gansmith.health.next_step import next_command
 from gansmith.models.bundle import Model
 from gansmith.parallel import processes, seeds
 from gansmith.training import compiling, engine, fine_tuning, hooks, memory, resuming, scaling, trackers
 from gansmith.training import settings as run_settings
 from gansmith.training.context import RunContext
 from gansmith.training.display import Display
+from gansmith.training.graphs import Graphs
 from gansmith.training.outputs import Outputs
 from gansmith.training.signals import stop_on_signals
 from gansmith.version import __version__
@@ -116,7 +118,9 @@ class Session:
         """Train to the goal, a signal or a divergence; save; report."""
         alone = int(self.run.facts.get("alone_images", 0))
         waiting = dict.fromkeys(fine_tuning.waiting_players(self.game), alone)
-        plan = engine.Plan(self.device, self.settings.accumulate, self.settings.clip_grad, waiting, self.scalers)
+        recorded = self.run.facts.get("graphs") and self.device.torch_device.type == "cuda"
+        graphs = Graphs(self.display.warn) if recorded else None
+        plan = dataclasses.replace(self._plan(), waiting=waiting, graphs=graphs)
         self._announce()
         with seeds.alone():
             outputs = Outputs(self.context())
@@ -158,6 +162,8 @@ class Session:
             use = f"apply {self.run.root} PICTURES --out DIR" if applied else f"sample {self.run.root} --out grid.png"
             for finding in outputs.findings:
                 self.display.say(f"The coach: {finding.headline}. report.md says what to change.")
+            if outputs.findings and (command := next_command(self.run, outputs.findings, outputs.records)):
+                self.display.say(f"Next: {command}")
             self.display.say(f"Done: {self.run.root}. Read report.md, look at samples/; make more with: gansmith {use}")
         model = Model(self.name, self.average.game.cpu(), self.context().info())
         return Finished(self.run, model, status == "stopped")
@@ -317,8 +323,15 @@ class Session:
         if self.main:
             self.run.rewind(clock.images)
 
+    def _plan(self) -> engine.Plan:
+        return engine.Plan(self.device, self.settings.accumulate, self.settings.clip_grad, scalers=self.scalers)
+
     def _compile(self) -> None:
-        if self.settings.compile == "off":
+        if self.settings.compile == "graphs" and "graphs" not in self.run.facts:
+            self.run.facts["graphs"] = compiling.choose_graphs(self.game, self.batches, self._plan(), self.display.say)
+            if self.main:
+                self.run.write_config()
+        if self.settings.compile != "auto":
             return
         if "compiled" not in self.run.facts:
 
