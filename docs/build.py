@@ -84,11 +84,14 @@ def modules_of(kind: type) -> list[str]:
 
 def settings_table(config: type) -> str:
     """The settings of a dataclass: flag, default, help text."""
-    helps = help_texts(config)
-    rows = ["| flag | default | |", "| --- | --- | --- |"]
+    from gansmith.config import bounds_of
+
+    helps, bounds = help_texts(config), bounds_of(config)
+    rows = ["| flag | default | what it may be | |", "| --- | --- | --- | --- |"]
     for field in dataclasses.fields(config):
         flag = field.name.replace("_", "-")
-        rows.append(f"| `--{flag}` | `{shown(field.default)}` | {cell(helps.get(field.name, ''))} |")
+        default = "" if field.default is None else f"`{shown(field.default)}`"
+        rows.append(f"| `--{flag}` | {default} | {bounds.get(field.name, '')} | {cell(helps.get(field.name, ''))} |")
     return "\n".join(rows)
 
 

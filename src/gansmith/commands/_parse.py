@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
-from typing import Any, TextIO, TypeVar
+import typing
+from typing import Annotated, Any, TextIO, TypeVar
 
+from gansmith import config as configs
 from gansmith.errors import shown
 
 T = TypeVar("T")
@@ -21,15 +24,45 @@ def parse(config: type[T], argv: list[str], command: str, description: str, defa
     """
     import tyro
 
-    kwargs: dict[str, Any] = {} if default is None else {"default": default}
-    return tyro.cli(
-        config,
+    twin = _with_bounds(config)
+    kwargs: dict[str, Any] = {} if default is None else {"default": _as(twin, default)}
+    made = tyro.cli(
+        twin,
         args=argv,
         prog=f"gansmith {command}",
         description=description,
         config=(tyro.conf.OmitArgPrefixes,),
         **kwargs,
     )
+    return _as(config, made)
+
+
+def _with_bounds(config: type) -> type:
+    """The same dataclass for tyro: the help of every number with bounds ends with what the number may be."""
+    import tyro
+
+    bounds, hints = configs.bounds_of(config), typing.get_type_hints(config, include_extras=True)
+    changed: dict[str, Any] = {}
+    for field in dataclasses.fields(config):
+        hint = hints[field.name]
+        if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+            changed[field.name] = _with_bounds(hint)
+        elif field.name in bounds:
+            owner = next(base for base in config.__mro__ if field.name in vars(base).get("__annotations__", {}))
+            text = configs.helps(owner).get(field.name, "")
+            changed[field.name] = Annotated[hint, tyro.conf.arg(help=f"{text} ({bounds[field.name]})".strip())]
+    namespace = {"__annotations__": changed, "__doc__": config.__doc__, "__module__": config.__module__}
+    return type(config.__name__, (config,), namespace) if changed else config
+
+
+def _as(config: type[T], made: Any) -> T:
+    """The same settings as an instance of another class with the same fields."""
+    values = {field.name: getattr(made, field.name) for field in dataclasses.fields(made)}
+    hints = typing.get_type_hints(config)
+    for name, value in values.items():
+        if dataclasses.is_dataclass(value) and isinstance(hints[name], type):
+            values[name] = _as(hints[name], value)
+    return config(**values)
 
 
 def say(text: str, to: TextIO | None = None) -> None:

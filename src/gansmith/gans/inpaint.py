@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 
+from gansmith.config import Bounds, Count, Decay, HalfLife, OptionalTerm, Rate, Share, Weight
 from gansmith.damage import holes
 from gansmith.errors import GansmithError
 from gansmith.nn.inpainting import InpaintUNet
@@ -24,35 +26,35 @@ from gansmith.translation import Pair, Paired, PairedConfig
 class Config(PairedConfig):
     """Settings of inpaint."""
 
-    width: int = 16
+    width: Count = 16
     """Channels of the U-Net at full resolution."""
-    smallest_hole: float = 0.1
+    smallest_hole: Share = 0.1
     """The least share of a picture that is lost while learning."""
-    largest_hole: float = 0.4
+    largest_hole: Share = 0.4
     """The largest share of a picture that is lost while learning."""
-    lr: float = 5e-4
+    lr: Rate = 5e-4
     """Learning rate."""
-    beta2: float = 0.99
+    beta2: Decay = 0.99
     """Adam's decay of the gradient's mean square."""
-    ema_images: int = 10_000
+    ema_images: HalfLife = 10_000
     """Half-life, in images, of the weight average that the model is made of; 0 takes the last weights."""
     loss: AdversarialName = "hinge"
     """Which adversarial loss."""
-    pixels: float = 10.0
+    pixels: Weight = 10.0
     """Weight of the mean absolute difference to the true picture, in the hole."""
-    adversarial: float = 0.05
+    adversarial: Weight = 0.05
     """Weight of the adversarial loss."""
-    perceptual: float = 0.5
+    perceptual: OptionalTerm = 0.5
     """Weight of the difference in a classifier's features; in the discriminator's own where no such weights are at hand."""
-    pretrain: float = 0.5
+    pretrain: Share = 0.5
     """Share of the run that learns from the pixels alone, before the discriminator joins in."""
-    width_discriminator: int = 32
+    width_discriminator: Count = 32
     """Channels of the discriminator's first layer; they double up to eight times."""
-    load_scale: float = 1.0
+    load_scale: Annotated[float, Bounds(1)] = 1.0
     """Windows are cut from photographs at their own size."""
 
 
-class Inpaint(Paired):
+class Inpaint(Paired[Config]):
     """Picture and mask in, picture out."""
 
     Config = Config
@@ -71,7 +73,7 @@ class Inpaint(Paired):
         return {
             "generator": InpaintUNet(spec.channels, config.width),
             "discriminator": PatchDiscriminator(
-                spec.channels + 1, config.width_discriminator, norm="none", spectral=True
+                spec.channels + 1, self.width_discriminator, norm="none", spectral=True
             ),
         }
 

@@ -7,12 +7,15 @@ Pairs are two folders with the same file names, or pictures of two halves side b
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from torch import Tensor, nn
 
+from gansmith.config import Bounds, Count
 from gansmith.errors import GansmithError
+from gansmith.game import ImageSpec
 from gansmith.nn.patchgan import SMALLEST, PatchDiscriminator
 from gansmith.nn.resnet_generator import ResnetGenerator, UpsampleName
 from gansmith.nn.unet import UNet, unet_depth
@@ -25,11 +28,11 @@ class Config(PairedConfig):
 
     generator: Literal["unet", "resnet"] = "unet"
     """The paper's U-Net, or CycleGAN's residual network."""
-    width: int = 64
+    width: Count = 64
     """Channels of the generator's first layer (ngf)."""
-    depth: int = 0
-    """Halvings of the U-Net; 0 goes down to one pixel: 8 at 256 px, 6 at 64."""
-    blocks: int = 9
+    depth: Annotated[int | None, Bounds(2, was=0)] = None
+    """Halvings of the U-Net; by default down to one pixel: 8 at 256 px, 6 at 64."""
+    blocks: Annotated[int, Bounds(0)] = 9
     """Residual blocks of the residual network."""
     upsample: UpsampleName = "transposed"
     """How the residual network doubles the size: the paper's transposed convolutions, or resize, which leaves no checkerboard."""
@@ -39,12 +42,16 @@ class Config(PairedConfig):
     """Drop half the features of the U-Net's deep levels while training."""
 
 
-class Pix2Pix(Paired):
+class Pix2Pix(Paired[Config]):
     """The shared paired game where both sides are given as data."""
 
     Config = Config
     data = "paired"
     tiny = {"width": 8, "width_discriminator": 8}
+
+    def __init__(self, config: Config, spec: ImageSpec, networks: Mapping[str, nn.Module] | None = None) -> None:
+        super().__init__(config, spec, networks)
+        self.alignment = self.tile_alignment()
 
     def networks(self) -> dict[str, nn.Module]:
         config, spec = self.config, self.spec
@@ -60,12 +67,8 @@ class Pix2Pix(Paired):
             generator = ResnetGenerator(
                 spec.channels, outputs, config.width, config.blocks, config.norm, config.dropout, config.upsample
             )
-        discriminator = PatchDiscriminator(spec.channels + outputs, config.width_discriminator, norm=config.norm)
+        discriminator = PatchDiscriminator(spec.channels + outputs, self.width_discriminator, norm=config.norm)
         return {"generator": generator, "discriminator": discriminator}
-
-    @property
-    def alignment(self) -> int:  # type: ignore[override]
-        return getattr(self.generator, "multiple", 4)
 
     def pair(self, images: Tensor, other: Tensor | None = None) -> Pair:
         if other is None:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gansmith.abilities import Sampled
 from gansmith.data import Pictures, open_pictures
 from gansmith.data.batches import Batches
 from gansmith.devices import Device, ready_to_train
@@ -100,10 +101,11 @@ def play(
 
 
 @torch.inference_mode()
-def count(game: Any, seed: int, n: int = EVALUATED, batch: int = 256) -> tuple[int, float]:
+def count(game: Game, seed: int, n: int = EVALUATED, batch: int = 256) -> tuple[int, float]:
     """Modes among samples of a game with averaged networks, and the KL divergence to the uniform distribution."""
     from gansmith.metrics.modes import modes_and_kl
 
+    assert isinstance(game, Sampled)
     z = game.seeded_latents(n, seed)
     samples = torch.cat([to_uint8(game.sample(part).cpu()) for part in z.split(batch)])
     return modes_and_kl(samples)
