@@ -6,9 +6,9 @@ BIN    := $(VENV)/bin
 .PHONY: demo test lint docs bench clean
 
 demo: $(VENV)/.installed
-	$(BIN)/gansmith train r3gan --data mnist10k --conditional --minutes 3 --out runs/demo-$$(date +%s)
+	$(BIN)/gansmith train r3gan --data mnist10k --minutes 3 --out runs/demo-$$(date +%s)
 	@latest=$$(ls -td runs/demo-* | head -1); \
-	$(BIN)/gansmith sample $$latest --n 100 --columns 10 --out $$latest/digits.png && \
+	$(BIN)/gansmith sample $$latest --n 100 --out $$latest/digits.png && \
 	echo "New digits: $$latest/digits.png" && \
 	$(BIN)/python -m gansmith.commands._open $$latest/digits.png
 

@@ -47,7 +47,7 @@ def train(arm: str, data: Path, args: argparse.Namespace) -> Path:
         options += ["--channel-base", str(args.channel_base)]
         options += ["--r1", str(args.r1), "--path-weight", "0", "--style-mixing", "0"]
         options += ["--augment", ARMS[arm], "--augment-images", str(args.augment_images), "--hold-out", "0.1"]
-        options += ["--eval-every", str(args.eval_every), "--minutes", str(args.minutes)]
+        options += ["--eval-every", str(args.eval_every), "--minutes", str(args.minutes), "--no-conditional"]
         gansmith("train", "stylegan2", "--data", str(data), "--out", str(run), *options)
     return run
 

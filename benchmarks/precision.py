@@ -29,7 +29,17 @@ def one(family: str, precision: str, seed: int, images: int, data: str, n: int) 
     """Train and measure one run."""
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
-        options = ["--data", data, "--images", str(images), "--seed", str(seed), "--precision", precision]
+        options = [
+            "--data",
+            data,
+            "--images",
+            str(images),
+            "--seed",
+            str(seed),
+            "--precision",
+            precision,
+            "--no-conditional",
+        ]
         gansmith("train", family, *options, "--out", str(run))
         measured = json.loads(
             gansmith("evaluate", str(run), "--data", data, "--n", str(n), "--metrics", "fid,kid", "--json")

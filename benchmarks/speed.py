@@ -279,7 +279,7 @@ def bench_stylegan2(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def table_row(family: str, found: dict[str, Any]) -> dict[str, Any]:
-    """A family's line of the table in docs/results.md."""
+    """A family's line of the table in docs/results/speed.md."""
     return {
         "family": f"`{family}`",
         "against": found["against"],

@@ -3,7 +3,8 @@
 - ``docs/families/NAME.md``: a page per family, from its docstring, ``docs/texts/NAME.md``, its code, what
   ``docs/lines/NAME.md`` says of single lines, and its settings;
 - ``docs/commands.md``: every command and its options, as ``--help`` tells them;
-- ``docs/tables/NAME.md``: a table per ``benchmarks/results/NAME.json``, for pages to include.
+- ``docs/tables/NAME.md``: a table per ``benchmarks/results/NAME.json``, for pages to include, and the tables of
+  ``docs/measured.py``: everything that was measured, and a table per family.
 
 None of these is kept in git.
 """
@@ -22,6 +23,10 @@ from typing import Any
 
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
+sys.path.insert(0, str(DOCS))  # mkdocs loads this file by its path
+
+import measured  # noqa: E402
+
 SHOWN = ("turns", "after_critic", "pair", "restore", "chroma", "judged")
 """Methods that a family's page shows beside its losses."""
 
@@ -199,7 +204,17 @@ def build() -> list[str]:
     write(DOCS / "commands.md", commands_page())
     for file in sorted((ROOT / "benchmarks" / "results").glob("*.json")):
         write(DOCS / "tables" / f"{file.stem}.md", result_table(json.loads(file.read_text(encoding="utf-8"))))
+    for name, table in measured.tables().items():
+        write(DOCS / "tables" / f"{name}.md", table)
     return names
+
+
+def results_pages() -> list[str]:
+    """The pages of results in the order of the navigation: the table, comparisons, a page per family, the log."""
+    families = {f"results/{name}.md" for name in measured.runs()}
+    first, last = "results/index.md", "results/log.md"
+    found = {f"results/{path.name}" for path in (DOCS / "results").glob("*.md")}
+    return [first, *sorted(found - families - {first, last}), "scaling.md", *sorted(families), last]
 
 
 def write(path: Path, text: str) -> None:
@@ -216,7 +231,7 @@ def on_config(config: Any) -> Any:
     pages: list[Any] = ["index.md", "quickstart.md", "data.md", "studio.md"]
     pages += [{"Families": [f"families/{name}.md" for name in names]}, {"Applications": applications}]
     pages += ["failures.md", "own-family.md"]
-    pages += [page for page in ("results.md", "scaling.md") if (DOCS / page).exists()]
+    pages += [{"Results": results_pages()}]
     config.nav = [*pages, "commands.md", "environment.md", "python.md"]
     return config
 

@@ -1,8 +1,14 @@
-"""Small pictures that tests train on; one thread, so that every test is the same on every machine."""
+"""What every test has: one thread, so that results are the same on every machine, and no settings of a person."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+# Read by the libraries when they are imported, and by every process that a test starts.
+# Several test processes with several threads each would spend their time on waiting for one another.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
 
 import numpy as np
 import pytest
@@ -11,13 +17,7 @@ import torch
 from helpers.pictures import pictures, write_folder
 
 torch.set_num_threads(1)
-
-
-@pytest.fixture(autouse=True)
-def _own_settings(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What gansmith remembers of a person is not read from this machine's person, nor written there."""
-    monkeypatch.setenv("GANSMITH_CONFIG", str(tmp_path_factory.getbasetemp() / "config"))
-    monkeypatch.setenv("GANSMITH_FAMILY_MODULES", "{}")
+pytest_plugins = ["helpers.catalogue"]
 
 
 @pytest.fixture(autouse=True)

@@ -102,7 +102,7 @@ def test_the_quickstart_runs(tmp_path, monkeypatch, capsys):
             done += 1
     assert done == 5
     assert (tmp_path / "digits.png").is_file()
-    assert len(list((tmp_path / "digits").glob("*.png"))) == 10
+    assert len(list((tmp_path / "digits").rglob("*.png"))) == 10
     assert (tmp_path / "walk.gif").is_file()
 
 
@@ -188,6 +188,36 @@ def test_tables_come_from_files(builder):
         assert f"## gansmith {name}\n" in page
     assert "| `--class` |" in page
     assert "| `MODEL` |" in page
+
+
+def test_everything_measured_is_on_a_page(builder):
+    """Every result file is a table of a page or the source of rows; every row has a command, a page and its picture."""
+    folder = ROOT / "docs" / "results"
+    pages = "".join(path.read_text(encoding="utf-8") for path in [*folder.glob("*.md"), ROOT / "docs" / "scaling.md"])
+    files = {path.name for path in (ROOT / "benchmarks" / "results").glob("*.json")}
+    rows = [row for family in builder.measured.runs().values() for row in family]
+    sources = {row["source"]["file"] for row in rows if "source" in row}
+    assert {name for name in files - sources if f"tables/{name[:-5]}.md" not in pages} == {"scaling.json"}  # a plot
+    for family, measured in builder.measured.runs().items():
+        assert registry.family(family)
+        assert f'"tables/runs/{family}.md"' in (folder / f"{family}.md").read_text(encoding="utf-8")
+        for row in measured:
+            assert re.fullmatch(r"\d{4}-\d\d-\d\d", row["date"])
+            assert row["command"].startswith(("gansmith ", "python benchmarks/"))
+            assert (folder / f"{row.get('page', family)}.md").is_file(), row
+            assert "picture" not in row or (ROOT / "docs" / "images" / row["picture"]).is_file(), row
+            assert row["score"]
+            assert not re.search(r"[{}]", row["score"] + row["time"] + row["seen"]), row
+
+
+def test_rows_of_results_take_their_numbers_from_result_files(builder):
+    row = {
+        "source": {"file": "toy.json", "where": {"world": "ring", "family": "r3gan"}},
+        "score": "{modes}, {points seen}",
+    }
+    assert builder.measured.filled(row)["score"] == "8.0 ± 0.0 of 8, 2,560,000"
+    with pytest.raises(KeyError, match="0 rows"):
+        builder.measured.filled({"source": {"file": "toy.json", "where": {"world": "moon"}}})
 
 
 def test_environment_variables_are_documented():

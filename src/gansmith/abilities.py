@@ -76,6 +76,10 @@ class Translates(Game[ConfigT]):
         tile: pixels of the input in a tile's side where nobody says; 0 for a size that suits most networks.
         overview_size: larger pictures are decided on whole, at this size of the shorter side (:meth:`overview`), and
             finished at their own (:meth:`finish`); 0 for models that need no such thing.
+        window: the least side of the part around holes that goes through a network that fills them, where the picture has it.
+        reach: what lies farther than this from anything known is filled on a smaller picture first, in pixels, even where a
+            picture goes through whole; 0 only where it does not.
+        label_maps: it takes label maps of this many labels in place of pictures; 0 for pictures.
     """
 
     directions: ClassVar[tuple[str, ...]] = ("ab",)
@@ -86,6 +90,9 @@ class Translates(Game[ConfigT]):
     scale: int = 1
     tile: int = 0
     overview_size: int = 0
+    window: int = 0
+    reach: int = 0
+    label_maps: int = 0
 
     @property
     def inputs(self) -> int:

@@ -57,7 +57,7 @@ def train(
     """Train a family, as ``gansmith train`` does, and return the model.
 
     Args:
-        family: a name of :func:`families`, or a dotted module path of your own family.
+        family: a name of :func:`families`, a dotted module path of your own family, or ``auto``, which takes one that suits the data.
         data: a folder, zip, .npz, IDX file, ``hf:NAME`` or a standard name; two of them for two-sided families.
         out: the run folder; by default ``runs/FAMILY-DATA-NUMBER``.
         quiet: show no progress.
@@ -66,16 +66,17 @@ def train(
     Raises:
         GansmithError: something the caller can put right.
     """
+    from gansmith.training.choosing import AUTO, choose
     from gansmith.training.session import train as run_training
     from gansmith.training.settings import settings_from
 
-    kind = registry.named(family)
     specs = (data,) if isinstance(data, (str, Path)) else tuple(data)
     if not all(isinstance(spec, (str, Path)) for spec in specs):
         raise GansmithError(
             "data is the name of a folder, a file or a set. Save arrays first: numpy.savez('x.npz', x=x, y=y)."
         )
     data = tuple(map(str, specs))
+    kind = registry.named(choose(data)[0] if family == AUTO else family)
     run_settings, family_config = settings_from(kind, None if out is None else Path(out), data=data, **settings)
     return run_training(kind, settings=run_settings, family_config=family_config, quiet=quiet).model
 

@@ -12,7 +12,7 @@ import re
 import sys
 from pathlib import Path
 
-from gansmith.errors import GansmithError, first_line, shown
+from gansmith.errors import GansmithError, apple_gpu_lacks, first_line, shortened, shown
 from gansmith.version import __version__
 
 COMMANDS = Path(__file__).parent / "commands"
@@ -74,7 +74,7 @@ def main(argv: list[str] | None = None) -> int:
         said = in_words(error)
         if debug or said is None:
             raise
-        print(f"gansmith: {shown(' '.join(said.split()))}", file=sys.stderr)
+        print(f"gansmith: {shortened(shown(' '.join(said.split())))}", file=sys.stderr)
         return 2
 
 
@@ -121,7 +121,7 @@ def in_words(error: Exception) -> str | None:
             f"There is not enough memory ({first_line(error)}). Try a smaller --batch, --accumulate 2 or more where there is "
             "one, a smaller --size, or fewer other programs."
         )
-    return None
+    return apple_gpu_lacks(error)
 
 
 def _command(name: str):

@@ -132,7 +132,7 @@ class TrainSettings:
     clip_grad: OptionalTerm = 0.0
     """Clip every player's gradient to this norm; 0 does not."""
     snapshots: Annotated[int, Bounds(0, off=True)] = 20
-    """How many sample grids to keep, evenly over the run."""
+    """How many sample grids to keep, evenly over the run. From 10 on, four more show how it begins."""
     save_minutes: Annotated[float, Bounds(0, unit="minutes")] = 2.0
     """Write a checkpoint this often, and at the end."""
     log_images: Annotated[int | None, Bounds(1, unit="images", was=0)] = None
@@ -267,6 +267,8 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
         raise GansmithError(f"{where} is one of {', '.join(map(str, typing.get_args(hint)))}, not {value!r}.")
     if origin in (typing.Union, types.UnionType):
         options = [option for option in typing.get_args(hint) if option is not type(None)]
+        if bool in options:  # a switch that may be left open
+            return _convert_switch(value, options, where)
         return None if value is None else _convert(value, options[0], where)
     if origin is tuple:
         items = [value] if isinstance(value, (str, Path)) else value
@@ -287,6 +289,14 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
         except ValueError:
             pass
     raise GansmithError(f"{where} is of type {getattr(hint, '__name__', hint)}, not {value!r}.")
+
+
+def _convert_switch(value: Any, options: list[Any], where: str) -> Any:
+    """A value of a setting that is true, false or one of a few words, as ``bool | Literal["auto"]`` says."""
+    words = [word for option in options if typing.get_origin(option) is Literal for word in typing.get_args(option)]
+    if isinstance(value, bool) or value in words:
+        return value
+    raise GansmithError(f"{where} is true, false or {' or '.join(words)}, not {value!r}.")
 
 
 def to_plain(config: Any) -> dict[str, Any]:

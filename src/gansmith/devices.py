@@ -176,6 +176,18 @@ def peak_megabytes(device: torch.device) -> float | None:
 
 
 @contextlib.contextmanager
+def fixed_shapes(device: torch.device) -> Iterator[None]:
+    """Inside, cuDNN tries its algorithms on every new shape and keeps the fastest: for work whose shapes return at every step."""
+    cudnn = torch.backends.cudnn
+    before = cudnn.benchmark
+    cudnn.benchmark = before or device.type == "cuda"
+    try:
+        yield
+    finally:
+        cudnn.benchmark = before
+
+
+@contextlib.contextmanager
 def deterministic(wanted: bool) -> Iterator[None]:
     """Inside, torch and cuDNN take the algorithms that give the same bits every time, where they have such.
 

@@ -1,5 +1,9 @@
 """Errors that a person can act on: the command line prints them as one paragraph and exits with code 2."""
 
+from __future__ import annotations
+
+import re
+
 
 class GansmithError(Exception):
     """Something the user can put right. The message says what is wrong and what to do about it."""
@@ -20,6 +24,22 @@ def shown(text: object) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def apple_gpu_lacks(error: BaseException) -> str | None:
+    """What to do about an error of torch for something that it cannot compute on Apple's GPUs (MPS); None for any other error."""
+    text = first_line(error)
+    if "MPS" not in text or not re.search(r"(not|n't|only|un)( currently)? ?(implemented|support)", text, re.I):
+        return None
+    return (
+        f"This torch cannot compute something of this run on Apple's GPU ({text}). Take --device cpu, or a newer torch; or set the "
+        "environment variable PYTORCH_ENABLE_MPS_FALLBACK=1, with which torch computes what is missing on the CPU."
+    )
+
+
+def shortened(text: str) -> str:
+    """A sentence whose words, names of files above all, are no longer than a person reads: the middle of longer ones is left out."""
+    return re.sub(r"\S{300,}", lambda long: f"{long[0][:120]}...{long[0][-60:]}", text)
 
 
 class DataError(GansmithError):

@@ -199,6 +199,15 @@ class Game(nn.Module, Generic[ConfigT]):
         """How much larger pictures are loaded than the windows that are cut out of them, 1 or more."""
         return 1.0
 
+    @classmethod
+    def settled(cls, config: ConfigT, spec: ImageSpec, counts: Sequence[int]) -> tuple[ConfigT, list[str]]:
+        """The settings that ``config`` leaves to the data (``auto``), settled; and a line for the person on each.
+
+        Args:
+            counts: how many pictures each class has; empty where there are none, or where nobody has counted them.
+        """
+        return config, []
+
     def networks(self) -> Mapping[str, nn.Module]:
         """Build the networks, by name, from ``self.config`` and ``self.spec``."""
         raise NotImplementedError

@@ -7,7 +7,7 @@ others, its own losses and turns.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated, Literal, TypeVar
 
@@ -18,6 +18,7 @@ from gansmith.abilities import Sampled
 from gansmith.config import Bounds, Count, Decay, OptionalTerm, Share
 from gansmith.errors import GansmithError
 from gansmith.game import Batch, Clock, Grid, ImageSpec, Logs, Optimizer, Turn
+from gansmith.nn import conditioning
 from gansmith.nn.augment import AdaptiveAugment, DiffAugment
 from gansmith.nn.classes import class_weights
 from gansmith.nn.contract import Asked, check_discriminator, check_generator
@@ -34,8 +35,10 @@ class GenerationConfig:
 
     latent_dim: Count = 100
     """Length of the noise vector z ~ N(0, I)."""
-    conditional: bool = False
-    """Learn one distribution per class; needs labelled data."""
+    conditional: bool | Literal["auto"] = "auto"
+    """Learn one distribution per class; needs labelled data. auto does so where pictures have labels, unless half of the classes have
+    fewer than 30 pictures.
+    --no-conditional leaves labels out."""
     lr: Annotated[float | None, Bounds(0)] = 2e-4
     """Learning rate."""
     lr_discriminator: Annotated[float | None, Bounds(above=0, was=0)] = None
@@ -97,16 +100,11 @@ class Generation(Sampled[GenerationConfigT]):
     def __init__(
         self, config: GenerationConfigT, spec: ImageSpec, networks: Mapping[str, nn.Module] | None = None
     ) -> None:
-        if config.conditional and spec.classes < 2:
-            raise GansmithError(
-                "--conditional needs labelled pictures, and this data has no labels. Give a folder with one sub-folder "
-                "per class (a picture beside those folders keeps all from having labels: 'gansmith data check' names it), an "
-                ".npz with 'y', or leave --conditional out."
-            )
         if config.pack < 1:
             raise GansmithError(f"--pack is how many pictures are judged together: 1 or more, not {config.pack}.")
-        if config.pack > 1 and config.conditional:
-            raise GansmithError("--pack judges pictures of any class together, so it cannot go with --conditional.")
+        if config.conditional == "auto":
+            config, _ = self.settled(config, spec, ())
+        conditioning.check(config.conditional, config, spec)
         if not 0 <= config.class_fade <= 1:
             raise GansmithError(f"--class-fade is a share of the run, from 0 to 1, not {config.class_fade}.")
         super().__init__(config, spec, networks)
@@ -115,6 +113,29 @@ class Generation(Sampled[GenerationConfigT]):
             add_spectral_norm(self.discriminator)
         if not type(self).__module__.startswith("gansmith."):  # those of the package are tested
             self._check_networks()
+
+    @classmethod
+    def settled(
+        cls, config: GenerationConfigT, spec: ImageSpec, counts: Sequence[int]
+    ) -> tuple[GenerationConfigT, list[str]]:
+        """``--conditional auto`` as True or False; see :func:`gansmith.nn.conditioning.decide`."""
+        if config.conditional is False and config.class_fade:
+            raise GansmithError("--class-fade lets classes fade in, so it cannot go with --no-conditional.")
+        if config.conditional != "auto":
+            return config, []
+
+        def fits() -> bool:  # a family of the package takes labels; another one may not
+            if cls.__module__.startswith("gansmith."):
+                return True
+            try:
+                with torch.random.fork_rng(devices=[]):
+                    cls(replace(config, conditional=True), spec)
+            except GansmithError:
+                return False
+            return True
+
+        learnt, line = conditioning.decide(config, spec, counts, fits)
+        return replace(config, conditional=learnt), [line] if line else []
 
     def _check_networks(self) -> None:
         """Raise a GansmithError where networks do not take what the flags ask for."""

@@ -109,6 +109,17 @@ def rows_of(columns: Sequence[Tensor], most: int = 8) -> Tensor:
     return torch.stack(shown, 1).flatten(0, 1)
 
 
+def other_side(batch: Batch) -> Tensor:
+    """Side B of a batch.
+
+    Raises:
+        GansmithError: the data has one side only.
+    """
+    if batch.other is None:
+        raise GansmithError("This family trains on two sets of pictures: give two folders, --data A_DIR B_DIR.")
+    return batch.other
+
+
 @dataclass(frozen=True)
 class PairedConfig(TranslationConfig):
     """Settings of every family that learns from pairs."""

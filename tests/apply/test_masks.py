@@ -235,7 +235,8 @@ def test_the_command_knows_masks_among_the_pictures(
     common = [model, str(place), "--device", "cpu"]
     with pytest.raises(GansmithError, match=r"a_mask001\.png: give their folder as --mask"):
         main([*common, "--out", str(out)])
-    assert main([*common, "--out", str(out), "--mask", str(place)]) == 1
+    with pytest.raises(GansmithError, match="Nothing was written"):
+        main([*common, "--out", str(out), "--mask", str(place)])
     said = capsys.readouterr().err
     assert "1 masks among the pictures" in said
     assert "values 0 to 1 of 255" in said

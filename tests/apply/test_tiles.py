@@ -241,7 +241,8 @@ def test_folders_globs_and_zips_and_one_bad_file(
     assert "3 of 4 pictures" in said.out
     assert "bad.png" in said.err
     assert sorted(str(p.relative_to(out)) for p in out.rglob("*.png")) == ["inside/three.png", "one.png", "sub/two.png"]
-    assert main(command) == 1, "results are never overwritten"
+    with pytest.raises(GansmithError, match="Nothing was written"):  # results are never overwritten
+        main(command)
     assert "--overwrite" in capsys.readouterr().err
     (source / "bad.png").unlink()
     assert main([*command, "--overwrite"]) == 0
@@ -265,7 +266,8 @@ def test_masks_are_checked(tmp_path: Path, model: Path, capsys: pytest.CaptureFi
         (["--box", "30,0,9,9"], "does not lie"),
     ):
         flags = [str(tmp_path / f) if f.endswith("png") else f for f in flags]
-        assert main([*base, *flags]) == 1
+        with pytest.raises(GansmithError, match="Nothing was written"):
+            main([*base, *flags])
         assert reason in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 

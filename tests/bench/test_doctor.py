@@ -50,7 +50,7 @@ def test_a_run_is_measured(npz, capsys):
     assert report["loader_images_per_second"] > report["images_per_second"] > 0
     assert 0 < report["memory"] < report["available"]
     assert set(report["parameters"]) == {"generator", "discriminator"}
-    assert any("--conditional" in line for line in report["advice"])
+    assert any("the networks learn without them" in line and "--conditional" in line for line in report["advice"])
     assert any("--augment ada" in line for line in report["advice"])
     assert any("larger than the 48 pictures" in line for line in report["advice"]) is False
     assert report["versions"]["torch"] == metadata.version("torch")

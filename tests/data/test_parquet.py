@@ -90,6 +90,14 @@ def test_the_hash_follows_the_content(tmp_path: Path):
     assert changed.fetch(np.array([15]))[0][0, 0, 0, 0] == 200  # not what the cache had
 
 
+def test_files_of_several_pages_in_tables_are_named(tmp_path: Path):
+    content, pages = io.BytesIO(), [Image.fromarray(np.full((16, 16), n, np.uint8)) for n in range(5)]
+    pages[0].save(content, "TIFF", save_all=True, append_images=pages[1:])
+    pq.write_table(table([content.getvalue()] * 9 + [png(3)], [0] * 10, FEATURES), tmp_path / "a.parquet")
+    notes = open_pictures(f"parquet:{tmp_path / 'a.parquet'}").notes
+    assert "8 of the first 8 files hold several pages" in notes[0]
+
+
 def test_tables_without_the_hubs_metadata(tmp_path: Path):
     plain = pa.table({"file": [png(n) for n in range(4)], "label": pa.array([0, 2, 1, 2], pa.int32())})
     pq.write_table(plain, tmp_path / "plain.parquet")

@@ -21,6 +21,7 @@ from gansmith.data import open_pictures, sources, tars
 from gansmith.data.batches import Batches
 from gansmith.data.pack import pack
 from gansmith.data.shards import ShardOrder
+from gansmith.data.specs import open_source
 from gansmith.data.tars import Files
 from gansmith.errors import DataError
 from gansmith.gans.gan import GAN
@@ -264,3 +265,33 @@ def test_what_cannot_be_shards_is_said(tmp_path):
     (tmp_path / tars.INDEX).write_bytes(b"damaged")
     with pytest.raises(DataError, match="is damaged"):
         open_pictures(f"shards:{tmp_path}/empty.tar")
+
+
+def test_every_page_of_a_file_in_a_tar_is_a_picture(tmp_path):
+    """As in folders and zips: stacks of others' tars are not read as their first page; packing writes each page by itself."""
+    scans = [Image.fromarray((np.arange(256).reshape(16, 16) * 8 + n).astype(np.uint16)) for n in range(12)]
+    frames = [Image.fromarray(np.full((16, 16), 20 * n, np.uint8)) for n in range(1, 9)]
+    scans[0].save(tmp_path / "a.tif", save_all=True, append_images=scans[1:])
+    frames[0].save(tmp_path / "b.gif", save_all=True, append_images=frames[1:])
+    frames[3].save(tmp_path / "c.png")
+    with tarfile.open(tmp_path / "set.tar", "w") as archive:
+        for name, label in (("a.tif", 1), ("b.gif", 0), ("c.png", 1)):
+            archive.add(tmp_path / name, name)
+            info = tarfile.TarInfo(name[0] + ".cls")
+            info.size = 1
+            archive.addfile(info, io.BytesIO(str(label).encode()))
+    source = open_source(f"shards:{tmp_path}/set.tar")
+    assert len(source) == 12 + 8 + 1
+    assert source.names[2] == "set.tar/a.tif#2"
+    assert source.labels.tolist() == [1] * 12 + [0] * 8 + [1]
+    assert "20 pictures are pages or frames of 2 file(s) of set.tar" in source.notes[0]
+    assert all(np.array_equal(source.deep(n)[..., 0], np.asarray(scan)) for n, scan in enumerate(scans))
+    assert [int(np.asarray(source.picture(12 + n).convert("L"))[0, 0]) for n in range(8)] == [
+        20 * n for n in range(1, 9)
+    ]
+    assert len({source.header(n).digest for n in range(len(source))}) == len(source)
+    made = pack(f"shards:{tmp_path}/set.tar", tmp_path / "packed")
+    assert made.pictures == 21
+    again = open_source(f"shards:{tmp_path}/packed")
+    values = {(again.deep(n)[..., 0].tobytes(), int(again.labels[n])) for n in range(21) if again.header(n).bits > 8}
+    assert values == {(np.asarray(scan).tobytes(), 1) for scan in scans}

@@ -17,7 +17,7 @@ PAGES = [
     *(
         p
         for p in sorted((ROOT / "docs").rglob("*.md"))
-        if p.parent.name not in ("families", "tables") and p.name != "commands.md"
+        if not {"families", "tables"} & set(p.parts) and p.name != "commands.md"
     ),
 ]
 

@@ -125,6 +125,7 @@ class Watch(TorchDispatchMode):
         waits: in their order.
         kernels: how often each operation was started.
         places: the same by (operation, place), where ``placed``.
+        doubles: where float64 came to lie on the GPU: CUDA has it, Apple's GPUs do not.
     """
 
     now: Watch | None = None
@@ -140,6 +141,7 @@ class Watch(TorchDispatchMode):
         self.waits: list[Wait] = []
         self.kernels: collections.Counter[str] = collections.Counter()
         self.places: collections.Counter[tuple[str, str]] = collections.Counter()
+        self.doubles: list[str] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return self.compute(func, args, kwargs or {})
@@ -166,6 +168,8 @@ class Watch(TorchDispatchMode):
         if func is aten._to_copy.default and asked is not None and (asked.type == "cpu" or not ghosts):
             inner_kwargs["non_blocking"] = False
             copied = func(*inner_args, **inner_kwargs).clone(memory_format=torch.preserve_format)
+            if asked.type != "cpu" and copied.dtype == torch.float64:
+                self.doubles.append(f"{func} at {place()}")
             return copied if asked.type == "cpu" else Phantom(copied)
         made = _run(func, inner_args, inner_kwargs)
         if func is aten.copy_.default and not isinstance(args[0], Phantom):
@@ -174,6 +178,8 @@ class Watch(TorchDispatchMode):
         ordinary = torch.is_inference_mode_enabled() and _is_view(func) and not args[0].is_inference()
         with torch.inference_mode(False) if ordinary else contextlib.nullcontext():
             wrapped = _wrap(made)
+            if any(isinstance(x, Phantom) and x.dtype == torch.float64 for x in tree_flatten(wrapped)[0]):
+                self.doubles.append(f"{func} at {place()}")
             return return_and_correct_aliasing(func, args, kwargs, wrapped) if _aliases(func) else wrapped
 
     def _pin(self, tensor: Tensor) -> Tensor:

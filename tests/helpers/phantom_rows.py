@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import dataclasses
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from gansmith.game import Clock, Game, ImageSpec, Logs
 from gansmith.generation import Generation
 from gansmith.parallel import seeds
 from gansmith.training import engine
+from helpers.phantom import CUDA, Watch
 
 BATCH = 8
 EVERY_TURN = Clock(8, 240, 0.6)
@@ -161,6 +163,22 @@ def ready(row: Row, device: torch.device, **more: Any) -> Player:
 
         processes.synchronise(player.game)
     return player
+
+
+def operations(row: Row, size: int, **settings: Any) -> dict[str, collections.Counter[str]]:
+    """The operations that each turn of a row starts once all has settled, by turn. Call it inside ``phantom_cuda()``."""
+    watch = Watch.now
+    assert watch is not None
+    player = ready(row, CUDA, size=size, **settings)
+    player.step()
+    batch = engine.split(player.batches.at(0), 1, EVERY_TURN)
+    found = {}
+    for i, turn in enumerate(player.turns):
+        watch.clear()
+        with engine.resting(player.optimizers, player.turns[i:]):
+            engine.play(player.game, player.optimizers[turn.player], turn, batch, player.plan)
+        found[turn.loss.__name__] = watch.kernels
+    return found
 
 
 def networks_agree(one: Game, other: Game) -> dict[str, float]:

@@ -37,6 +37,8 @@ FLAGS = [
     "--disable-sync",
 ]
 server_of: dict[str, int] = {}
+LOOK_AGAIN = "window.dispatchEvent(new Event('studioback'))"
+"""What the page asks for every few seconds is asked for now."""
 PAGES = ("data", "train", "play", "repair", "understand", "runs")
 WAIT = 60_000
 expect.set_options(timeout=WAIT)
@@ -158,6 +160,22 @@ def until(page, expression: str, seconds: float = 60) -> None:
     while not page.evaluate(expression):
         assert time.monotonic() < end, expression
         page.wait_for_timeout(30)
+
+
+def held(page, pattern: str) -> list:
+    """Hold back the next request to an address: a list that it joins as a route, to continue or to fulfil later."""
+    routes: list = []
+    page.route(pattern, lambda route: route.continue_() if routes else routes.append(route))
+    return routes
+
+
+def first_of(page, routes: list):
+    """The request that is held back, once it is asked."""
+    end = time.monotonic() + WAIT / 1000
+    while not routes:
+        assert time.monotonic() < end, "the page did not ask for it"
+        page.wait_for_timeout(20)
+    return routes[0]
 
 
 def differs(page, selector: str) -> np.ndarray:

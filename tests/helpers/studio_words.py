@@ -57,6 +57,7 @@ LINES = {
     "studio/checks.py": ("run",),
     "studio/playground.py": ("step", "frame", "advance"),
     "cli.py": ("in_words",),
+    "errors.py": ("apple_gpu_lacks",),
     "config.py": ("make",),
 }
 """Functions whose every text is a line of its own that the page shows."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from pathlib import Path
 
@@ -46,6 +47,42 @@ def test_no_gpu_at_all_is_said(capsys: pytest.CaptureFixture[str]) -> None:
         pytest.skip("this machine has a GPU")
     assert main(["train", "gan", "--device", "cuda:0", "--steps", "1"]) == 2
     assert "cuda:0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        NotImplementedError(
+            "The operator 'aten::erfinv' is not currently implemented for the MPS device. If you want ..."
+        ),
+        TypeError("Cannot convert a MPS Tensor to float64 dtype as the MPS framework doesn't support float64."),
+        RuntimeError("MPS: Unsupported Border padding mode"),
+        TypeError("BFloat16 is not supported on MPS"),
+    ],
+)
+def test_what_an_apple_gpu_cannot_do_is_said(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(registry.family("gan"), "discriminator_loss", fail)
+    assert (
+        main(["train", "gan", "--data", str(write(tmp_path / "x.npz")), "--out", str(tmp_path / "run"), "--steps", "1"])
+        == 2
+    )
+    said = capsys.readouterr().err
+    assert "Apple's GPU" in said
+    assert "PYTORCH_ENABLE_MPS_FALLBACK=1" in said
+    assert "Traceback" not in said
+    assert Run.open(tmp_path / "run").facts["status"] == "failed"
+
+
+def test_precisions_that_a_device_does_not_have_are_refused() -> None:
+    with pytest.raises(GansmithError, match="fp16 is for CUDA GPUs, and this run computes on cpu"):
+        devices.resolve("cpu", "fp16")
+    with phantom_cuda(capability=(7, 5)), pytest.raises(GansmithError, match="computes bf16 by emulation"):
+        devices.resolve("cuda", "bf16")
 
 
 def test_clocks_are_read_once_an_apple_gpu_has_done_its_work(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,6 +178,34 @@ def test_deterministic_algorithms_hold_for_the_run_alone(tmp_path: Path, monkeyp
         train(kind, settings=settings, family_config=config, quiet=True)
     assert seen == [(True, True), (False, False)]
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+@pytest.mark.parametrize(
+    ("there", "deterministic", "expected"), [(True, False, True), (True, True, False), (False, False, False)]
+)
+def test_cudnn_tries_its_algorithms_while_a_gpu_trains(
+    there: bool, deterministic: bool, expected: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = registry.family("gan")
+    seen: list[bool] = []
+    original = kind.discriminator_loss
+    monkeypatch.setattr(
+        kind,
+        "discriminator_loss",
+        lambda self, batch: seen.append(torch.backends.cudnn.benchmark) or original(self, batch),
+    )
+    given = {
+        "data": (str(write(tmp_path / "x.npz")),),
+        "steps": 1,
+        "batch": 8,
+        "deterministic": deterministic,
+        **kind.tiny,
+    }
+    with phantom_cuda() if there else contextlib.nullcontext():
+        settings, config = settings_from(kind, tmp_path / "run", device="cuda" if there else "cpu", **given)
+        train(kind, settings=settings, family_config=config, quiet=True)
+    assert seen == [expected]
+    assert not torch.backends.cudnn.benchmark
 
 
 def test_a_run_that_goes_on_on_another_kind_of_device_is_warned_once(

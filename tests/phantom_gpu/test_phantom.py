@@ -47,6 +47,10 @@ def test_the_phantom_keeps_cudas_rules() -> None:
             assert (weight[None] @ weight[:, None]).dtype == torch.bfloat16
         with pytest.raises(TypeError, match="numpy"):
             weight.detach().numpy()
+        assert not watch.doubles
+        weight.double()
+        torch.ones(2, dtype=torch.float64).to("cuda")
+        assert len(watch.doubles) == 2
 
 
 def test_only_uploads_from_pinned_memory_go_on_by_themselves() -> None:
@@ -83,5 +87,6 @@ def test_a_step_stays_on_the_gpu_and_never_waits(row: Row) -> None:
         waits = list(watch.waits) if row.mode in TWICE else []
         assert {value.device for value in logs.values()} == {CUDA}
         assert all(bool(value.isfinite()) for value in logs.values())
+    assert not watch.doubles
     assert not first, collections.Counter(first)
     assert len(waits) <= MOST.get(row.mode, 0), collections.Counter(waits)

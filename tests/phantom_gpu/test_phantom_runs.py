@@ -28,6 +28,7 @@ pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="a real GPU is
 def gpu() -> Iterator[Watch]:
     with phantom_cuda() as watch:
         yield watch
+        assert not watch.doubles, "float64, which Apple's GPUs do not have"
 
 
 @pytest.fixture(scope="module")

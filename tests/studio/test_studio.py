@@ -589,9 +589,11 @@ def put(client, picture: bytes, name: str = "a.png", **more) -> dict:
     return body(client.post("/api/upload/picture", params={"name": name} | more, content=picture))
 
 
-def repair(client, model: str, picture: np.ndarray, mask: bytes | None = None, **more) -> dict:
+def repair(client, model: str, picture: np.ndarray, mask: bytes | None = None, name: str = "a.png", **more) -> dict:
     """Upload, paint, start, and let the repairer do it here."""
-    kept = put(client, png_bytes(picture))
+    content = io.BytesIO()
+    Image.fromarray(picture).save(content, "TIFF" if name.endswith(".tif") else "PNG")
+    kept = put(client, content.getvalue(), name)
     if mask is not None:
         body(client.post("/api/upload/mask", params={"job": kept["job"]}, content=mask))
     body(client.post("/api/repair/start", json={"model": model, "job": kept["job"]} | more))
@@ -621,6 +623,32 @@ def test_only_the_painted_part_changes(client):
     for wrong in (png_bytes(paint[:20]), b"\x89PNG nothing", mask[:-40]):
         answer = client.post("/api/upload/mask", params={"job": put(client, png_bytes(picture))["job"]}, content=wrong)
         assert 400 <= answer.status_code < 500
+
+
+@pytest.mark.parametrize("name", ["scan.png", "scan.tif"])
+def test_a_picture_of_16_bits_keeps_them_and_is_shown_as_it_looks(client, name):
+    y, x = np.mgrid[:40, :48]
+    picture = (80 * y + 7 * x).astype(np.uint16)  # 12 bits in a file of 16: black for every browser
+    picture[13:17, 15:25] = 4000
+    paint, mask = painted()
+    made = repair(client, "runs/holes", picture, mask, name=name)
+    found = np.asarray(result(client, made))
+    outside = paint[..., 3] == 0
+    assert found.dtype == np.uint16
+    assert (found[outside] == picture[outside]).all()
+    assert (found[~outside] != picture[~outside]).any()
+    asked = {"job": made["id"], "picture": 0}
+    before, after = (
+        Image.open(io.BytesIO(client.get("/api/repair/file", params=asked | {"side": side}).content))
+        for side in ("seen", "result")
+    )
+    assert before.mode == after.mode == "L"
+    assert (np.asarray(before)[outside] == np.asarray(after)[outside]).all()
+    assert np.asarray(after).max() > 200
+    box = made["list"][0]["result"]["box"]
+    assert 12 / 48 <= box[0] < box[2] <= 30 / 48
+    small = Image.open(io.BytesIO(client.get("/api/repair/file", params=asked | {"side": "thumb"}).content))
+    assert np.asarray(small.convert("L")).max() > 150
 
 
 def test_a_repair_that_cannot_be_begun_says_why(client):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from gansmith.config import TrainSettings
 from gansmith.errors import GansmithError
 from gansmith.game import ImageSpec
 from gansmith.health import coach
+from gansmith.nn import efficientnet
 
 pytest.importorskip("starlette", reason="the studio's extra is not installed")
 pytest.importorskip("httpx", reason="httpx is not installed")
@@ -78,11 +80,13 @@ def test_families_that_cut_windows_take_any_size(client):
     assert plan(client, "upscale", "data/pets")["set"] == {"size": 32}  # smaller than the usual window
 
 
-def test_labels_make_a_run_conditional(client):
+def test_labels_are_told_and_left_to_the_run(client):
     found = plan(client, "dcgan", "data/pets")
-    assert found["set"] == {"conditional": True, "augment": "ada"}
+    assert found["set"] == {"augment": "ada"}
     assert found["facts"]["classes"] == 2
-    assert plan(client, "dcgan", "mnist10k")["set"] == {"conditional": True}
+    digits = plan(client, "dcgan", "mnist10k")
+    assert digits["set"] == {}
+    assert ["classes", {"n": 10}] in digits["why"]
 
 
 def test_what_was_typed_is_not_filled_in_again(client):
@@ -118,12 +122,19 @@ def test_one_set_with_two_sides_is_enough_and_without_is_refused(client, place):
     assert client.post("/api/train", json=asked | {"data": ["data/two"], "called": "sides"}).status_code == 200
 
 
-def test_the_check_says_what_to_begin_with(client):
+def test_the_check_says_what_to_begin_with(client, monkeypatch):
+    monkeypatch.setattr(efficientnet, "weights_file", lambda: None)
     key = body(client.post("/api/data/check", json={"spec": "data/photos"}))["id"]
     while not (found := body(client.get("/api/data/check", params={"id": key})))["report"]:
         assert not found["error"]
-    assert found["report"]["advice"]["family"] == "r3gan"  # few pictures
+    assert found["report"]["advice"]["family"] == "r3gan"
     assert found["report"]["advice"]["set"] == {"size": 64, "augment": "ada"}
+
+
+def test_what_a_family_augments_with_by_itself_is_left(client, monkeypatch):
+    monkeypatch.setattr(efficientnet, "weights_file", lambda: Path("weights"))
+    assert advice.family_for({"pictures": 6, "colour": True}) == "projected"  # as the command would take it
+    assert plan(client, "projected", "data/photos")["set"] == {"size": 64}
 
 
 # --- cures ------------------------------------------------------------------------------------------------------------

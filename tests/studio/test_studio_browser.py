@@ -14,6 +14,7 @@ from PIL import Image
 from gansmith.game import ImageSpec
 from helpers.studio import make_run, save_picture
 from helpers.studio_pages import (
+    LOOK_AGAIN,
     NEEDS_CHROMIUM,
     PAGES,
     WAIT,
@@ -22,6 +23,8 @@ from helpers.studio_pages import (
     busy,
     differs,
     expect,
+    first_of,
+    held,
     page,
     place,
     server_of,
@@ -82,7 +85,7 @@ def test_train_start_watch_and_stop(page, address, place):
     page.get_by_role("button", name="Start", exact=True).click()
     expect(page.locator("#new-run .problem").first).to_contain_text("is not a number")
     page.locator(".setting[data-name=width] input").fill("8")
-    page.get_by_label("How much", exact=True).fill("20")
+    page.get_by_label("How much", exact=True).fill("3")
     page.get_by_label("Name", exact=True).fill("from the page")
     page.get_by_role("button", name="Start", exact=True).click()
     live = page.get_by_label("The run being watched")
@@ -92,7 +95,7 @@ def test_train_start_watch_and_stop(page, address, place):
     until(page, "document.querySelector('.samples img')?.naturalWidth > 0", 180)
     server = psutil.Process(server_of[address])
     before, started = server.cpu_times(), time.monotonic()
-    page.wait_for_timeout(8000)
+    page.wait_for_timeout(4000)
     after, passed = server.cpu_times(), time.monotonic() - started
     share = (after.user + after.system - before.user - before.system) / passed / (os.cpu_count() or 1)
     print(f"an open page costs the server {100 * share:.1f} % of the machine")
@@ -102,6 +105,25 @@ def test_train_start_watch_and_stop(page, address, place):
     live.get_by_role("button", name="Stop").click()
     expect(live.locator(".chip.stopped")).to_be_visible(timeout=120_000)
     assert (place / "runs" / "from the page" / "model" / "model.safetensors").is_file()
+
+
+def test_the_train_page_stays_with_the_run_that_was_started(page, address):
+    """The list of runs may come after somebody has started one: it must not lead the page away from it."""
+    late = held(page, "**/api/runs")
+    waiting = {"id": "1", "run": "runs/begun", "status": "queued", "title": "", "kind": "new", "created": 0}
+    log = {"generation": -1, "total": 0, "whole": True, "records": [], "grids": [], "waiting": waiting}
+    page.route("**/api/run/log?id=runs%2Fbegun*", lambda route: route.fulfill(json=log))
+    page.route("**/api/train", lambda route: route.fulfill(json={"run": "runs/begun", "job": "1", "command": "-"}))
+    page.goto(f"{address}/#/train?data=mnist10k")
+    list_of_runs = first_of(page, late)
+    page.get_by_role("button", name="Start", exact=True).click()
+    title = page.get_by_label("The run being watched").locator("h2").first
+    expect(title).to_have_text("begun")
+    with page.expect_response("**/api/runs"):
+        list_of_runs.continue_()
+    page.wait_for_timeout(300)
+    expect(title).to_have_text("begun")
+    assert "run=runs/begun" in page.url
 
 
 def test_play_samples_come_at_once(page, address):
@@ -219,7 +241,8 @@ def test_nothing_hangs_out_of_its_card(browser, address, place):
         page = context.new_page()
         for where in (f"train?run=runs/{long}", "understand?chapter=7", "runs"):
             page.goto(f"{address}/#/{where}")
-            page.wait_for_timeout(1200)
+            page.locator({"t": ".chart canvas", "u": ".board", "r": "tr[data-run]"}[where[0]]).first.wait_for()
+            page.wait_for_timeout(100)
             assert page.evaluate(outside) == [], (width, where)
         page.goto(f"{address}/#/train?run=runs/{long}")
         expect(page.get_by_role("link", name="Repair", exact=True).last).to_have_attribute(
@@ -260,6 +283,7 @@ def test_the_focus_stays_where_it_is(page, address, place):
     with (place / "runs" / "digits" / "log.jsonl").open("a") as log:
         log.write('{"images": 4444, "step": 9, "progress": 1, "seconds": 9, "images_per_second": 8.0}\n')
     os.utime(place / "runs" / "digits" / "log.jsonl", (1e9, 1e9))
+    page.evaluate(LOOK_AGAIN)
     expect(page.locator("tr[data-run='runs/digits']")).to_contain_text("4,444")
     assert not row.evaluate("(e) => e.isConnected")
     expect(rename).to_be_focused()

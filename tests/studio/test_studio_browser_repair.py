@@ -9,7 +9,19 @@ import pytest
 from PIL import Image
 
 from helpers.studio import save_picture
-from helpers.studio_pages import NEEDS_CHROMIUM, address, browser, busy, expect, larger, page, place, until
+from helpers.studio_pages import (
+    NEEDS_CHROMIUM,
+    address,
+    browser,
+    busy,
+    expect,
+    first_of,
+    held,
+    larger,
+    page,
+    place,
+    until,
+)
 
 __all__ = ["address", "browser", "larger", "page", "place"]
 pytestmark = NEEDS_CHROMIUM
@@ -18,6 +30,19 @@ pytestmark = NEEDS_CHROMIUM
 def load(page, *files) -> None:
     page.locator("input[data-role=picture]").set_input_files(list(files))
     page.locator(".window").wait_for()
+
+
+def test_a_picture_may_come_before_the_model(page, address, tmp_path):
+    """What a model can do is told once it is loaded, which takes a while for a large one."""
+    save_picture(tmp_path / "photo.png", 9, 32)
+    models = held(page, "**/api/model?*")
+    page.goto(f"{address}/#/repair?model=runs/holes")
+    with page.expect_response("**/api/repair?job=*"):
+        page.locator("input[data-role=picture]").set_input_files(tmp_path / "photo.png")
+    page.wait_for_timeout(100)
+    first_of(page, models).continue_()
+    page.locator(".window").wait_for()
+    expect(page.get_by_role("button", name="Fill it in")).to_be_enabled()
 
 
 def drag(page, x0: float, y0: float, x1: float, y1: float) -> None:

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import csv
 import re
+import shutil
 import time
 
 import pytest
 
 from gansmith.game import ImageSpec
 from helpers.studio import make_run
-from helpers.studio_pages import NEEDS_CHROMIUM, address, browser, busy, expect, page, place, until
+from helpers.studio_pages import (
+    LOOK_AGAIN,
+    NEEDS_CHROMIUM,
+    address,
+    browser,
+    busy,
+    expect,
+    first_of,
+    held,
+    page,
+    place,
+    until,
+)
 
 __all__ = ["address", "browser", "page", "place"]
 pytestmark = NEEDS_CHROMIUM
@@ -45,6 +58,26 @@ def test_runs_compare_rename_delete_and_undo(page, address, place):
     assert (place / "runs" / "kept" / "config.yaml").is_file()
 
 
+def test_a_list_asked_for_before_a_rename_is_not_shown_after_it(page, address, place):
+    """It names a run that is not there any more, whose thumbnail and curves would be asked for."""
+    make_run(place / "runs" / "before", "gan", ImageSpec(16, 16, 1), width=4)
+    page.goto(f"{address}/#/runs?compare=runs/before")
+    page.get_by_label("Comparison").locator("figure img").first.wait_for()
+    late = held(page, "**/api/runs")
+    page.evaluate(LOOK_AGAIN)
+    route = first_of(page, late)
+    answer = route.fetch()
+    page.get_by_role("button", name="Rename before").click()
+    page.locator("dialog input").fill("after")
+    page.keyboard.press("Enter")
+    expect(page.locator("tr[data-run='runs/after']")).to_be_visible()
+    with page.expect_response("**/api/runs"):
+        route.fulfill(response=answer)
+    page.wait_for_timeout(200)
+    assert "before" not in names(page)
+    expect(page.get_by_label("Comparison").locator("figure a.name")).to_have_text(["after"])
+
+
 def test_what_differs_is_told_in_words(page, address, place):
     """66 seconds are 66 seconds, and what stands for 'automatic' is no -1."""
     for name, settings in (("slow", {}), ("fast", {"lr": 0.01})):
@@ -65,11 +98,15 @@ def test_unticking_stays_unticked(page, address):
     page.goto(f"{address}/#/runs")
     page.locator("tr[data-run] input:checked").first.wait_for()
     page.get_by_role("button", name="Untick all").click()
-    page.wait_for_timeout(9000)  # the list is asked for anew
+    with page.expect_response("**/api/runs"):
+        page.evaluate(LOOK_AGAIN)
+    page.wait_for_timeout(200)
     assert page.locator("tr[data-run] input:checked").count() == 0
     page.reload()
     page.locator("tr[data-run]").first.wait_for()
-    page.wait_for_timeout(1000)
+    with page.expect_response("**/api/runs"):
+        page.evaluate(LOOK_AGAIN)
+    page.wait_for_timeout(200)
     assert page.locator("tr[data-run] input:checked").count() == 0
 
 
@@ -176,6 +213,5 @@ def test_two_hundred_runs(page, browser, address, place):
         page.get_by_role("button", name=re.compile("^Show all")).click()
         until(page, "document.querySelectorAll('tr[data-run]').length > 200")
     finally:
-        import shutil
-
+        page.goto("about:blank")  # it asks for thumbnails as long as it is open
         shutil.rmtree(place / "runs" / "many")

@@ -13,13 +13,13 @@ pytest.importorskip("httpx", reason="httpx is not installed")
 from starlette.testclient import TestClient
 
 from gansmith.studio.app import create_app
-from helpers.catalogue import Served, home, served  # noqa: F401
+from helpers.catalogue import Served
 
 SAFE = {"X-Gansmith": "studio"}
 
 
 @pytest.fixture
-def client(tmp_path: Path, home: Path) -> Any:  # noqa: F811
+def client(tmp_path: Path, home: Path) -> Any:
     with TestClient(
         create_app(tmp_path / "work", warm_up=False), base_url="http://127.0.0.1:7860", headers=SAFE
     ) as found:
@@ -60,7 +60,7 @@ def test_a_ready_model_is_listed_accepted_fetched_and_used(client: TestClient, t
     assert not list((tmp_path / "work" / "models").glob(".*"))
 
 
-def test_what_goes_wrong_is_said(client: TestClient, served: Served, tmp_path: Path):  # noqa: F811
+def test_what_goes_wrong_is_said(client: TestClient, served: Served, tmp_path: Path):
     assert client.post("/api/catalogue/get", json={"name": "../x", "accepted": True}).status_code == 404
     assert client.post("/api/catalogue/get", json={"accepted": True}).status_code == 400
     assert client.post("/api/catalogue/get", json={"name": "tiny-wrong", "accepted": True}).status_code == 200

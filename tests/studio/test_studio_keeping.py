@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import time
 
 import numpy as np
@@ -18,7 +19,7 @@ pytest.importorskip("httpx", reason="httpx is not installed")
 from starlette.testclient import TestClient
 
 from gansmith.data.formats import EXTENSIONS
-from gansmith.studio import playground, worker
+from gansmith.studio import api_runs, playground, worker
 from gansmith.studio.app import create_app
 from gansmith.studio.jobs import Jobs
 from gansmith.studio.repairs import Repairs
@@ -73,6 +74,18 @@ def test_odd_tags_files_hide_no_run(client, place):
         (place / "runs" / "two" / "tags.json").write_text(odd)
         assert rows(client)["runs/two"]["tags"] == []
     (place / "runs" / "two" / "tags.json").unlink()
+
+
+def test_the_oldest_thumbnails_go(tmp_path, monkeypatch):
+    monkeypatch.setattr(api_runs, "MOST_THUMBS", 20)
+    for number in range(21):
+        file = tmp_path / f"{number}.jpg"
+        file.touch()
+        os.utime(file, (number, number))
+    api_runs._prune_thumbs(tmp_path)
+    assert {int(file.stem) for file in tmp_path.iterdir()} == set(range(3, 21))
+    api_runs._prune_thumbs(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 18
 
 
 def test_thumbnails_are_small_and_drawn_once(client, place):

@@ -9,19 +9,31 @@ import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
 
+from gansmith.apply import stacks
 from gansmith.apply.deep import KINDS, Deep, range_of
 from gansmith.apply.finding import STRIPS, Item, find_pictures
 from gansmith.apply.masks import Hole, Masks
 from gansmith.apply.options import Options
 from gansmith.apply.picture import network_input, resized, translate_deep, translate_image
-from gansmith.apply.storing import Stored, check_size, comparison, read_stored, store, store_deep, write
+from gansmith.apply.storing import (
+    Stored,
+    check_size,
+    comparison,
+    content,
+    deep_content,
+    read_stored,
+    store,
+    store_bytes,
+    store_deep,
+    write,
+)
 from gansmith.apply.tiles import Progress
 from gansmith.data.decode import Header, open_file, read_deep, read_header, read_picture
 from gansmith.data.planning import default_memory_limit
@@ -143,6 +155,9 @@ def _apply(game: Translation, item: Item, target: Path, options: Options, masks:
         stored = read_stored(file)
         check_size(stored, header.width * game.scale, header.height * game.scale)
         _check_memory(game, header)
+        numbers = stacks.numbers_of(file, stored)
+        if len(numbers) > 1:
+            return _apply_to_stack(game, item, target, options, masks, progress, numbers)
         deep = _deep(file, header, stored, options)
         upright = read_picture(file) if deep is None else deep.image
     hole = hole_for(game, item, upright.size, masks)
@@ -154,11 +169,42 @@ def _apply(game: Translation, item: Item, target: Path, options: Options, masks:
         made = translate_deep(game, deep, options, mask, progress)
         store_deep(made, target, stored)
         result = made.image
+    notes = [*_notes(header, hole, options)]
+    if stored.frames > 1:
+        notes.append(f"the first of its {stored.frames} pictures was taken; {stored.frames - 1} were left out")
+    return _Done(upright, result, mask, notes)
+
+
+def _apply_to_stack(
+    game: Translation, item: Item, target: Path, options: Options, masks: Masks, progress: Progress, numbers: list[int]
+) -> _Done:
+    """Translate every page of a TIFF and write the results as the pages of one."""
+    files: list[bytes] = []
+    first: _Done | None = None
+    for page in stacks.pages(lambda: open_file(item.open), numbers, options.trained, not options.scale):
+        check_size(page.stored, page.header.width * game.scale, page.header.height * game.scale)
+        _check_memory(game, page.header)
+        hole = hole_for(game, item, page.upright.size, masks)
+        mask = None if hole is None else hole.mask
+        if page.deep is None:
+            made = translate_image(game, page.upright, options, mask, progress)
+            result = resized(made, page.upright, options)
+            files.append(content(result, page.stored))
+        else:
+            deep = translate_deep(game, page.deep, options, mask, progress)
+            result = deep.image
+            files.append(deep_content(deep, page.stored))
+        first = first or _Done(page.upright, result, mask, _notes(page.header, hole, options))
+    assert first is not None
+    store_bytes(stacks.merged(files), target)
+    same = ", with the same mask" if first.mask is not None else ""
+    return replace(first, notes=[*first.notes, f"each of its {len(numbers)} pages was done{same}"])
+
+
+def _notes(header: Header, hole: Hole | None, options: Options) -> list[str]:
     notes = [] if hole is None else [hole.note]
     notes += ["its CMYK colours became sRGB"] if header.mode == "CMYK" else []
-    notes += ["it was written with 8 bits, because of --scale"] if options.scale and header.bits > 8 else []
-    notes += [f"the first of its {stored.frames} pictures was taken"] if stored.frames > 1 else []
-    return _Done(upright, result, mask, notes)
+    return notes + (["it was written with 8 bits, because of --scale"] if options.scale and header.bits > 8 else [])
 
 
 def _deep(file: BinaryIO, header: Header, stored: Stored, options: Options) -> Deep | None:

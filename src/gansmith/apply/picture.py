@@ -84,9 +84,9 @@ def _unknown(game: Translation, upright: Image.Image, mask: np.ndarray) -> np.nd
     if unseen is None or game.inputs == 4:  # such models know what alpha is
         return mask
     near = np.zeros_like(mask)
-    near[around(mask, game.overlap, game.alignment)] = True
+    near[around(mask, game.overlap, game.alignment, game.window)] = True
     unknown = mask | (near & (np.asarray(unseen) > 0))
-    if unknown[around(mask, game.overlap, game.alignment)].all():
+    if unknown[around(mask, game.overlap, game.alignment, game.window)].all():
         raise GansmithError("all that lies around the hole is transparent, and nothing is left to fill it from")
     return unknown
 

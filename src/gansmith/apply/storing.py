@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import struct
 from collections.abc import Iterator, Mapping
@@ -55,13 +56,18 @@ class Stored:
 def read_stored(file: BinaryIO) -> Stored:
     """The facts about a picture file that has been found readable."""
     with Image.open(file, formats=FORMATS) as image:
-        kind = {"MPO": "JPEG", "DIB": "BMP"}.get(image.format or "PNG", image.format or "PNG")
-        info, exif, frames = dict(image.info), Image.Exif(), 1
-        with contextlib.suppress(Exception):  # damaged EXIF is reported by the reader, or left out
-            exif = image.getexif()
-        if image.format != "MPO":  # its other pictures are previews and depth maps
-            with contextlib.suppress(Exception):  # the first picture is all that is needed
-                frames = int(getattr(image, "n_frames", 1))
+        return stored_at(file, image)
+
+
+def stored_at(file: BinaryIO, image: Image.Image) -> Stored:
+    """:func:`read_stored` of a picture that was opened, at its page."""
+    kind = {"MPO": "JPEG", "DIB": "BMP"}.get(image.format or "PNG", image.format or "PNG")
+    info, exif, frames = dict(image.info), Image.Exif(), 1
+    with contextlib.suppress(Exception):  # damaged EXIF is reported by the reader, or left out
+        exif = image.getexif()
+    if image.format != "MPO":  # its other pictures are previews and depth maps
+        with contextlib.suppress(Exception):  # the first picture is all that is needed
+            frames = int(getattr(image, "n_frames", 1))
     return Stored(kind, info, exif, frames, kind == "WEBP" and _lossless_webp(file))
 
 
@@ -89,23 +95,46 @@ def check_size(stored: Stored, width: int, height: int) -> None:
 
 def store(result: Image.Image, target: Path, stored: Stored) -> None:
     """Write a result the way its picture was: format, turned pixels, EXIF, colour profile, resolution."""
-    orientation = stored.exif.get(_ORIENTATION, 1)
-    if orientation in _UPRIGHT_TO_STORED:  # the file turns its pixels; the result does the same
-        result = result.transpose(_UPRIGHT_TO_STORED[orientation])
-    options = {"lossless": True, "exact": True} if stored.lossless else _SAVE.get(stored.kind, {})
-    write(result, target, stored.kind, {**options, **_metadata(stored, result)})
+    turned, options = _as_stored(result, stored)
+    write(turned, target, stored.kind, options)
 
 
 def store_deep(result: Deep, target: Path, stored: Stored) -> None:
     """:func:`store` for a result of more than 8 bits a channel."""
+    store_bytes(deep_content(result, stored), target)
+
+
+def content(result: Image.Image, stored: Stored) -> bytes:
+    """The file that :func:`store` writes."""
+    turned, options = _as_stored(result, stored)
+    buffer = io.BytesIO()
+    _save(turned, buffer, stored.kind, options)
+    return buffer.getvalue()
+
+
+def deep_content(result: Deep, stored: Stored) -> bytes:
+    """The file that :func:`store_deep` writes."""
     eight = result.image
     orientation = stored.exif.get(_ORIENTATION, 1)
     if orientation in (5, 6, 7, 8):
         eight = eight.transpose(Image.Transpose.TRANSPOSE)  # for its size and mode, which the metadata tell
     options = {**_SAVE.get(stored.kind, {}), **_metadata(stored, eight)}
-    content = encoded(result, stored.kind, orientation, options)
+    return encoded(result, stored.kind, orientation, options)
+
+
+def store_bytes(whole: bytes, target: Path) -> None:
+    """Write a file so that there is never half a one."""
     with _whole(target) as file:
-        file.write(content)
+        file.write(whole)
+
+
+def _as_stored(result: Image.Image, stored: Stored) -> tuple[Image.Image, dict[str, Any]]:
+    """A result turned as its picture was, and what Pillow's ``save`` takes beside it."""
+    orientation = stored.exif.get(_ORIENTATION, 1)
+    if orientation in _UPRIGHT_TO_STORED:  # the file turns its pixels; the result does the same
+        result = result.transpose(_UPRIGHT_TO_STORED[orientation])
+    options = {"lossless": True, "exact": True} if stored.lossless else _SAVE.get(stored.kind, {})
+    return result, {**options, **_metadata(stored, result)}
 
 
 def _metadata(stored: Stored, result: Image.Image) -> dict[str, Any]:
@@ -176,10 +205,13 @@ def write(image: Image.Image, target: Path, kind: str, options: Mapping[str, Any
         GansmithError: Pillow cannot put it into such a file.
         OSError: no place, or no permission.
     """
-    image = _storable(image, kind)
+    with _whole(target) as file:
+        _save(image, file, kind, options)
+
+
+def _save(image: Image.Image, file: BinaryIO, kind: str, options: Mapping[str, Any]) -> None:
     try:
-        with _whole(target) as file:
-            image.save(file, kind, **options)
+        _storable(image, kind).save(file, kind, **options)
     except (OSError, MemoryError):
         raise
     except Exception as error:  # encoders raise ValueError, struct.error, TypeError, ...

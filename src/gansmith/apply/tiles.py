@@ -118,18 +118,18 @@ def translate_picture(
     if game.overview_size and not tile and math.prod(_overview_extent(game, pixels)) <= STATISTICS_PIXELS:
         return _by_overview(game, pixels, progress)
     if mask is not None and max(mask.shape) > (tile or WHOLE_HOLES):
-        part = around(mask, game.overlap, game.alignment)
+        part = around(mask, game.overlap, game.alignment, game.window)
         if mask[part].shape != mask.shape:
             whole, (piece, hole) = pixels.copy(), (pixels[part], mask[part])
             whole[part] = translate_picture(game, piece, direction=direction, mask=hole, tile=tile, progress=progress)
             return whole
     rows, columns = _grid(game, pixels.shape[0], pixels.shape[1], tile)
+    if mask is not None and (len(rows) * len(columns) > 1 or 0 < 4 * game.reach < max(mask.shape)):
+        pixels, mask = _fill_deep(game, pixels, direction, mask, tile)
     if len(rows) == len(columns) == 1:
         result = _run(game, pixels, direction, mask)
         progress(1, 1)
         return _kept(_numbers(result[0], pixels.dtype), pixels, mask)
-    if mask is not None:
-        pixels, mask = _fill_deep(game, pixels, direction, mask, tile)
     try:
         if instance_norms(game):
             _take_statistics(game, pixels, direction)
@@ -213,7 +213,7 @@ def _fill_deep(
     A tile inside a large hole would see nothing at all. So what lies far from anything known is filled on a picture of
     half the size, where it lies half as far, and so on; the rest is then filled at full size, between both.
     """
-    deep = depth(mask)
+    deep = depth(mask, game.reach)
     if not deep.any():
         return pixels, mask
     height, width = mask.shape

@@ -77,6 +77,7 @@ def examine(
     """
     batch = settings.batch or kind.usual_batch(data.spec)
     free = available_memory(device.torch_device)
+    config, lines = kind.settled(config, data.spec, data.class_counts())
     game = kind(config, data.spec)
     if settings.precision == "auto":
         device = suited(device, game)
@@ -91,7 +92,7 @@ def examine(
     found = Diagnosis(
         parameters, batch, step, row.images_per_second, loader_speed(data, measured, device), memory, free, fits
     )
-    found.advice = advise(found, kind, data, config, settings, device)
+    found.advice = [*advise(found, kind, data, config, settings, device), *lines]
     return found
 
 

@@ -53,7 +53,7 @@ class Apply:
 
 
 def main(argv: list[str]) -> int:
-    """Run the command; 0 when every picture was done, 1 when some failed."""
+    """Run the command; 0 when every picture was done, 1 when some failed, 2 when nothing could be done."""
     args = parse(Apply, spread_boxes(argv), "apply", __doc__ or "")
     if not args.pictures:
         raise GansmithError("Name the pictures: files, folders, globs or zips.")
@@ -131,6 +131,8 @@ def main(argv: list[str]) -> int:
         say(f"{len(report.failed)} failed:")
         for name, reason in report.failed:
             say(f"  {name}: {reason}")
+    if report.failed and not report.written:
+        raise GansmithError(f"Nothing was written to {args.out}: see the reasons above, of each of the {what}.")
     return 1 if report.failed else 0
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gansmith.commands._parse import say
+from gansmith.commands._parse import Parser, say
 from gansmith.errors import shown
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _SHOWN = 12
 
 def main(argv: list[str]) -> int:
     """``gansmith data``."""
-    parser = argparse.ArgumentParser(prog="gansmith data", description=__doc__)
+    parser = Parser(prog="gansmith data", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     add_check(commands)
     add_pack(commands)
@@ -29,7 +29,7 @@ def main(argv: list[str]) -> int:
     return arguments.run(arguments)
 
 
-def add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_check(commands: argparse._SubParsersAction[Parser]) -> None:
     """Declare ``gansmith data check``."""
     check = commands.add_parser(
         "check",
@@ -66,7 +66,7 @@ def _check(arguments: argparse.Namespace) -> int:
     return 0 if report.usable else 1
 
 
-def add_pack(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_pack(commands: argparse._SubParsersAction[Parser]) -> None:
     """Declare ``gansmith data pack``."""
     packing = commands.add_parser(
         "pack",

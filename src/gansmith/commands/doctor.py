@@ -47,8 +47,6 @@ def run_report(argv: list[str]) -> dict[str, Any]:
 
     named, words = (None, argv) if argv[0].startswith("-") else (argv[0], argv[1:])
     path, words = take_option(words, "--config")
-    if named is None and path is None:
-        raise GansmithError("Name a family first: gansmith doctor FAMILY --data SPEC.")
     if "--resume" in words:
         raise GansmithError("doctor looks at runs before they begin: leave --resume out.")
     family, run_settings, family_config = defaults(named, path, words)

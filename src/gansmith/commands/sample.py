@@ -40,8 +40,8 @@ class Options:
     out: Path = Path("grid.png")
     """grid.png (or .jpg, .webp) writes one grid, a name without suffix a folder of pictures (with classes: a sub-folder for each,
     by its name), images.npz one array (with classes: y and class_names)."""
-    n: int = 64
-    """How many pictures."""
+    n: int | None = None
+    """How many pictures; by default 64, or ten of each class where there are up to 16."""
     seed: int = 0
     """The same seed gives the same pictures: the first of --n 64 are those of --n 8."""
     seeds: str | None = None
@@ -51,7 +51,7 @@ class Options:
     truncation: float = 1.0
     """Below 1: closer to the average picture, less variety."""
     columns: int = 0
-    """Pictures per row of the grid; 0 chooses."""
+    """Pictures per row of the grid, in which each class has rows of its own; 0 chooses."""
     batch: int = 64
     """Pictures computed at once."""
     device: str = "auto"
@@ -63,7 +63,7 @@ class Options:
 def main(argv: list[str]) -> int:
     """Run ``gansmith sample``."""
     options = parse(Options, argv, "sample", __doc__ or "")
-    if options.n < 1:
+    if options.n is not None and options.n < 1:
         raise GansmithError(f"--n is how many pictures to draw: 1 or more, not {options.n}.")
     if options.batch < 1 or options.columns < 0:
         raise GansmithError("--batch is at least 1, and --columns at least 0.")
@@ -76,7 +76,7 @@ def main(argv: list[str]) -> int:
     from gansmith.models.bundle import load
 
     model = load(options.model).to(devices.resolve(options.device, "fp32").torch_device)
-    count = options.n if numbers is None else len(numbers)
+    count = (options.n or usual_count(model, options.label)) if numbers is None else len(numbers)
     in_turn = options.label is None and numbers is not None and model.classes > 0
     labels = model.labels(count, [s % model.classes for s in numbers or ()] if in_turn else options.label)
     latents = (
@@ -177,6 +177,37 @@ def class_names(model: Model) -> list[str]:
     return [names[i] if i < len(names) else str(i) for i in range(model.classes)]
 
 
+def usual_count(model: Model, label: str | None) -> int:
+    """How many pictures where nobody says: 64, or ten of each class where there are few enough to look at."""
+    return 10 * model.classes if label is None and 1 < model.classes <= 16 else 64
+
+
+def in_rows(images: Tensor, labels: Tensor | None, columns: int = 0) -> tuple[Tensor, int]:
+    """Pictures in the order of a grid, and how many stand in a row. Each class has rows of its own where it has four pictures or more.
+
+    Args:
+        images: [N, C, H, W] in [-1, 1].
+        labels: class numbers [N], or None.
+        columns: pictures per row; 0 chooses.
+
+    Returns:
+        The pictures [N', C, H, W], where white ones fill up the rows, and the pictures per row.
+    """
+    import torch
+
+    classes = [] if labels is None else labels.unique().tolist()
+    if len(classes) < 2 or len(images) < 4 * len(classes):
+        return images, columns or max(1, round(len(images) ** 0.5))
+    assert labels is not None
+    groups = [images[labels == number] for number in classes]
+    columns = columns or min(16, max(len(group) for group in groups))
+    parts = []
+    for group in groups:
+        parts.append(group)
+        parts.append(torch.ones(-len(group) % columns, *images.shape[1:]))
+    return torch.cat(parts), columns
+
+
 # --- writing ----------------------------------------------------------------------------------------------------------
 
 
@@ -198,8 +229,8 @@ def write(options: Options, model: Model, latents: Tensor, labels: Tensor | None
             )
 
     if out.suffix and not out.is_dir() and out.suffix.lower() != ".npz":
-        every = model.classes if 1 < model.classes <= 16 and options.label is None else round(len(latents) ** 0.5)
-        save_grid(out, pictures.grid(torch.cat(list(drawn())), options.columns or max(every, 1)))
+        images, columns = in_rows(torch.cat(list(drawn())), labels, options.columns)
+        save_grid(out, pictures.grid(images, columns))
     elif out.suffix.lower() == ".npz" and not out.is_dir():
         x = np.concatenate([pictures.to_arrays(images) for images in drawn()])
         content = io.BytesIO()

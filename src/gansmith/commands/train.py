@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import re
 from pathlib import Path
 from typing import Any
 
 from gansmith import config as configs
-from gansmith.commands._parse import parse
+from gansmith.commands._parse import parse, say
 from gansmith.config import TrainSettings
 from gansmith.errors import GansmithError
 from gansmith.files.yaml_documents import read_settings
 
+AUTO = "auto"
+"""In a family's place: one that suits the pictures."""
 GOALS = ("images", "steps", "minutes")
 
-HELP = """usage: gansmith train FAMILY --data SPEC [options]
+HELP = """usage: gansmith train --data SPEC [options]         take the family that suits the pictures, and say why
+       gansmith train FAMILY --data SPEC [options]
        gansmith train FAMILY --help                 every option of a family
        gansmith train FAMILY --config file.yaml     settings from a file (flags win)
        gansmith train --resume --out RUN            go on with a run
@@ -32,10 +37,6 @@ def main(argv: list[str]) -> int:
         return 0
     family, argv = (None, argv) if argv[0].startswith("-") else (argv[0], argv[1:])
     path, argv = take_option(argv, "--config")
-    if family is None and "--resume" not in argv and path is None:
-        raise GansmithError(
-            "Name a family first: gansmith train FAMILY --data SPEC. 'gansmith train --help' lists them."
-        )
     processes, argv = take_option(argv, "--processes")
     if processes is not None:
         return launch_processes(processes, [family] if family else [], argv, path)
@@ -66,8 +67,9 @@ def launch_processes(count: str, family: list[str], argv: list[str], config_file
     """Start ``count`` processes on this machine that train together."""
     from gansmith.parallel.launch import launch
 
-    if not count.isdigit() or int(count) < 1:
-        raise GansmithError(f"--processes is a number of processes, 1 or more, not '{count}'.")
+    most = max(64, 2 * (os.cpu_count() or 1))
+    if not re.fullmatch(r"[0-9]{1,6}", count) or not 1 <= int(count) <= most:
+        raise GansmithError(f"--processes is a number of processes on this machine, 1 to {most}, not '{count[:40]}'.")
     more = [] if config_file is None else ["--config", config_file]
     return launch(int(count), ["train", *family, *argv, *more])
 
@@ -77,6 +79,7 @@ def defaults(family: str | None, config_file: str | None, argv: list[str]) -> tu
     from gansmith import registry
     from gansmith.training.settings import saved_settings
 
+    family = None if family == AUTO else family
     if family is not None:
         registry.named(family)  # by the person, not by a file
     if "--resume" in argv:
@@ -91,10 +94,32 @@ def defaults(family: str | None, config_file: str | None, argv: list[str]) -> tu
     family_plain: dict[str, Any] = {}
     if config_file is not None:
         family, run_plain, family_plain = from_file(family, Path(config_file))
-    assert family is not None
+    if family is None or family == AUTO:
+        family = suited(option_values(argv, "--data") or run_plain.get("data") or TrainSettings.data)
     kind = registry.family(family)
     run_settings = without_old_goal(configs.make(TrainSettings, run_plain, "train"), argv)
     return family, run_settings, configs.make(kind.Config, family_plain, family)
+
+
+def suited(specs: Any) -> str:
+    """The family for some data, said by the first process."""
+    from gansmith.parallel import seeds
+    from gansmith.training.choosing import choose
+
+    family, why = choose([specs] if isinstance(specs, str) else [str(spec) for spec in specs])
+    if seeds.process()[0] == 0:
+        say(why)
+    return family
+
+
+def option_values(argv: list[str], name: str) -> list[str]:
+    """The values of ``--name a b`` or ``--name=a b``, those of the last where it is given twice; [] where it is not given."""
+    found: list[str] = []
+    for i, word in enumerate(argv):
+        if word == name or word.startswith(name + "="):
+            end = next((j for j in range(i + 1, len(argv)) if argv[j].startswith("--")), len(argv))
+            found = [*([word.partition("=")[2]] if "=" in word else []), *argv[i + 1 : end]]
+    return found
 
 
 def without_old_goal(run_settings: TrainSettings, argv: list[str]) -> TrainSettings:
@@ -126,9 +151,11 @@ def from_file(family: str | None, path: Path) -> tuple[str, dict[str, Any], dict
         The family, the run's settings and the family's settings, as plain values.
     """
     content = read_settings(path)
-    family = family or content.get("family")
+    family = family or content.get("family", AUTO)
     if not isinstance(family, str):
-        raise GansmithError(f"{path} names no family. Add a line 'family: dcgan', or name it on the command line.")
+        raise GansmithError(
+            f"{path}: 'family' is a name such as dcgan, not {family!r}. Leave it out to take one that suits."
+        )
     if isinstance(content.get("settings"), dict) and isinstance(content.get("train"), dict):
         # where that run lies, and whether it was resumed, is its own
         run_plain = {key: value for key, value in content["train"].items() if key != "out"}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from gansmith.data.files import FileSource
+from gansmith.data.pages import left_out
 from gansmith.errors import DataError, MissingExtra, first_line
 
 
@@ -49,4 +51,14 @@ def open_hub(spec: str) -> FileSource:
         return io.BytesIO(cell["bytes"]) if cell["bytes"] is not None else open(cell["path"], "rb")
 
     names = [f"{name}#{i}" for i in range(len(table))]
-    return FileSource(f"hf:{spec}", names, opener, labels=labels, class_names=class_names or ())
+    notes = left_out([_read(opener, name) for name in names[:8]], "tables")
+    return FileSource(f"hf:{spec}", names, opener, labels=labels, class_names=class_names or (), notes=notes)
+
+
+def _read(opener: Callable[[str], BinaryIO], name: str) -> bytes:
+    """A file's content, empty where it cannot be read: reading it as a picture will say why."""
+    try:
+        with opener(name) as file:
+            return file.read()
+    except OSError:
+        return b""

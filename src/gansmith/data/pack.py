@@ -59,9 +59,12 @@ def pack(
     source = open_source(spec)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"'{out}' exists already. Choose another folder with --out.")
-    if resize is not None or (isinstance(source, FileSource) and source.has_pages):
+    paged = (isinstance(source, FileSource) and source.has_pages) or (
+        isinstance(source, ShardSource) and bool(source.pages)
+    )
+    if resize is not None or paged:
         _settle_range(source)
-    out = named(out)
+    out = named(out).resolve() if out.is_symlink() else named(out)
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     clear_leftovers(out.parent, out.name)
     try:
@@ -163,7 +166,7 @@ def _encoded(source: Source, row: int, resize: tuple[int, int] | None) -> tuple[
     if resize is None and isinstance(source, FileSource) and (file_name := source.file_of(row)) is not None:
         with source.open(row) as file:
             return file.read(), suffix(file_name) or ".png"
-    if resize is None and isinstance(source, ShardSource):
+    if resize is None and isinstance(source, ShardSource) and not source.is_page(row):
         return source.encoded(row), PurePosixPath(source.names[row]).suffix.lower()
     deep = source.deep(row)
     if deep is not None:

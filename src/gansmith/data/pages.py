@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from io import BytesIO
@@ -47,6 +47,26 @@ def pages_of(file: BinaryIO) -> tuple[list[int], int]:
         return found[:MOST_PAGES], len(found)
     except Exception:  # damaged files raise anything here
         return [0], 1
+
+
+def left_out(contents: Sequence[bytes], place: str) -> list[str]:
+    """A note where files that are read as their first picture hold more, by a look at a few of them.
+
+    Args:
+        place: where they lie, such as 'tables'.
+    """
+    several = sum(pages_of(BytesIO(content))[1] > 1 for content in contents)
+    if not several:
+        return []
+    return [
+        f"{several} of the first {len(contents)} files hold several pages or frames; of files in {place} the first is taken: write the "
+        "files into a folder or a zip to get all"
+    ]
+
+
+def several_in(content: bytes, whole: Callable[[], bytes]) -> tuple[list[int], int]:
+    """:func:`pages_of` for a file of which the first 4,096 bytes are there; the rest is asked for where they may matter."""
+    return pages_of(BytesIO(whole())) if _may_have_several(BytesIO(content)) else ([0], 1)
 
 
 def _count(file: BinaryIO, image: Image.Image) -> int:

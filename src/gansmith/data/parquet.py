@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from gansmith.data.decode import Header, read_header
+from gansmith.data.pages import left_out
 from gansmith.data.shards import ShardSource, names_for
 from gansmith.data.tars import Files
 from gansmith.data.threads import Broken, in_parallel
@@ -234,6 +235,7 @@ class ParquetSource(ShardSource):
         stem = PurePosixPath(name).name
         self.names = [f"{stem}/{shard}#{row}" for shard, row in zip(self.shard_of, self._rows, strict=True)]
         self._like = _headers(first, name)
+        self.notes = left_out(first, "tables")
         if labels is not None:
             self.labels = labels
             self.class_names = names_for(labels, columns.class_names)

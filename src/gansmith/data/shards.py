@@ -9,17 +9,23 @@ n-th picture drawn is a function of the seed and n, as it is for any other data:
 from __future__ import annotations
 
 import copy
+import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import PurePosixPath
+from types import MappingProxyType
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
 
-from gansmith.data.decode import Header, fingerprint, read_deep, read_header, read_picture
+from gansmith.data.decode import Header, deep_of, fingerprint, header_of, opened, picture_of
 from gansmith.data.files import Source
+from gansmith.data.pages import ENDINGS, page_header, several_in
 from gansmith.data.tars import Files, Shard, expand, read_index, scan
-from gansmith.data.threads import Broken
+from gansmith.data.threads import Broken, in_parallel
 from gansmith.errors import DataError
 from gansmith.parallel import seeds
 
@@ -35,7 +41,14 @@ def open_shards(spec: str) -> ShardSource:
     base = places[0].rpartition("/")[0]
     files = Files(places)
     known, class_names = read_index(base, files)
-    shards = [known.get(PurePosixPath(place).name) or scan(files.local(i)) for i, place in enumerate(places)]
+    shards, pages, notes = [], {}, []
+    for number, place in enumerate(places):
+        shard = known.get(PurePosixPath(place).name)
+        if shard is None:
+            shard, own, said = _by_pages(scan(files.local(number)), number, files)
+            pages |= own
+            notes += said
+        shards.append(shard)
     shards = [shard for shard in shards if shard.files]
     if not shards:
         raise DataError(f"'{spec}' has no pictures: the tars hold no JPEG, PNG, WebP or other picture files.")
@@ -46,7 +59,46 @@ def open_shards(spec: str) -> ShardSource:
             if s
         }
     )
-    return ShardSource(PurePosixPath(base).name or "shards", shards, files, class_names)
+    source = ShardSource(PurePosixPath(base).name or "shards", shards, files, class_names)
+    source.pages, source.notes = pages, notes
+    return source
+
+
+def _by_pages(shard: Shard, number: int, files: Files) -> tuple[Shard, dict[str, tuple[int, int]], list[str]]:
+    """A tar in which every page of a file of several is a picture of its own; (page, of how many) by name; and notes."""
+    asked = [
+        i for i, file in enumerate(shard.files) if PurePosixPath(file).suffix.lower() in ENDINGS and shard.sizes[i]
+    ]
+
+    def look(index: int) -> tuple[list[int], int]:
+        at, size = shard.offsets[asked[index]], shard.sizes[asked[index]]
+        return several_in(files.read(number, at, min(size, 4096)), lambda: files.read(number, at, size))
+
+    found = dict(zip(asked, in_parallel(look, len(asked)), strict=True))
+    several = {i: pages for i, pages in found.items() if not isinstance(pages, Broken) and pages[1] > 1}
+    if not several:
+        return shard, {}, []
+    rows = [(i, page) for i in range(len(shard.files)) for page in (several[i][0] if i in several else [None])]
+    names = [shard.files[i] if page is None else f"{shard.files[i]}#{page}" for i, page in rows]
+    places = {
+        f"{shard.name}/{name}": (page, several[i][1])
+        for name, (i, page) in zip(names, rows, strict=True)
+        if page is not None
+    }
+    picked = {
+        what: [getattr(shard, what)[i] for i, _ in rows]
+        for what in ("offsets", "sizes", "labels")
+        if getattr(shard, what)
+    }
+    notes = [
+        f"{len(places):,} pictures are pages or frames of {len(several):,} file(s) of {shard.name}, such as {shard.files[next(iter(several))]}"
+    ]
+    taken = {i: len(pages) for i, (pages, total) in several.items() if total > len(pages)}
+    notes += [
+        f"'{shard.files[i]}' holds {several[i][1]:,} pictures, of which the first {count:,} are taken"
+        for i, count in taken.items()
+    ]
+    return replace(shard, files=names, **picked), places, notes
 
 
 def names_for(labels: np.ndarray, known: tuple[str, ...]) -> tuple[str, ...]:
@@ -66,7 +118,10 @@ class ShardSource(Source):
     Attributes:
         shard_of: [N] which tar each picture is in; orders that read tar after tar go by it.
         files: where the tars are.
+        pages: (page, of how many) of the pictures that are pages or frames, by name.
     """
+
+    pages: Mapping[str, tuple[int, int]] = MappingProxyType({})
 
     def __init__(self, name: str, shards: Sequence[Shard], files: Files, class_names: tuple[str, ...]) -> None:
         self.name, self.files, self.ignored = name, files, []
@@ -80,19 +135,42 @@ class ShardSource(Source):
             self.labels = np.concatenate([np.array(s.labels, np.int64) for s in shards])
             self.class_names = names_for(self.labels, class_names)
 
+    @contextmanager
+    def _at(self, index: int) -> Iterator[tuple[BinaryIO, Image.Image]]:
+        content = io.BytesIO(self.encoded(index))
+        with opened(content) as image:
+            page = self.pages.get(self.names[index], (0, 1))[0]
+            if page:
+                try:
+                    image.seek(page)
+                except Exception as error:  # decoders raise anything on bad bytes
+                    raise Broken(f"page {page} cannot be read: {error or type(error).__name__}") from None
+            yield content, image
+
     def header(self, index: int) -> Header:
         if self._headers is not None:
             width, height, mode, colour, digest, *more = self._headers[index]
             bits, tagged = more or (16 if mode.startswith("I") else 8, None)  # indices of older versions say no more
             return Header(width, height, mode, bool(colour), bytes.fromhex(digest), bits, tagged and tuple(tagged))
-        content = self.encoded(index)
-        return read_header(io.BytesIO(content), fingerprint(io.BytesIO(content)))
+        with self._at(index) as (content, image):
+            digest = fingerprint(content)
+            if self.names[index] not in self.pages:
+                return header_of(image, digest)
+            page = str(self.pages[self.names[index]][0]).encode()
+            return page_header(image, hashlib.blake2b(digest + page, digest_size=16).digest())
 
     def picture(self, index: int, at_least: int | None = None) -> Image.Image:
-        return read_picture(io.BytesIO(self.encoded(index)), at_least, self.known_range)
+        with self._at(index) as (content, image):
+            made = picture_of(content, image, at_least, self.known_range)
+            return made.copy() if made is image else made
 
     def deep(self, index: int) -> np.ndarray | None:
-        return read_deep(io.BytesIO(self.encoded(index)))
+        with self._at(index) as (content, image):
+            return deep_of(content, image)
+
+    def is_page(self, index: int) -> bool:
+        """Whether a picture is one of several in its file."""
+        return self.names[index] in self.pages
 
     def at_hand(self, rows: Sequence[int]) -> Sequence[int]:
         return [row for row in rows if self.shard_of[row] == self.shard_of[rows[0]]] if self.files.remote else rows

@@ -74,12 +74,15 @@ class TrainingData:
         """Whether batches hold whole pictures of one set, neither windows nor pairs."""
         return isinstance(self.source, Pictures)
 
-    def class_shares(self) -> tuple[float, ...]:
-        """How often each class is among the pictures; empty where they have no labels."""
+    def class_counts(self) -> tuple[int, ...]:
+        """How many pictures each class has; empty where they have no labels, or none that are known before they are read."""
         labels = self.source.labels() if self.spec.classes and isinstance(self.source, Pictures) else None
-        if labels is None:
-            return ()
-        return tuple((np.bincount(labels, minlength=self.spec.classes) / max(len(labels), 1)).tolist())
+        return () if labels is None else tuple(np.bincount(labels, minlength=self.spec.classes).tolist())
+
+    def class_shares(self) -> tuple[float, ...]:
+        """How often each class is among the pictures; empty where their number is not known."""
+        counts = self.class_counts()
+        return tuple(count / max(sum(counts), 1) for count in counts)
 
     def facts(self) -> dict[str, Any]:
         """Name, hash and count, for config.yaml and the model; black and white of pictures with more than 8 bits."""

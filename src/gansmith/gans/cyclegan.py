@@ -23,7 +23,7 @@ from gansmith.game import Batch, Grid, ImageSpec, Logs, Turn
 from gansmith.nn.patchgan import SMALLEST, PatchDiscriminator
 from gansmith.nn.pool import ImagePool
 from gansmith.nn.resnet_generator import ResnetGenerator, UpsampleName
-from gansmith.translation import Translation, TranslationConfig, rows_of
+from gansmith.translation import Translation, TranslationConfig, other_side, rows_of
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Config(TranslationConfig):
     """Channels of a discriminator's first layer (ndf)."""
     upsample: UpsampleName = "transposed"
     """How generators double the size: the paper's transposed convolutions, which leave a checkerboard where a run is short, or
-    resize, which has none."""
+    resize or blur (as CUT), which have none."""
     skip: bool = False
     """Add a picture's own colours before a generator's last tanh, by a 1x1 convolution that starts as the identity: large flat
     areas keep their colour, which instance norm otherwise forgets."""
@@ -177,14 +177,3 @@ class CycleGAN(Translation[Config]):
 
     def metrics_images(self, real: Batch, seed: int) -> Tensor:
         return self.generator_ab(real.images)
-
-
-def other_side(batch: Batch) -> Tensor:
-    """Side B of a batch.
-
-    Raises:
-        GansmithError: the data has one side only.
-    """
-    if batch.other is None:
-        raise GansmithError("This family trains on two sets of pictures: give two folders, --data A_DIR B_DIR.")
-    return batch.other

@@ -50,6 +50,10 @@ class Config(GenerationConfig):
     more different pictures where channels are few. auto takes that for grey pictures up to 32 px."""
     taper: Annotated[float, Bounds(above=0)] = 0.5
     """Channels shrink by this factor with every doubling of the size; the paper's small models have 1."""
+    level: Annotated[int, Bounds(0)] = 0
+    """Doublings of the size before channels begin to shrink; the paper's models of 64 px and more have 3, and a taper of 0.5."""
+    class_dim: Annotated[int | None, Bounds(1, was=0)] = None
+    """Length of the vectors by which D compares classes; by default the noise vector's. The paper's have the width."""
     stem: Literal[1, 2] = 2
     """2: the largest maps are half as large as the picture, at a quarter of the work; 1: as large, as in the paper."""
     blocks: Count = 1
@@ -121,10 +125,11 @@ class Block(nn.Module):
         return x + self.project(leaky_relu(self.mix(h), SLOPE))
 
 
-def _widths(config: Config, spec: ImageSpec) -> list[int]:
+def widths_of(config: Config, spec: ImageSpec) -> list[int]:
     """Channels at every resolution from the lowest, multiples of the group width."""
     unit, stages = config.group_width, stages_for(spec) - (config.stem == 2)
-    return [max(unit, round(config.width * config.taper**stage / unit) * unit) for stage in range(stages + 1)]
+    halvings = (max(stage - config.level, 0) for stage in range(stages + 1))
+    return [max(unit, round(config.width * config.taper**count / unit) * unit) for count in halvings]
 
 
 class _Up(nn.Module):
@@ -151,7 +156,7 @@ class Generator(nn.Module):
     def __init__(self, config: Config, spec: ImageSpec, classes: int) -> None:
         super().__init__()
         self.spec = spec
-        widths = _widths(config, spec)
+        widths = widths_of(config, spec)
         self.embed = ClassEmbedding(classes, config.latent_dim) if classes else None
         self.basis = nn.Parameter(torch.randn(widths[0], *base_for(spec, stages_for(spec))))
         self.weigh = nn.Linear(config.latent_dim * (2 if classes else 1), widths[0], bias=False)
@@ -178,7 +183,7 @@ class Discriminator(nn.Module):
 
     def __init__(self, config: Config, spec: ImageSpec, classes: int) -> None:
         super().__init__()
-        stages, widths = stages_for(spec), _widths(config, spec)[::-1]
+        stages, widths = stages_for(spec), widths_of(config, spec)[::-1]
         first = _conv(spec.channels * config.pack, widths[0])
         if config.stem == 2:
             first = nn.Conv2d(spec.channels * config.pack, widths[0], 4, 2, 1, bias=False)
@@ -192,8 +197,9 @@ class Discriminator(nn.Module):
             widths[-1], widths[-1], (spec.height >> stages, spec.width >> stages), groups=widths[-1], bias=False
         )
         _init(self.basis, 1.0)
-        self.embed = ClassEmbedding(classes, config.latent_dim) if classes else None
-        self.logit = nn.Linear(widths[-1], config.latent_dim if classes else 1, bias=False)
+        length = config.class_dim or config.latent_dim
+        self.embed = ClassEmbedding(classes, length) if classes else None
+        self.logit = nn.Linear(widths[-1], length if classes else 1, bias=False)
         _init(self.logit, 1.0)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:

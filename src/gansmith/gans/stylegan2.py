@@ -15,7 +15,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from typing import Annotated, Literal, cast
 
 import torch
@@ -27,10 +26,11 @@ from gansmith.config import Bounds, Count, Decay, OptionalTerm
 from gansmith.errors import GansmithError
 from gansmith.game import Batch, Clock, ImageSpec, Logs, Optimizer, Turn
 from gansmith.generation import Generation, GenerationConfig, judgement_logs
-from gansmith.nn.equalized import Conv, Dense
+from gansmith.nn import styled_discriminator
 from gansmith.nn.penalties import half_precision_scale, squared_gradient_norm
 from gansmith.nn.resample import upsample
-from gansmith.nn.styled import Mapping, NoiseMode, StyledConv, ToImage, minibatch_stddev
+from gansmith.nn.styled import Mapping, NoiseMode, StyledConv, ToImage
+from gansmith.nn.styled_discriminator import Discriminator, levels
 from gansmith.parallel import processes, seeds
 
 
@@ -77,31 +77,12 @@ class Config(GenerationConfig):
     paper's 0.9, and 0 for networks narrower than half."""
 
 
-def levels(height: int, width: int) -> list[tuple[int, int]]:
-    """Sizes (h, w) from the base, whose shorter side is 4 to 15, to the picture's, doubling.
-
-    Raises:
-        GansmithError: the size is out of range or does not halve evenly.
-    """
-    short, halvings = min(height, width), 0
-    while short >> (halvings + 1) >= 4 and height % (2 << halvings) == 0 and width % (2 << halvings) == 0:
-        halvings += 1
-    if not 8 <= short <= 2048 or short >> halvings > 15:
-        unit = 2 ** max(int(math.log2(short / 4)), 1)
-        near = max(round(short / unit) * unit, 16)
-        raise GansmithError(
-            f"stylegan2 makes pictures of 8 to 2048 px whose sides halve evenly down to 4 to 15 px, and these are "
-            f"{width}x{height}. Choose another size, for instance --size {near}."
-        )
-    return [(height >> k, width >> k) for k in range(halvings, -1, -1)]
-
-
 def channels_of(config: Config, sizes: list[tuple[int, int]]) -> list[int]:
     """Channels of every level: min(base / resolution, most), times ``config.width``."""
     base = config.channel_base
     if base is None:
         base = 32768 if config.preset == "full" and max(sizes[-1]) >= 512 else 16384
-    return [max(round(min(base // max(size), config.channel_max) * config.width), 4) for size in sizes]
+    return styled_discriminator.channels_of(base, config.channel_max, config.width, sizes)
 
 
 # --- networks ---------------------------------------------------------------------------------------------------------
@@ -158,42 +139,6 @@ class Generator(nn.Module):
         return self.synthesis(self.styles(z, labels, truncation), noise)
 
 
-class Block(nn.Module):
-    """Residual block of the discriminator: [N, I, H, W] -> [N, O, H / 2, W / 2]."""
-
-    def __init__(self, inputs: int, outputs: int, clamp: float) -> None:
-        super().__init__()
-        self.conv0 = Conv(inputs, inputs, 3, clamp=clamp)
-        self.conv1 = Conv(inputs, outputs, 3, down=True, clamp=clamp, gain=math.sqrt(0.5))
-        self.skip = Conv(inputs, outputs, 1, down=True, active=False, gain=math.sqrt(0.5))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.skip(x) + self.conv1(self.conv0(x))
-
-
-class Discriminator(nn.Module):
-    """Pictures [N, C, H, W], labels -> logits [N, 1]. Looks across its batch, in groups of four."""
-
-    def __init__(self, config: Config, spec: ImageSpec, classes: int) -> None:
-        super().__init__()
-        sizes = levels(spec.height, spec.width)[::-1]
-        channels, clamp = channels_of(config, sizes[::-1])[::-1], config.clamp
-        base, (height, width) = channels[-1], sizes[-1]
-        self.from_image = Conv(spec.channels * config.pack, channels[0], 1, clamp=clamp)
-        self.blocks = nn.Sequential(*[Block(i, o, clamp) for i, o in pairwise(channels)])
-        self.conv = Conv(base + 1, base, 3, clamp=clamp)
-        self.dense = Dense(base * height * width, base, active=True)
-        self.logit = Dense(base, base if classes else 1)
-        self.mapping = Mapping(0, classes, base, 8, track=False) if classes else None
-
-    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        x = self.conv(minibatch_stddev(self.blocks(self.from_image(images))))
-        logits = self.logit(self.dense(x.flatten(1))).float()
-        if self.mapping is not None:  # a projection onto the class
-            logits = (logits * self.mapping(None, labels)).sum(1, keepdim=True) / math.sqrt(logits.shape[1])
-        return logits
-
-
 # --- the game ---------------------------------------------------------------------------------------------------------
 
 
@@ -227,9 +172,11 @@ class StyleGAN2(Generation[Config], Styled[Config]):
     def networks(self) -> dict[str, nn.Module]:
         if self.config.spectral_norm:
             raise GansmithError("stylegan2 keeps its discriminator smooth by R1 (--r1), so leave out --spectral-norm.")
+        config, spec, sizes = self.config, self.spec, levels(self.spec.height, self.spec.width)
+        channels = channels_of(config, sizes)
         return {
-            "generator": Generator(self.config, self.spec, self.classes),
-            "discriminator": Discriminator(self.config, self.spec, self.classes),
+            "generator": Generator(config, spec, self.classes),
+            "discriminator": Discriminator(spec.channels * config.pack, sizes, channels, self.classes, config.clamp),
         }
 
     def turns(self) -> tuple[Turn, ...]:

@@ -44,7 +44,8 @@ def import_file(path: str | Path, key: str | Sequence[str] = ()) -> Imported:
             for more memory than its size explains.
     """
     from gansmith.importers import kinds, ncnn, rosinality, stylegan, tables, torch_file, upscalers
-    from gansmith.importers.translation import both_ways, read_table
+    from gansmith.importers.residual import both_ways
+    from gansmith.importers.translation import read_table
 
     path, keys = Path(path), [key] if isinstance(key, str) else list(key)
     keys = [one for one in keys if one]

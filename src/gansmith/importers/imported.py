@@ -36,10 +36,10 @@ class Imported:
 
 
 def square_pictures(size: int, channels: int, classes: int, source: str) -> ImageSpec:
-    """Facts about the pictures of an imported StyleGAN2.
+    """Facts about the pictures of an imported generator.
 
     Raises:
-        ModelError: no StyleGAN2 makes such pictures.
+        ModelError: it makes no such pictures.
     """
     if not 8 <= size <= 2048 or size & (size - 1):
         raise ModelError(f"{source} makes pictures of {size} px; only powers of two from 8 to 2048 px are read.")
@@ -72,7 +72,9 @@ def misfit(tensors: Mapping[str, Tensor], expected: Mapping[str, torch.Size]) ->
     return ""
 
 
-def require_fit(tensors: Mapping[str, Tensor], expected: Mapping[str, torch.Size], source: str) -> None:
+def require_fit(
+    tensors: Mapping[str, Tensor], expected: Mapping[str, torch.Size], source: str, kind: str = "StyleGAN2"
+) -> None:
     """Check that the tensors are those of our networks.
 
     Raises:
@@ -80,4 +82,4 @@ def require_fit(tensors: Mapping[str, Tensor], expected: Mapping[str, torch.Size
     """
     wrong = misfit(tensors, expected)
     if wrong:
-        raise ModelError(f"The weights in {source} do not fit a StyleGAN2 of the settings it names: {wrong}.")
+        raise ModelError(f"The weights in {source} do not fit a {kind} of the settings it names: {wrong}.")

@@ -9,6 +9,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 RRDB, RESNET, UNET, STYLEGAN2 = "an RRDBNet", "a residual generator", "a U-Net generator", "a StyleGAN2 of rosinality"
 COMPACT = "a compact SRVGG"
+LOCAL, LAMA, MIGAN = "a local enhancer of pix2pixHD", "LaMa", "MI-GAN"
 """Generators that are read."""
 
 
@@ -19,8 +20,16 @@ def generator(shapes: Shapes) -> str:
         return RRDB
     if {"model.model.0.weight", "model.model.3.weight"} <= names and like(r"model\.model\.1\.model\.")(shapes):
         return UNET
-    if "model.1.weight" in names and like(r"model\.10\.conv_block\.")(shapes):
+    if "model1_1.1.weight" in names and like(r"model\.\d+\.conv_block\.")(shapes):
+        return LOCAL
+    if "model.1.weight" in names and like(r"model\.\d+\.conv_block\.")(shapes):
         return RESNET
+    if "model.1.ffc.convl2l.weight" in names:
+        return LAMA
+    if {"synthesis.b4.conv1.conv1.weight", "synthesis.b4.torgb.weight"} <= names and like(r"encoder\.b\d+\.fromrgb\.")(
+        shapes
+    ):
+        return MIGAN
     if "body.0.weight" in names and all(_COMPACT.fullmatch(name) for name in names):
         return COMPACT
     return STYLEGAN2 if {"style.1.weight", "input.input", "to_rgb1.conv.weight"} <= names else ""
@@ -57,14 +66,14 @@ _FACES = "No family here repairs faces. For upscaling, give an RRDBNet of Real-E
 _GENERATORS = "Give the generator's file, such as latest_net_G.pth, g_ema or params_ema."
 
 _OTHERS: tuple[tuple[Callable[[Shapes], bool], str, str], ...] = (
-    (like(r".*\.filt$"), "a generator of CUT or FastCUT, which blurs where it changes size (anti-aliased layers)",
-     "Generators that were trained with --no_antialias and --no_antialias_up are read."),
-    (like(r"model1_1\.\d+\.weight"), "a local enhancer of pix2pixHD",
-     "Generators of pix2pix and CycleGAN are read; pix2pixHD's global and local ones are not."),
-    (lambda shapes: "model.1.weight" in shapes and first_block(shapes) > 10, "a generator of pix2pixHD, which halves the size more than twice",
-     "Generators of pix2pix and CycleGAN are read; pix2pixHD's global and local ones are not."),
-    (like(r"(model\.\d+\.)?(convg2g|ffc)|.*\.ffc\.convl2l\."), "LaMa, which fills holes with Fourier convolutions",
-     "Train inpaint on pictures like yours instead."),
+    (like(r"model\.\d+\.filt$", r"model\.0\.weight"), "a discriminator of CUT or FastCUT, which blurs where it halves the size",
+     "Give the generator's file, such as latest_net_G.pth."),
+    (has("mlp_0.0.weight", "mlp_0.2.weight"), "the heads that CUT compares patches with, which are for training only",
+     "Give the generator's file, such as latest_net_G.pth."),
+    (like(r"model\.1\.ffc\.", r".*\.(lfu|gate|ffc\.gate)\."), "LaMa with local Fourier units or gates, which the published weights have not",
+     "LaMa and Big LaMa as released are read."),
+    (like(r"(synthesis|encoder)\.b\d+\.conv1\.conv1\.w\d+$"), "MI-GAN as it is trained, every layer in several parts",
+     "The project's scripts/export_inference_model.py writes the weights for inference, which are read."),
     (like(r"stylegan_decoder\."), "GFPGAN, which repairs faces", _FACES),
     (has("position_emb"), "CodeFormer, which repairs faces", _FACES),
     (like(r"encoder\.", r"decoder\.style\.1\.weight"), "pSp or e4e: an encoder of faces with the StyleGAN2 that it belongs to",

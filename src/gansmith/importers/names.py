@@ -47,11 +47,25 @@ _TENSORS = {
     *(f"{module}.{name}" for module in ("builtins", "__builtin__") for name in _PLAIN),
     *STORAGES,
 }
-_STYLEGAN = _TENSORS | {
+_R3GAN = {
+    *(f"training.networks.{name}" for name in ("Generator", "Discriminator")),
+    *(
+        f"R3GAN.Networks.{name}"
+        for name in ("Generator", "GeneratorStage", "GenerativeBasis", "UpsampleLayer", "Discriminator", "DiscriminatorStage",
+                     "DiscriminativeBasis", "DownsampleLayer", "ResidualBlock", "Convolution")
+    ),
+    *(f"R3GAN.FusedOperators.BiasedActivation{kind}" for kind in ("CUDA", "Reference")),
+    *(f"R3GAN.Resamplers.Interpolative{way}sampler{kind}" for way in ("Up", "Down") for kind in ("CUDA", "Reference")),
+    "torch.nn.modules.container.ModuleList",
+    "torch.nn.modules.conv.Conv2d",
+    "torch.nn.modules.linear.Linear",
+}  # fmt: skip
+"""Modules of the networks that R3GAN pickles with their structure."""
+_STYLEGAN = _TENSORS | _R3GAN | {
     "torch_utils.persistence._reconstruct_persistent_obj",
     "dnnlib.util.EasyDict",
     "torch.storage._load_from_bytes",
-}
+}  # fmt: skip
 _CHECKPOINTS = _TENSORS | {
     "argparse.Namespace",
     "builtins.object",
@@ -98,7 +112,7 @@ def _of_a_checkpoint(name: str) -> bool:
     return name.split(".", 1)[0] not in _SYSTEM and len(name) <= 200 and _OTHERS.fullmatch(name) is not None
 
 
-STYLEGAN = Policy("a file of StyleGAN2 weights", _STYLEGAN.__contains__)
+STYLEGAN = Policy("a file of StyleGAN weights", _STYLEGAN.__contains__)
 """Pickles of StyleGAN2-ADA, which hold networks and nothing else."""
 CHECKPOINT = Policy("a file of weights", _of_a_checkpoint, odd_keys=True)
 """What ``torch.save`` writes of weights, and of trainings with their settings and optimizers."""

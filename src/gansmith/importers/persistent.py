@@ -1,7 +1,8 @@
-"""Networks in a pickle of StyleGAN2-ADA's or the StyleGAN3 trainer's, from the notes of it.
+"""Networks in a pickle of StyleGAN2-ADA's, the StyleGAN3 trainer's or R3GAN's, from the notes of it.
 
-Each is a persistent object: the source of its class (never looked at here), the class's name, and its state, which has
-the arguments it was built with, tensors, and inner modules that are persistent objects again.
+StyleGAN's are persistent objects: the source of the class (never looked at here), the class's name, and the state, which has
+the arguments it was built with, tensors, and inner modules that are persistent objects again. R3GAN's are plain modules of
+torch with a state alike, but without the arguments.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gansmith.errors import ModelError
-from gansmith.importers.notes import Call, Refused, mapping, printable
+from gansmith.importers.notes import Call, Refused, class_of_module, mapping, printable
 from gansmith.importers.pickled_tensors import Tensors
 
 PERSISTENT = "torch_utils.persistence._reconstruct_persistent_obj"
@@ -44,7 +45,9 @@ class Network:
 
 
 def persistent(note: Any, source: str, what: str) -> tuple[str, dict[Any, Any]]:
-    """Class name and state of a persistent object's note."""
+    """Class name and state of the note of a persistent object or a plain module."""
+    if isinstance(note, Call) and (class_name := class_of_module(note)):
+        return class_name, mapping(note.state) or {}
     meta = None
     if isinstance(note, Call) and note.function.name == PERSISTENT and len(note.arguments) == 1:
         meta = mapping(note.arguments[0])

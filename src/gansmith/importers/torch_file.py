@@ -23,6 +23,7 @@ from gansmith.importers.names import CHECKPOINT
 from gansmith.importers.notes import Call, Reference, mapping, printable
 from gansmith.importers.pickled_tensors import MAGIC, Form, Stored, Tensors, check_header, flat_of, storage_of
 from gansmith.importers.safe_pickle import read_notes
+from gansmith.importers.torch_script import tensors_of_modules
 
 LEGACY = MAGIC.to_bytes(10, "little")
 """How torch's number for its files of before 2020 stands in a pickle."""
@@ -87,6 +88,8 @@ class Weights:
 def open_weights(path: Path) -> Weights:
     """Read a ``.pth``, ``.pt``, ``.ckpt`` or ``.safetensors``: everything but the numbers of its tensors.
 
+    Of a TorchScript program the tensors of its modules are read, by their names; its code is not looked at.
+
     Raises:
         ModelError: missing, damaged, of another kind, or asking for anything but numbers and names.
     """
@@ -142,14 +145,6 @@ def _zipped(path: Path) -> Weights:
     if not pickles:
         raise ModelError(_other_zip(path.name, list(archive.members)))
     prefix = min(pickles, key=len).removesuffix("data.pkl")
-    if (
-        any(name.startswith(f"{prefix}code/") for name in archive.members)
-        or f"{prefix}constants.pkl" in archive.members
-    ):
-        raise ModelError(
-            f"{path.name} is a TorchScript program: its network is code, which is never run here. Ask for the file of weights that it "
-            "was made from, or write one where it was made: torch.save(model.state_dict(), 'weights.pth')."
-        )
     if archive.members.get(f"{prefix}byteorder") and archive.read(f"{prefix}byteorder") == b"big":
         raise ModelError(f"{path.name} was written on a big-endian machine; such files are not read.")
     tensors = _Zipped(archive, prefix)
@@ -160,6 +155,17 @@ def _zipped(path: Path) -> Weights:
         policy=CHECKPOINT,
         steps=tensors.steps,
     )
+    if (
+        any(name.startswith(f"{prefix}code/") for name in archive.members)
+        or f"{prefix}constants.pkl" in archive.members
+    ):
+        root = tensors_of_modules(root, lambda note: tensors.form(note) is not None)
+        if not root:
+            raise ModelError(
+                f"{path.name} is a TorchScript program without tensors under names of their own (a frozen one): its network is code, which is "
+                "never run here. Ask for the file of weights that it was made from, or write one where it was made: "
+                "torch.save(model.state_dict(), 'weights.pth')."
+            )
     return Weights(path, root, tensors)
 
 

@@ -108,7 +108,7 @@ class Classifier(Extractor):
 
     def logits(self, features: np.ndarray) -> np.ndarray:
         head = self.network.head
-        return features.astype(np.float64) @ head.weight.double().cpu().numpy().T + head.bias.double().cpu().numpy()
+        return features.astype(np.float64) @ head.weight.cpu().double().numpy().T + head.bias.cpu().double().numpy()
 
 
 class MnistCnn(Classifier):
@@ -155,7 +155,7 @@ class EffNetLite0(Extractor):
 
     def logits(self, features: np.ndarray) -> np.ndarray:
         head = self.network.classifier
-        return features.astype(np.float64) @ head.weight.double().cpu().numpy().T + head.bias.double().cpu().numpy()
+        return features.astype(np.float64) @ head.weight.cpu().double().numpy().T + head.bias.cpu().double().numpy()
 
 
 class Inception(Extractor):
@@ -188,7 +188,7 @@ class Inception(Extractor):
 
     def logits(self, features: np.ndarray) -> np.ndarray:
         # The Inception score is defined without the bias.
-        return features.astype(np.float64) @ self.network.fc.weight.double().cpu().numpy().T
+        return features.astype(np.float64) @ self.network.fc.weight.cpu().double().numpy().T
 
 
 class DinoV2(Extractor):

@@ -78,7 +78,7 @@ def lpips(made: Tensor, true: Tensor) -> Tensor | None:
     distance = lpips_network().to(made.device)
     with torch.no_grad():  # picture by picture, for the network keeps every layer of what it compares
         pairs = zip(_rgb(made).float().clamp(-1, 1), _rgb(true).float().clamp(-1, 1), strict=True)
-        return torch.cat([distance(a[None], b[None]).flatten() for a, b in pairs]).double().cpu()
+        return torch.cat([distance(a[None], b[None]).flatten() for a, b in pairs]).cpu().double()
 
 
 def lpips_network() -> torch.nn.Module:
@@ -108,7 +108,7 @@ def feature_distance(made: Tensor, true: Tensor, mask: Tensor | None = None) -> 
         for rows in torch.arange(len(made)).split(_AT_ONCE):
             a, b = (_rgb(images[rows]).float().clamp(-1, 1) for images in (made, true))
             parts.append(distance(a, b, None if mask is None else mask[rows]))
-    return torch.cat(parts).double().cpu() if parts else torch.zeros(0, dtype=torch.float64)
+    return torch.cat(parts).cpu().double() if parts else torch.zeros(0, dtype=torch.float64)
 
 
 def _bytes(images: Tensor, border: int) -> Tensor:

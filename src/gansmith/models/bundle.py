@@ -99,8 +99,9 @@ class Model:
         return self._generation().seeded_latents(n, seed)
 
     def decode(self, latents: Tensor, labels: Tensor | None = None, truncation: float = 1.0, batch: int = 64) -> Tensor:
-        """Latents [N, latent_dim] (and class numbers [N]) -> pictures [N, C, H, W] in [-1, 1]."""
+        """Latents [N, latent_dim] (and class numbers [N]; None takes every class in turn) -> pictures [N, C, H, W] in [-1, 1]."""
         game = self._generation()
+        labels = self.labels(len(latents)) if labels is None else labels
         if batch < 1:
             raise GansmithError(f"--batch is how many pictures are computed at once: 1 or more, not {batch}.")
         parts = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
@@ -26,6 +27,13 @@ def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
     if bottom < images.shape[2] and right < images.shape[3]:
         return pad(images, (0, right, 0, bottom), mode="reflect")
     return pad(images, (0, right, 0, bottom), mode="replicate")
+
+
+def mirrored_to_multiple(images: Tensor, multiple: int) -> Tensor:
+    """Extend [N, C, H, W], not smaller than ``multiple``, likewise, the edge itself repeated: what numpy calls symmetric."""
+    bottom, right = -images.shape[2] % multiple, -images.shape[3] % multiple
+    images = torch.cat([images, images[:, :, images.shape[2] - bottom :].flip(2)], 2)
+    return torch.cat([images, images[:, :, :, images.shape[3] - right :].flip(3)], 3)
 
 
 def at_any_size(network: Callable[[Tensor], Tensor], images: Tensor, multiple: int) -> Tensor:

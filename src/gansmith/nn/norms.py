@@ -9,13 +9,16 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from torch.nn.functional import instance_norm
+from torch.nn.functional import batch_norm, instance_norm
 
 NormName = Literal["instance", "batch", "none"]
 
+_FEW = 4
+"""Up to so many pictures, a kernel for each is less work for a GPU than several passes over all."""
+
 
 class _Normalise(torch.autograd.Function):
-    """Instance norm that stays in channels_last; torch's own copies to channels first and back on a CPU."""
+    """Instance norm that stays in channels_last; torch's own copies to channels first and back."""
 
     @staticmethod
     def forward(ctx: Any, images: Tensor, eps: float) -> Tensor:
@@ -34,6 +37,14 @@ class _Normalise(torch.autograd.Function):
         along = (pixels * normal).mean(1, keepdim=True)
         result = torch.addcmul(pixels - pixels.mean(1, keepdim=True), normal, along, value=-1).mul_(scale)
         return result.to(grad.dtype).unflatten(1, grad.shape[2:]).permute(0, 3, 1, 2), None
+
+
+def _in_channels_last(images: Tensor, eps: float) -> Tensor:
+    """Instance norm of channels-last pictures, without a copy to NCHW and back."""
+    kind = images.device.type
+    if kind == "cuda" and len(images) <= _FEW:  # of one picture it is batch norm, whose kernels know the layout
+        return torch.cat([batch_norm(one, None, None, training=True, eps=eps) for one in images.split(1)])
+    return _Normalise.apply(images, eps) if kind in ("cpu", "cuda") else instance_norm(images, eps=eps)
 
 
 class InstanceNorm(nn.Module):
@@ -55,12 +66,8 @@ class InstanceNorm(nn.Module):
         if self.mode == "own":
             if images.shape[2] * images.shape[3] == 1:  # one value has no variance
                 return torch.zeros_like(images)
-            if (
-                self.training
-                and images.device.type == "cpu"
-                and images.is_contiguous(memory_format=torch.channels_last)
-            ):
-                return _Normalise.apply(images, self.eps)
+            if self.training and images.is_contiguous(memory_format=torch.channels_last):
+                return _in_channels_last(images, self.eps)
             return instance_norm(images, eps=self.eps)
         if self.mode == "pool":
             variance, mean = torch.var_mean(images, (0, 2, 3), correction=0, keepdim=True)

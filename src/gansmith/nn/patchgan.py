@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from gansmith.nn.antialias import BlurHalf
 from gansmith.nn.norms import NormName, init_normal, make_norm
 
 SMALLEST = 24
@@ -20,20 +21,27 @@ class PatchDiscriminator(nn.Module):
         layers: stride-2 convolutions.
         norm: after every layer but the first and the last.
         spectral: spectral normalisation of every convolution (arXiv:1802.05957).
+        antialias: halve by a convolution of stride 1 and a blur, as CUT does.
     """
 
     def __init__(
-        self, inputs: int, width: int = 64, layers: int = 3, norm: NormName = "instance", spectral: bool = False
+        self,
+        inputs: int,
+        width: int = 64,
+        layers: int = 3,
+        norm: NormName = "instance",
+        spectral: bool = False,
+        antialias: bool = False,
     ) -> None:
         super().__init__()
-        built: list[nn.Module] = [nn.Conv2d(inputs, width, 4, 2, 1), nn.LeakyReLU(0.2)]
+        stride, blur = (1, [BlurHalf()]) if antialias else (2, [])
+        built: list[nn.Module] = [nn.Conv2d(inputs, width, 4, stride, 1), nn.LeakyReLU(0.2), *blur]
         channels = width
         for layer in range(1, layers + 1):
-            after = width * min(2**layer, 8)
-            stride = 2 if layer < layers else 1
-            built += [nn.Conv2d(channels, after, 4, stride, 1, bias=norm != "batch")]
+            after, last = width * min(2**layer, 8), layer == layers
+            built += [nn.Conv2d(channels, after, 4, 1 if last else stride, 1, bias=norm != "batch")]
             built += [make_norm(norm, after)] if norm != "none" else []
-            built += [nn.LeakyReLU(0.2)]
+            built += [nn.LeakyReLU(0.2), *([] if last else blur)]
             channels = after
         built += [nn.Conv2d(channels, 1, 4, 1, 1)]
         self.model = nn.Sequential(*built)

@@ -8,6 +8,7 @@ every derivative is one such convolution again (:mod:`gansmith.nn.depthwise`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -34,8 +35,13 @@ def _kernel(taps: tuple[float, ...], gain: float, flip: bool, axis: str) -> tupl
 
 
 def _weights(images: Tensor, taps: tuple[float, ...], gain: float, flip: bool, axis: str) -> Tensor:
-    kernel = constant(_kernel(taps, gain, flip, axis), images)
-    return kernel.expand(images.shape[1], 1, *kernel.shape)
+    return _each_channel(_kernel(taps, gain, flip, axis), images)
+
+
+def _each_channel(kernel: tuple[tuple[float, ...], ...], images: Tensor) -> Tensor:
+    """A filter [h, w] for every channel: [C, 1, h, w]."""
+    weights = constant(kernel, images)
+    return weights.expand(images.shape[1], 1, *weights.shape)
 
 
 def _pad_or_crop(images: Tensor, padding: Padding) -> Tensor:
@@ -142,3 +148,36 @@ def downsample(images: Tensor, taps: Sequence[float] = BINOMIAL, *, factor: int 
     n = len(taps)
     near, far = (n - factor + 1) // 2, (n - factor) // 2
     return upfirdn(images, taps, down=factor, padding=(near, far, near, far))
+
+
+def filter_down(images: Tensor, kernel: Sequence[Sequence[float]], *, down: int = 1) -> Tensor:
+    """Filter with a symmetric filter that need not be separable, without padding, and keep every ``down``-th pixel.
+
+    Args:
+        images: [N, C, H, W].
+        kernel: [h, w], used as it is.
+
+    Returns:
+        [N, C, (H - h) // down + 1, likewise W].
+    """
+    weights = _each_channel(tuple(tuple(float(tap) for tap in row) for row in kernel), images)
+    return _down(images, weights, (down, down), (0, 0, 0, 0))
+
+
+def blur(images: Tensor, sigma: float) -> Tensor:
+    """[N, C, H, W] filtered by exp2(-(d / sigma)^2) at distances d up to 3 sigma; what lies outside counts as 0.
+
+    Both passes are matrix products: a filter that is wider than the picture and changes at every step suits no convolution.
+    """
+    reach = math.floor(3 * sigma)
+    if reach < 1:
+        return images
+    total = sum(2.0 ** -((d / sigma) ** 2) for d in range(-reach, reach + 1))
+
+    def matrix(size: int) -> Tensor:
+        place = torch.arange(size, device=images.device, dtype=torch.float32)
+        distance = (place[:, None] - place[None]).abs()
+        line = torch.exp2(-((distance / sigma) ** 2)) * (distance <= reach) / total
+        return line.to(images.dtype)
+
+    return matrix(images.shape[2]) @ images @ matrix(images.shape[3])

@@ -11,11 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv_transpose2d, pad
 
-from gansmith.nn.fit import at_any_size
+from gansmith.nn.antialias import BlurDouble, BlurHalf
+from gansmith.nn.fit import Padded, at_any_size, pad_to_multiple
+from gansmith.nn.mirror import ReflectionPad
 from gansmith.nn.norms import NormName, init_normal, make_norm
 
-UpsampleName = Literal["transposed", "resize"]
-"""How a generator doubles the size: by the paper's transposed convolutions, or by :class:`ResizeConv2d`."""
+UpsampleName = Literal["transposed", "resize", "blur"]
+"""How a generator doubles the size: by CycleGAN's transposed convolutions, by :class:`ResizeConv2d`, or by a blur and a convolution (CUT)."""
 
 
 class ResizeConv2d(nn.ConvTranspose2d):
@@ -37,34 +39,36 @@ class ResizeConv2d(nn.ConvTranspose2d):
 class ResidualBlock(nn.Module):
     """x + f(x), f two mirrored-edge 3x3 convolutions with norms, ReLU between them."""
 
-    def __init__(self, channels: int, norm: NormName, dropout: bool) -> None:
+    def __init__(self, channels: int, norm: NormName, dropout: bool, bias: bool) -> None:
         super().__init__()
-        bias = norm != "batch"  # batch norm has a shift of its own
         first = [
-            nn.ReflectionPad2d(1),
+            ReflectionPad(1),
             nn.Conv2d(channels, channels, 3, bias=bias),
             make_norm(norm, channels),
             nn.ReLU(),
         ]
-        second = [nn.ReflectionPad2d(1), nn.Conv2d(channels, channels, 3, bias=bias), make_norm(norm, channels)]
+        second = [ReflectionPad(1), nn.Conv2d(channels, channels, 3, bias=bias), make_norm(norm, channels)]
         self.conv_block = nn.Sequential(*first, *([nn.Dropout(0.5)] if dropout else []), *second)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.conv_block(x)
 
 
-class ResnetGenerator(nn.Module):
+class ResnetGenerator(Padded):
     """[N, inputs, H, W] -> [N, outputs, H, W] in [-1, 1]; any H and W of at least 8.
 
     Args:
         inputs, outputs: channels.
-        width: channels at full resolution.
-        blocks: residual blocks at a quarter of the resolution; 9 for 256 px, 6 for 128 px.
+        width: channels at full resolution; they double with every halving.
+        blocks: residual blocks at the lowest resolution; 9 for 256 px, 6 for 128 px.
         norm: ``instance`` or ``batch``.
         dropout: drop half of each block's features while training.
-        upsample: ``transposed`` or ``resize``.
+        upsample: ``transposed``, ``resize`` or ``blur``.
         skip: the colours of the input, mixed by a 1x1 convolution that starts as the identity, are added before the last tanh.
             Instance norm takes a picture's mean away, and large flat areas have little else.
+        halvings: how often the size is halved before the blocks; 2 in CycleGAN and CUT.
+        antialias: halve by a convolution of stride 1 and a blur, as CUT does.
+        bias: convolutions have biases in front of batch norms too.
     """
 
     def __init__(
@@ -77,26 +81,32 @@ class ResnetGenerator(nn.Module):
         dropout: bool = False,
         upsample: UpsampleName = "transposed",
         skip: bool = False,
+        *,
+        halvings: int = 2,
+        antialias: bool = False,
+        bias: bool = False,
     ) -> None:
         super().__init__()
-        bias = norm != "batch"
+        bias = bias or norm != "batch"
+        self.multiple = 2**halvings
         layers: list[nn.Module] = [
-            nn.ReflectionPad2d(3),
+            ReflectionPad(3),
             nn.Conv2d(inputs, width, 7, bias=bias),
             make_norm(norm, width),
             nn.ReLU(),
         ]
-        for channels in (width, 2 * width):
-            layers += [nn.Conv2d(channels, 2 * channels, 3, 2, 1, bias=bias), make_norm(norm, 2 * channels), nn.ReLU()]
-        layers += [ResidualBlock(4 * width, norm, dropout) for _ in range(blocks)]
-        for channels in (4 * width, 2 * width):
-            half = channels // 2
-            if upsample == "resize":
-                layers.append(ResizeConv2d(channels, half, bias))
-            else:
-                layers.append(nn.ConvTranspose2d(channels, half, 3, 2, 1, output_padding=1, bias=bias))
-            layers += [make_norm(norm, half), nn.ReLU()]
-        layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, outputs, 7), nn.Tanh()]
+        self.taps = [0]
+        for channels in [width * 2**i for i in range(halvings)]:
+            self.taps.append(len(layers))
+            stride = 1 if antialias else 2
+            layers += [nn.Conv2d(channels, 2 * channels, 3, stride, 1, bias=bias), make_norm(norm, 2 * channels)]
+            layers += [nn.ReLU(), *([BlurHalf()] if antialias else [])]
+        self.taps += sorted({len(layers) + n for n in (0, min(4, blocks - 1)) if blocks})
+        layers += [ResidualBlock(width * self.multiple, norm, dropout, bias) for _ in range(blocks)]
+        for channels in [width * 2**i for i in range(halvings, 0, -1)]:
+            layers += _doubling(channels, bias, upsample)
+            layers += [make_norm(norm, channels // 2), nn.ReLU()]
+        layers += [ReflectionPad(3), nn.Conv2d(width, outputs, 7), nn.Tanh()]
         self.model = nn.Sequential(*layers)
         self.apply(init_normal)
         self.skip = nn.Conv2d(inputs, outputs, 1, bias=False) if skip else None
@@ -106,6 +116,39 @@ class ResnetGenerator(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         if self.skip is None:
-            return at_any_size(self.model, images, 4)
-        made = at_any_size(self.model[:-1], images, 4)
+            return at_any_size(self.model, images, self.multiple)
+        made = at_any_size(self.model[:-1], images, self.multiple)
         return torch.tanh(made + self.skip(images))
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """What CUT compares: the pixels, every halving convolution, the first and the fifth residual block (or the last).
+
+        Returns:
+            One map [N, C_l, H_l, W_l] for each of ``taps``, layers of ``model``. Layers behind the last are not computed.
+        """
+        return self._through(images, self.taps[-1] + 1)[1]
+
+    def with_features(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """What ``forward`` and ``features`` give, in one pass."""
+        made, found = self._through(images, len(self.model) - 1)
+        made = made[:, :, : images.shape[2], : images.shape[3]]
+        return torch.tanh(made if self.skip is None else made + self.skip(images)), found
+
+    def _through(self, images: Tensor, layers: int) -> tuple[Tensor, list[Tensor]]:
+        """What the first ``layers`` layers make, and what those of ``taps`` made on the way."""
+        found, x = [], pad_to_multiple(images, self.multiple)
+        for number, layer in enumerate(self.model[:layers]):
+            x = layer(x)
+            if number in self.taps:
+                found.append(x)
+        return x, found
+
+
+def _doubling(channels: int, bias: bool, upsample: UpsampleName) -> list[nn.Module]:
+    """Twice the size, half the channels."""
+    half = channels // 2
+    if upsample == "blur":
+        return [BlurDouble(), nn.Conv2d(channels, half, 3, 1, 1, bias=bias)]
+    if upsample == "resize":
+        return [ResizeConv2d(channels, half, bias)]
+    return [nn.ConvTranspose2d(channels, half, 3, 2, 1, output_padding=1, bias=bias)]

@@ -27,7 +27,8 @@ def modulated_conv(
     *,
     up: bool = False,
     demodulate: bool = True,
-    gain: float = 1.0,
+    gain: float | Tensor = 1.0,
+    padding: int | None = None,
     convolve: Callable[..., Tensor] = F.conv2d,
 ) -> Tensor:
     """Convolution whose weights each picture scales by its own style (section 2.2 of the paper, Eq. 1 to 3).
@@ -40,10 +41,11 @@ def modulated_conv(
         style: [N, I].
         up: double the size, filtered (a transposed convolution, then the filter).
         demodulate: to unit variance (Eq. 3), times ``gain``.
+        padding: zeros around the maps where the size is not doubled; None keeps the size.
         convolve: ``conv2d``, or a function of the same arithmetic.
 
     Returns:
-        [N, O, H, W], twice the size where ``up``.
+        [N, O, H, W], twice the size where ``up``, H + 2 padding - k + 1 otherwise.
     """
     scale = 1 / math.sqrt(weight[0].numel())
     style = style.float() * scale
@@ -51,7 +53,7 @@ def modulated_conv(
     if up:
         x = upfirdn(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2), padding=(1, 1, 1, 1), gain=4)
     else:
-        x = convolve(x, weight, padding=weight.shape[-1] // 2)
+        x = convolve(x, weight, padding=weight.shape[-1] // 2 if padding is None else padding)
     if demodulate:
         energy = style.square() @ weight.float().square().sum((2, 3)).t()
         x = x * ((energy + 1e-8 * scale**2).rsqrt() * gain)[:, :, None, None].to(x.dtype)

@@ -94,8 +94,10 @@ def _stamp(spec: str) -> float:
 
 
 def family_for(facts: dict[str, Any]) -> str:
-    """Which family to begin with: r3gan for few pictures, dcgan otherwise."""
-    return "r3gan" if facts.get("pictures", FEW) < FEW else "dcgan"
+    """Which family to begin with, as ``gansmith train`` takes it where none is named."""
+    from gansmith.training.choosing import for_pictures
+
+    return for_pictures(facts.get("pictures", FEW), facts.get("colour", False))[0]
 
 
 def settings_for(
@@ -113,17 +115,16 @@ def settings_for(
     if not facts:
         return chosen, why
     kind = registry.family(family)
-    names = {field["name"] for field in forms.fields(kind.Config)}
+    usual = {field["name"]: field["default"] for field in forms.fields(kind.Config)}
     size = _size_for(kind.data, facts, other)
     if size:
         chosen["size"] = size
         reason = "sizes" if facts["sizes"] > 1 else "small" if kind.data == "crops" else "large"
         why.append([reason, {"n": facts["sizes"], "size": size, "smallest": facts["smallest"]}])
     per_class = facts["pictures"] / max(1, facts["classes"])
-    if "conditional" in names and facts["classes"] >= 2 and per_class >= PER_CLASS:
-        chosen["conditional"] = True
+    if "conditional" in usual and facts["classes"] >= 2 and per_class >= PER_CLASS:
         why.append(["classes", {"n": facts["classes"]}])
-    if "augment" in names and facts["pictures"] < FEW:
+    if usual.get("augment") == "none" and facts["pictures"] < FEW:
         chosen["augment"] = "ada"
         why.append(["few", {"n": facts["pictures"]}])
     return chosen, why

@@ -172,7 +172,8 @@ def file(studio: Studio, arguments: Arguments) -> Response:
         "result": folder / "after" / f"{number}.png",
     }[side]
     saved = side == "result" and arguments.text("save", "", 4) != ""
-    if side == "result" and (saved or out.suffix.lower() in repair_files.SHOWN_AS_THEY_ARE):
+    shown = not place.is_file() and out.suffix.lower() in repair_files.SHOWN_AS_THEY_ARE
+    if side == "result" and (saved or shown):
         place = out
     if not place.is_file():
         raise Refused("That picture is not there yet.", 404)

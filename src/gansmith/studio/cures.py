@@ -76,10 +76,14 @@ def _fields(family: str) -> dict[str, dict[str, Any]]:
     return {row["name"]: row for row in rows if row["name"] not in _ASKED_OTHERWISE}
 
 
+def _can_be_off(field: dict[str, Any] | None) -> bool:
+    return field is not None and (field["kind"] == "switch" or False in field["choices"])
+
+
 def _add_setting(found: list[dict[str, Any]], fields: dict[str, Any], flag: str, text: str | None) -> None:
     name = flag.replace("-", "_")
     field = fields.get(name)
-    if field is None and name.startswith("no_") and fields.get(name[3:], {}).get("kind") == "switch":
+    if field is None and name.startswith("no_") and _can_be_off(fields.get(name[3:])):
         found.append({"set": {name[3:]: False}})
     if field is None:
         return
@@ -91,7 +95,7 @@ def _add_setting(found: list[dict[str, Any]], fields: dict[str, Any], flag: str,
             return
         if field["kind"] == "choice" and value not in field["choices"]:
             return
-    elif field["kind"] == "switch":
+    elif _can_be_off(field):
         value = False
     found.append({"set": {name: value}})
 

@@ -62,6 +62,9 @@ def _kind(hint: Any) -> tuple[str, list[Any]]:
     origin = typing.get_origin(hint)
     if origin is Literal:
         return "choice", list(typing.get_args(hint))
+    if origin in (typing.Union, types.UnionType) and bool in typing.get_args(hint):  # a switch that may be left open
+        words = [w for o in typing.get_args(hint) if typing.get_origin(o) is Literal for w in typing.get_args(o)]
+        return "choice", [*words, True, False]
     if origin in (typing.Union, types.UnionType):
         return _kind(next(option for option in typing.get_args(hint) if option is not type(None)))
     if origin is tuple:

@@ -6,6 +6,10 @@ import os
 import shutil
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 SHOWN_AS_THEY_ARE = frozenset((".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif"))
 """Files that every browser shows."""
@@ -36,6 +40,29 @@ def upright(source: Path, target: Path) -> tuple[int, int]:
     target.parent.mkdir(parents=True, exist_ok=True)
     picture.save(target, compress_level=1)
     return picture.size
+
+
+def seen(result: Path, given: Path | None) -> tuple[Image.Image, bool]:
+    """A result upright in 8 bits, and whether it has more than 8, which browsers show too dark where not all are in use.
+
+    Args:
+        given: what it was made from, where that tells the result's black and white; None takes the whole range of its numbers.
+    """
+    from PIL import Image
+
+    from gansmith.data import depth
+    from gansmith.data.decode import open_file, read_deep, read_picture
+
+    with open_file(lambda: result.open("rb")) as file:
+        if (deep := read_deep(file)) is None:
+            return read_picture(file), False
+    known = depth.Range(0, depth.FULL, "the model")
+    if given is not None:
+        with open_file(lambda: given.open("rb")) as file:
+            before = read_deep(file)
+        known = None if before is None or before.dtype != deep.dtype else depth.likely_range(*depth.extremes(before))
+    eight = depth.eight_bits(depth.stretched(deep, known))
+    return Image.fromarray(eight[..., 0] if eight.shape[2] == 1 else eight), True
 
 
 def thumbnail(folder: Path, number: int, out: Path) -> Path:

@@ -79,12 +79,12 @@ class Repairer:
         spent = float(before.get("seconds") or 0.0)
         work.tell(status="running", pid=os.getpid(), started=time.time(), results=done, picture=0, loading=True)
         try:
-            game = self._load(job["model"])
+            model = self._load(job["model"])
             work.tell(loading=False)
             for number, picture in enumerate(job["pictures"]):
                 if str(number) not in work.state["results"]:
                     work.check_stop()
-                    self._picture(work, game, job, number, picture)
+                    self._picture(work, model, job, number, picture)
             status, error = "done", ""
         except Cancelled:
             status, error = "cancelled", ""
@@ -106,15 +106,16 @@ class Repairer:
         stamp = (place / "config.json").stat().st_mtime_ns
         if self._model is None or self._model[:2] != (str(place), stamp):
             self._model = None  # the old one's memory first
-            self._model = (str(place), stamp, load(place).game)
+            self._model = (str(place), stamp, load(place))
         return self._model[2]
 
-    def _picture(self, work: Work, game: Any, job: dict[str, Any], number: int, picture: dict[str, Any]) -> None:
+    def _picture(self, work: Work, model: Any, job: dict[str, Any], number: int, picture: dict[str, Any]) -> None:
         """One picture: translated as ``gansmith apply`` does, its result written as the kind of file it was."""
+        from gansmith.apply.deep import trained_range
         from gansmith.apply.files import Options, apply_to_pictures
         from gansmith.apply.finding import Item
 
-        folder, name = work.folder, picture["name"]
+        folder, name, game = work.folder, picture["name"], model.game
         mask = folder / "seen" / f"{number}.mask.png"
         megapixels = size_of_work(picture, mask if game.takes_mask else None)
         rate = repairs.rates(self.workspace).get(job["model"])
@@ -133,6 +134,7 @@ class Repairer:
             mask=_painted(mask, (picture["width"], picture["height"])) if game.takes_mask and mask.is_file() else None,
             overwrite=True,
             before=drawing(game, folder / "given" / f"{number}.png") if job.get("edges") else None,
+            trained=trained_range(model.info),
         )
         item = Item(name, PurePosixPath(name), lambda: (folder / "in" / name).open("rb"))
         report = apply_to_pictures(game, [item], folder / "out", options, progress=tiles)
@@ -141,7 +143,9 @@ class Repairer:
         if report.failed:
             result["reason"] = report.failed[0][1]
         else:
-            result |= facts_of(folder, number, name) | ({"note": report.notes[0][1]} if report.notes else {})
+            result |= facts_of(folder, number, name, game.repairs) | (
+                {"note": report.notes[0][1]} if report.notes else {}
+            )
             repairs.keep_rate(self.workspace, job["model"], seconds / megapixels)
         work.tell(results=work.state["results"] | {str(number): result})
 
@@ -207,18 +211,19 @@ def drawing(game: Any, target: Path) -> Any:
     return drawn
 
 
-def facts_of(folder: Path, number: int, name: str) -> dict[str, Any]:
-    """A result's size, where it differs from the picture (left, top, right, bottom as shares), and a PNG where no browser shows it."""
+def facts_of(folder: Path, number: int, name: str, repairs: bool) -> dict[str, Any]:
+    """A result's size, where it differs from the picture (left, top, right, bottom as shares), and a PNG where no browser shows it.
+
+    Args:
+        repairs: the result has the picture's black and white.
+    """
     import numpy as np
     from PIL import Image
 
-    from gansmith.data.decode import open_file, read_picture
-
     out = folder / "out" / name
-    with open_file(lambda: out.open("rb")) as file:
-        result = read_picture(file)
+    result, deep = repair_files.seen(out, folder / "in" / name if repairs else None)
     facts: dict[str, Any] = {"width": result.width, "height": result.height, "bytes": out.stat().st_size}
-    if out.suffix.lower() not in repair_files.SHOWN_AS_THEY_ARE:
+    if deep or out.suffix.lower() not in repair_files.SHOWN_AS_THEY_ARE:
         target = folder / "after" / f"{number}.png"
         target.parent.mkdir(parents=True, exist_ok=True)
         result.save(target, compress_level=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import shutil
 from pathlib import Path
@@ -45,7 +46,8 @@ def family_config(family: str, given: dict[str, Any]) -> Any:
         raise GansmithError(f"'{family}' cannot make pictures of a given class. Families that can: {', '.join(able)}.")
     usual = {"conditional": True, "augment": "diffaugment", "class_fade": 0.6}
     usual = {setting: value for setting, value in usual.items() if setting in known}
-    return config.make(kind.Config, {**usual, **given}, family)
+    made = config.make(kind.Config, {**usual, **given}, family)
+    return dataclasses.replace(made, conditional=True) if made.conditional == "auto" else made
 
 
 def train_model(

@@ -52,7 +52,7 @@ class AsItIs(nn.Module):
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         return z
 
-    def track(self, w: Tensor) -> None: ...
+    def track(self, w: Tensor, decay: float = 1.0) -> None: ...
 
 
 class OneStyle(nn.Module):
@@ -64,7 +64,7 @@ class OneStyle(nn.Module):
         super().__init__()
         self.generator = Generator()
 
-    def forward(self, styles: Tensor, noise: str = "none") -> Tensor:
+    def forward(self, styles: Tensor, noise: str = "none", decay: float | None = None) -> Tensor:
         return self.generator(styles[:, 0])
 
 

@@ -45,7 +45,7 @@ def _protocol(config: Any, world: World) -> dict[str, nn.Module]:
     return {"generator": networks.Generator(), "discriminator": networks.Discriminator(config.pack)}
 
 
-def _stylegan2(config: Any, world: World) -> dict[str, nn.Module]:
+def _styled(config: Any, world: World) -> dict[str, nn.Module]:
     return {"generator": networks.StyledGenerator(), "discriminator": networks.Discriminator(config.pack)}
 
 
@@ -80,7 +80,9 @@ def preset(family: str, world: World) -> Preset:
         }
         return Preset(settings, _r3gan, batch=256, images=2_560_000)
     if family == "stylegan2":  # a point has one style and a path of no length to speak of
-        return Preset({**_COMMON, **_PROTOCOL, "path_weight": 0.0, "style_mixing": 0.0}, _stylegan2)
+        return Preset({**_COMMON, **_PROTOCOL, "path_weight": 0.0, "style_mixing": 0.0}, _styled)
+    if family == "stylegan3":
+        return Preset({**_COMMON, **_PROTOCOL}, _styled)
     own: Mapping[str, Any] = {"wgan": {}, "wgan-gp": {"lr": 1e-4, "lr_decay": "none"}}.get(family, _PROTOCOL)
     return Preset({**_COMMON, **own}, _protocol)
 

@@ -152,11 +152,16 @@ def numbers(scalars: Sequence[Tensor]) -> list[float]:
     return found
 
 
+EARLY = (1 / 16, 1 / 8, 1 / 4, 1 / 2)
+"""Grids before the first of the even ones, as shares of the way to it: a run of hours shows its first pictures soon."""
+EARLY_FROM = 10
+
+
 class Snapshots:
     """Saves the preview grid as training goes on, and a film strip and a video of all of them at the end.
 
     Args:
-        count: how many grids per run.
+        count: how many grids per run, evenly. Runs of :data:`EARLY_FROM` grids and more take some more before the first of these.
         begins: the clock of the run's start, or of the checkpoint that it goes on from.
     """
 
@@ -164,13 +169,20 @@ class Snapshots:
         self.run, self.average, self.real, self.count, self.seed = run, average, real, count, seed
         self.on_grid: list[Callable[[np.ndarray, State], None]] = []
         # a function of the clock: a resumed run takes the grids that it would have taken, and none twice
-        self._taken = int(begins.progress * count)
+        self._taken = self._number(begins.progress)
 
     def __call__(self, game: Game, state: State, logs: Logs) -> None:
-        number = int(state.clock.progress * self.count)
+        number = self._number(state.clock.progress)
         if number > self._taken:
             self._taken = number
             self.take(state)
+
+    def _number(self, progress: float) -> float:
+        """The last grid that is due at a progress in [0, 1]: 1, 2, 3, ..., and before 1 the early ones."""
+        due = progress * self.count
+        if due >= 1 or self.count < EARLY_FROM:
+            return float(int(due))
+        return max((mark for mark in EARLY if mark <= due), default=0.0)
 
     def take(self, state: State) -> Path:
         """Save the grid of this moment."""

@@ -11,7 +11,7 @@ from gansmith.parallel import seeds
 from gansmith.training.engine import BatchSource, Plan, State, step
 
 
-def is_out_of_memory(error: RuntimeError) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
     """Whether a device had no room for a tensor. Only CUDA has an error class of its own for it."""
     words = ("out of memory", "can't allocate memory")
     return isinstance(error, torch.OutOfMemoryError) or any(word in str(error) for word in words)

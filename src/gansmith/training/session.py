@@ -16,7 +16,7 @@ from gansmith.abilities import Translates
 from gansmith.config import TrainSettings
 from gansmith.data.batches import Batches
 from gansmith.data.training import TrainingData, open_training_data
-from gansmith.errors import DataError, Diverged, RunError, first_line
+from gansmith.errors import DataError, Diverged, RunError, apple_gpu_lacks, first_line
 from gansmith.files import run
 from gansmith.files.atomic import clear_leftovers
 from gansmith.files.run import Run
@@ -94,6 +94,7 @@ class Session:
         parts = settings.accumulate, self.processes, kind.judged_together(family_config)
         self._check_before_data(parts)
         self.data = self._open_data(family_config)
+        family_config, self.settled = self._settled(family_config)
         self.batch = run_settings.batch_of(kind, settings, self.data.spec)
         run_settings.check_divides(self.batch, *parts)
         self.goal = run_settings.goal_of(settings, self.batch)
@@ -136,9 +137,12 @@ class Session:
         except processes.LostProcess as error:
             status, reason = "stopped", str(error)
             raise RunError(f"{error} Go on from the last checkpoint with: {self._go_on()}") from None
-        except RuntimeError as error:
+        except (RuntimeError, TypeError) as error:
             if not memory.is_out_of_memory(error):
-                status, reason = "failed", first_line(error)
+                lack = apple_gpu_lacks(error)
+                status, reason = "failed", lack or first_line(error)
+                if lack:
+                    raise RunError(lack) from None
                 raise
             traceback.clear_frames(error.__traceback__)  # what the failed step had made still fills the device
             status, reason = "stopped", memory.advice(self.game, self.optimizers, self.batches, self.state, plan)
@@ -166,7 +170,7 @@ class Session:
         """What holds while turns are played: signals, the display, memory, algorithms."""
         device = self.device.torch_device
         calm = devices.deterministic(self.settings.deterministic)
-        with stop_on_signals(self.state), self.display, devices.kept_memory(device), calm:
+        with stop_on_signals(self.state), self.display, devices.kept_memory(device), devices.fixed_shapes(device), calm:
             yield
 
     def context(self) -> RunContext:
@@ -203,6 +207,12 @@ class Session:
                 raise DataError(f"{error} The run was started in {started_in}, where relative paths began.") from None
         processes.require_same("The data", data.hash)
         return data
+
+    def _settled(self, family_config: Any) -> tuple[Any, list[str]]:
+        """The family's settings that were left to the data, as the data has them, and what to say of it."""
+        if self.settings.resume and self.settings.out is not None:
+            return run_settings.as_begun(family_config, Run.open(self.settings.out)), []
+        return self.kind.settled(family_config, self.data.spec, self.data.class_counts())
 
     def _build_game(self, family_config: Any) -> Game:
         """The networks, seeded or taken from ``--init``, with all they need. Settles the precision where it is ``auto``."""
@@ -330,6 +340,6 @@ class Session:
         start = f"from {self.state.clock.images:,} images" if self.state.clock.images else "from scratch"
         beside = f", {self.processes} processes" if self.processes > 1 else ""
         self.display.say(f"{self.name} on {self.data.describe()}")
-        for note in self.data.notes:
+        for note in [*self.data.notes, *self.settled]:
             self.display.say(f"  {note}")
         self.display.say(f"weights: {counts}; {self.device}{beside}; {start}; run: {self.run.root}")

@@ -62,6 +62,13 @@ def check_same(found: Run, family: str, data_hash: str, settings: Mapping[str, A
         )
 
 
+def as_begun(family_config: Any, found: Run) -> Any:
+    """Settings of a family of which those left to the data (``auto``) are as the run began with them."""
+    names = [f.name for f in dataclasses.fields(family_config) if getattr(family_config, f.name) == "auto"]
+    begun = {name: found.settings[name] for name in names if name in found.settings}
+    return config.make(type(family_config), config.to_plain(family_config) | begun, found.family)
+
+
 def found_again(spec: str, folder: str) -> str:
     """Data that was given by a path relative to the folder where a run was started, as it is reached from here.
 

@@ -11,7 +11,7 @@ import { gridOf } from "./samples.js";
 
 const SKIPPED = new Set(["out", "resume", "snapshots", "save_minutes", "log_images", "images", "steps", "minutes"]);
 
-/** @returns {{show(runs, note), follow(runs)}} */
+/** @returns {{show(runs, note), forget(ids), follow(runs)}} */
 export function compareRuns(place, query) {
   const curves = new Curves(query);
   curves.comparing = true;
@@ -96,6 +96,12 @@ export function compareRuns(place, query) {
         h("div", { class: "card stack" }, h("div", { class: "row between wrap" }, h("h2", {}, t("samples.title")), moment), samples),
         h("div", { class: "card stack" }, h("h2", {}, t("runs.differs")), differ));
       await drawDifferences();
+    },
+    /** Runs that are about to be renamed or deleted: their pictures are not asked for any more. */
+    forget(ids) {
+      turn += 1;
+      rows = rows.filter(({ run }) => !ids.includes(run.id));
+      drawPictures();
     },
     /** What still trains goes on growing. */
     async follow(runs) {

@@ -91,7 +91,7 @@ function asText(field, value) {
 
 function control_(field, changed) {
   if (field.kind === "switch") return h("input", { type: "checkbox", role: "switch", checked: field.default, onchange: changed });
-  if (field.kind === "choice") return h("select", { class: "select", onchange: changed }, field.choices.map((c) => h("option", { value: c, selected: c === field.default }, c)));
+  if (field.kind === "choice") return h("select", { class: "select", onchange: changed }, field.choices.map((c) => h("option", { value: String(c), selected: c === field.default }, typeof c === "boolean" ? t(c ? "form.yes" : "form.no") : c)));
   const counts = field.kind === "integer" || field.kind === "number";
   return h("input", { class: counts ? "input number" : "input", inputMode: field.kind === "integer" ? "numeric" : counts ? "decimal" : "text", value: asText(field, field.default),
     placeholder: field.stands_for ? t(`form.${field.stands_for}`) : "", autocomplete: "off", spellcheck: false, oninput: changed });

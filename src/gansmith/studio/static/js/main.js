@@ -20,6 +20,7 @@ const about = { workspace: "", version: "" };
 let leave = null;
 let shown = 0;
 let missed = false; // a page could not be opened while the server was gone
+let reload = false; // nor could its code be loaded
 
 function theme() {
   const root = document.documentElement;
@@ -81,7 +82,7 @@ async function show() {
   }
   document.title = t("frame.title", { page: t(`frame.${page[0]}`) });
   try {
-    const module = await page[1]();
+    const module = await page[1]().catch(unloaded);
     if (turn !== shown) return;
     main.replaceChildren();
     main.dataset.page = page[0];
@@ -94,6 +95,12 @@ async function show() {
     missed = true;
     if (!error.gone) toast(error.message, "bad");
   }
+}
+
+/** A page's code did not come. Where the server does not answer at all, the banner says it; some browsers then try again only in a page loaded anew. */
+async function unloaded(error) {
+  try { await get("/api/about"); } catch (other) { if (other.gone) reload = true; throw other; }
+  throw error;
 }
 
 /** The server does not answer: say so, and try until it does. */
@@ -111,6 +118,7 @@ async function mend() {
   }
   mending = false;
   banner.hidden = true;
+  if (reload) { location.reload(); return; }
   window.dispatchEvent(new Event("studioback"));
   if (missed) { missed = false; await show(); }
 }

@@ -99,6 +99,7 @@ export async function open(main, query) {
 
   async function choose(id) {
     model = models.find((run) => run.id === id);
+    facts = null; // of the last model
     keep({ model: id });
     let found;
     try { found = await get("/api/model", { model: id }); } catch (error) { found = error; }
@@ -117,6 +118,7 @@ export async function open(main, query) {
   const ready = () => job?.status === "draft" && job.list.length > 0;
 
   function draw() {
+    if (!facts) return; // the model is being loaded; everything is drawn once it is there
     const preparing = !job || job.status === "draft";
     const masked = facts.takes_mask && ready();
     const name = tOr(`repair.go.${model.family}`, t("repair.goOther"));
@@ -208,6 +210,7 @@ export async function open(main, query) {
 
   async function start() {
     const go = doing.querySelector("[data-role=go]");
+    if (!facts) return; // of a model that is being loaded
     if (facts.takes_mask && editor && !editor.painted && job.list.length === 1) { toast(t("repair.paintFirst")); return; }
     go.disabled = true;
     try {

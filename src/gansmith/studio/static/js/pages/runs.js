@@ -28,10 +28,24 @@ export async function open(main, query) {
 
   const set = (changes) => { Object.assign(view, changes); keep(Object.fromEntries(Object.entries(view).map(([key, value]) => [key, key === "sort" && value === "-created" ? "" : value]))); drawList(); };
 
+  let asked = 0;
+  let changing = 0;
+  /** Renames or deletes runs. Lists asked for before it is done name runs that are no longer there, and are not shown. */
+  async function change(rows, act) {
+    changing += 1;
+    comparison.forget(rows.map((run) => run.id));
+    for (const row of list.querySelectorAll("tr[data-run]")) if (rows.some((run) => run.id === row.dataset.run)) row.querySelector("img")?.removeAttribute("src");
+    try { return await act(); } finally { changing -= 1; drawn = ""; }
+  }
+
   async function refresh() {
-    runs = await get("/api/runs");
+    if (changing) return;
+    const turn = ++asked;
+    const found = await get("/api/runs");
+    if (turn !== asked || changing) return;
+    runs = found;
     const text = JSON.stringify(runs);
-    if (text === drawn || list.matches(":active")) return; // not under somebody's finger
+    if (text === drawn || (drawn && list.matches(":active"))) return; // not under somebody's finger
     drawn = text;
     for (const id of chosen) if (!runs.some((run) => run.id === id)) chosen.delete(id);
     if (!ticked && runs.some((run) => !run.problem)) { ticked = true; runs.filter((run) => !run.problem).slice(0, 2).forEach((run) => chosen.add(run.id)); compare(); }
@@ -111,22 +125,24 @@ export async function open(main, query) {
     const name = await ask(t("runs.renameTitle"), t("runs.renameText"), { confirm: t("runs.rename"), value: old });
     if (!name || name === old) return;
     try {
-      const { id } = await post("/api/run/rename", { id: run.id, name });
+      const { id } = await change([run], () => post("/api/run/rename", { id: run.id, name }));
       if (chosen.delete(run.id)) chosen.add(id);
       await refresh();
       changed();
-    } catch (error) { trouble(error); }
+    } catch (error) { trouble(error); await refresh(); compare(); }
   }
 
   async function remove(rows) {
     const one = rows.length === 1;
     if (!await ask(one ? t("runs.deleteTitle", { name: shortName(rows[0].id) }) : t("runs.deleteMany", { n: rows.length }), t("runs.deleteText"), { confirm: t("runs.delete"), danger: true })) return;
     const gone = [];
-    for (const run of rows) {
-      try { gone.push((await post("/api/run/delete", { id: run.id })).trash); chosen.delete(run.id); } catch (error) { trouble(error); }
-    }
-    if (!gone.length) return;
+    await change(rows, async () => {
+      for (const run of rows) {
+        try { gone.push((await post("/api/run/delete", { id: run.id })).trash); chosen.delete(run.id); } catch (error) { trouble(error); }
+      }
+    });
     await refresh();
+    if (!gone.length) { compare(); return; }
     changed();
     drawTrash();
     toast(one ? t("runs.inTrash", { name: shortName(rows[0].id) }) : t("runs.manyInTrash", { n: gone.length }), "", [t("runs.undo"), async () => { for (const id of gone) { try { await post("/api/trash/restore", { id }); } catch (error) { trouble(error); } } await refresh(); drawTrash(); }]);

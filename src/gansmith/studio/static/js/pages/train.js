@@ -58,14 +58,15 @@ export async function open(main, query) {
   fill(split, h("div", { class: "stack" }, make, queueCard), live);
   fill(main, h("header", { class: "head" }, h("div", { class: "grow" }, h("h1", {}, t("train.title")), h("p", {}, t("train.about")))), split);
   if (watched) look(watched);
-  await newRun(make, query, started);
-  const jobs = await drawQueue();
-  if (!watched) {
-    const active = jobs.find((job) => job.status === "running");
-    const first = active?.run || (await get("/api/runs")).find((run) => !run.problem)?.id;
+  /** The run that trains, or the newest one; unless somebody has chosen or started another while the lists came. */
+  async function lookAtSomething() {
+    const active = (await drawQueue()).find((job) => job.status === "running");
+    const first = watched || active?.run || (await get("/api/runs")).find((run) => !run.problem)?.id;
+    if (watched) return;
     if (first) look(first);
     else fill(live, h("div", { class: "card" }, empty("train", t("train.none"), t("train.noneText"))));
   }
+  await Promise.all([newRun(make, query, started), lookAtSomething()]);
   const end = poll(4, drawQueue);
   return () => { end(); stop?.(); };
 }
