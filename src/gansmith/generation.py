@@ -128,7 +128,7 @@ class Generation(Sampled[GenerationConfigT]):
             if cls.__module__.startswith("gansmith."):
                 return True
             try:
-                with torch.random.fork_rng(devices=[]):
+                with torch.random.fork_rng(devices=[]):  # pyright: ignore[reportUnknownMemberType]
                     cls(replace(config, conditional=True), spec)
             except GansmithError:
                 return False
