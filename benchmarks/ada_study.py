@@ -101,9 +101,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--width", type=float, default=0.0625)
-    parser.add_argument(
-        "--channel-base", type=int, help="with --width 1, 1024 makes D wide where maps are small"
-    )
+    parser.add_argument("--channel-base", type=int, help="with --width 1, 1024 makes D wide where maps are small")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--r1", type=float, default=5.0)
     parser.add_argument("--minutes", type=float, default=20)

@@ -1,7 +1,8 @@
 """Writes what the documentation takes from the code and from benchmark files; ``make docs`` and mkdocs run it.
 
 - ``docs/families/NAME.md``: a page per family, from its docstring, ``docs/texts/NAME.md``, its code, what
-  ``docs/lines/NAME.md`` says of single lines, and its settings;
+  ``docs/lines/NAME.md`` says of single lines, and its settings; ``NAME.zh.md`` is the same in Chinese, where
+  ``docs/texts`` has it, with the studio's translations of docstring and settings;
 - ``docs/commands.md``: every command and its options, as ``--help`` tells them;
 - ``docs/tables/NAME.md``: a table per ``benchmarks/results/NAME.json``, for pages to include, and the tables of
   ``docs/measured.py``: everything that was measured, and a table per family.
@@ -31,22 +32,59 @@ SHOWN = ("turns", "after_critic", "pair", "restore", "chroma", "judged")
 """Methods that a family's page shows beside its losses."""
 
 
-def family_page(name: str) -> str:
+WORDS = {
+    "en": {
+        "code": "## What the code says",
+        "inherited": "It plays the game of `{parent}` and has networks of its own only.",
+        "notes": "Line by line{elsewhere}:",
+        "elsewhere": "; what is not above is in {homes}",
+        "and": " and ",
+        "settings": "## Settings",
+        "flags": "These are the flags of `gansmith train {name}`. [Commands](../commands.md) has those of every run.",
+        "head": ("flag", "default"),
+    },
+    "zh": {
+        "code": "## 代码怎么说",
+        "inherited": "它进行 `{parent}` 的博弈，只有网络是自己的。",
+        "notes": "逐行说明{elsewhere}：",
+        "elsewhere": "（上面没有的在 {homes} 里）",
+        "and": " 和 ",
+        "settings": "## 设置",
+        "flags": "这些是 `gansmith train {name}` 的选项；每次训练都有的选项见[命令](../commands.md)一页。",
+        "head": ("选项", "默认值"),
+    },
+}
+"""What a family's page says besides its texts, by language."""
+
+
+def family_page(name: str, language: str = "en") -> str:
     """The page of one family."""
     from gansmith import registry
+    from gansmith.studio import words
 
-    kind = registry.family(name)
+    kind, say = registry.family(name), WORDS[language]
     doc = inspect.getdoc(sys.modules[kind.__module__]) or ""
     title, _, body = doc.partition("\n")
-    text = DOCS / "texts" / f"{name}.md"
-    parts = [f"# {name}\n\n{title}", as_markdown(body)]
+    text = DOCS / "texts" / named(name, language)
+    body = as_markdown(body) if language == "en" else equations(body)
+    parts = [f"# {name}\n\n{words.translated(title, language)}", body]
     if text.exists():
         parts.append(text.read_text(encoding="utf-8").strip())
-    source = source_of(kind)
-    parts += [f"## What the code says\n\n{source}", notes_on(name, kind, source)]
-    flags = f"The flags of `gansmith train {name}`; those of every run are on the page of [commands](../commands.md)."
-    parts.append(f"## Settings\n\n{flags}\n\n{settings_table(kind.Config)}")
+    source = source_of(kind, language)
+    parts += [f"{say['code']}\n\n{source}", notes_on(name, kind, source, language)]
+    table = settings_table(kind.Config, language)
+    parts.append(f"{say['settings']}\n\n{say['flags'].format(name=name)}\n\n{table}")
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def named(page: str, language: str) -> str:
+    """The file of a page: ``page.md``, or ``page.zh.md`` in Chinese."""
+    return f"{page}.md" if language == "en" else f"{page}.{language}.md"
+
+
+def equations(body: str) -> str:
+    """The equations of a docstring: what is indented in it."""
+    return "\n".join(line for line in body.splitlines() if line.startswith("    "))
 
 
 def as_markdown(body: str) -> str:
@@ -55,7 +93,7 @@ def as_markdown(body: str) -> str:
     return "\n".join(lines).strip("\n")
 
 
-def source_of(kind: type) -> str:
+def source_of(kind: type, language: str = "en") -> str:
     """The schedule and the losses of a family, as they stand in its file."""
     shown = []
     for name, value in vars(kind).items():
@@ -64,20 +102,20 @@ def source_of(kind: type) -> str:
             shown.append(inspect.getsource(value).rstrip())
     if not shown:
         parent = kind.__mro__[1]
-        return f"It plays the game of `{parent.__module__}.{parent.__name__}` and has networks of its own only."
+        return WORDS[language]["inherited"].format(parent=f"{parent.__module__}.{parent.__name__}")
     return "```python\n" + "\n\n".join(map(textwrap.dedent, shown)) + "\n```"
 
 
-def notes_on(name: str, kind: type, source: str) -> str:
+def notes_on(name: str, kind: type, source: str, language: str = "en") -> str:
     """The notes on a family's lines, and the modules of those lines that its page does not show."""
-    file = DOCS / "lines" / f"{name}.md"
+    file, say = DOCS / "lines" / named(name, language), WORDS[language]
     if not file.exists():
         return ""
     notes = file.read_text(encoding="utf-8").strip()
-    hidden = [line for line in re.findall(r"^- `([^`]+)`:", notes, re.M) if line not in source]
+    hidden = [line for line in re.findall(r"^- `([^`]+)`[:：]", notes, re.M) if line not in source]
     homes = [m for m in modules_of(kind) if any(line in inspect.getsource(sys.modules[m]) for line in hidden)]
-    elsewhere = f"; what is not above is in {' and '.join(f'`{home}`' for home in homes)}" if homes else ""
-    return f"Line by line{elsewhere}:\n\n{notes}"
+    elsewhere = say["elsewhere"].format(homes=say["and"].join(f"`{home}`" for home in homes)) if homes else ""
+    return f"{say['notes'].format(elsewhere=elsewhere)}\n\n{notes}"
 
 
 def modules_of(kind: type) -> list[str]:
@@ -87,16 +125,23 @@ def modules_of(kind: type) -> list[str]:
     return list(dict.fromkeys(name for name in names if name.startswith("gansmith.")))
 
 
-def settings_table(config: type) -> str:
+def settings_table(config: type, language: str = "en") -> str:
     """The settings of a dataclass: flag, default, help text."""
     from gansmith.config import bounds_of
+    from gansmith.studio import words
 
-    helps, bounds = help_texts(config), bounds_of(config)
-    rows = ["| flag | default | what it may be | |", "| --- | --- | --- | --- |"]
+    def said(text: str) -> str:
+        return words.translated(" ".join(text.split()), language)
+
+    helps, bounds = {name: said(text) for name, text in help_texts(config).items()}, bounds_of(config)
+    flag, default = WORDS[language]["head"]
+    rows = [f"| {flag} | {default} | | |", "| --- | --- | --- | --- |"]
     for field in dataclasses.fields(config):
         flag = field.name.replace("_", "-")
+        own = bounds.get(field.name)
+        limits = ", ".join(filter(None, map(said, () if own is None else (own.unit and f"in {own.unit}", own.range))))
         default = "" if field.default is None else f"`{shown(field.default)}`"
-        rows.append(f"| `--{flag}` | {default} | {bounds.get(field.name, '')} | {cell(helps.get(field.name, ''))} |")
+        rows.append(f"| `--{flag}` | {default} | {limits} | {cell(helps.get(field.name, ''))} |")
     return "\n".join(rows)
 
 
@@ -201,6 +246,8 @@ def build() -> list[str]:
     names = list(registry.families())
     for name in names:
         write(DOCS / "families" / f"{name}.md", family_page(name))
+        if (DOCS / "texts" / f"{name}.zh.md").exists():
+            write(DOCS / "families" / f"{name}.zh.md", family_page(name, "zh"))
     write(DOCS / "commands.md", commands_page())
     for file in sorted((ROOT / "benchmarks" / "results").glob("*.json")):
         write(DOCS / "tables" / f"{file.stem}.md", result_table(json.loads(file.read_text(encoding="utf-8"))))
@@ -209,12 +256,22 @@ def build() -> list[str]:
     return names
 
 
-def results_pages() -> list[str]:
+def results_pages() -> list[Any]:
     """The pages of results in the order of the navigation: the table, comparisons, a page per family, the log."""
     families = {f"results/{name}.md" for name in measured.runs()}
     first, last = "results/index.md", "results/log.md"
     found = {f"results/{path.name}" for path in (DOCS / "results").glob("*.md")}
-    return [first, *sorted(found - families - {first, last}), "scaling.md", *sorted(families), last]
+    comparisons = sorted(found - families - {first, last})
+    return [{"Everything measured": first}, *comparisons, "scaling.md", {"By family": sorted(families)}, last]
+
+
+def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
+    """Called by mkdocs: lines of Chinese prose are joined, as browsers show a line's end as a space."""
+    if not page.file.src_uri.endswith(".zh.md"):
+        return markdown
+    blocks = re.split(r"(^```.*?^```$)", markdown, flags=re.M | re.S)
+    joined = re.compile(r"(?<=[\u2018-\u201f\u3000-\u9fff\uff00-\uffef])\n *(?=[^\s|#>!*-])(?!\d+\. )")
+    return "".join(block if block.startswith("```") else joined.sub("", block) for block in blocks)
 
 
 def write(path: Path, text: str) -> None:
@@ -228,7 +285,7 @@ def on_config(config: Any) -> Any:
     """Called by mkdocs: build the pages and lay out the navigation."""
     names = build()
     applications = sorted(f"applications/{path.name}" for path in (DOCS / "applications").glob("*.md"))
-    pages: list[Any] = ["index.md", "quickstart.md", "data.md", "studio.md"]
+    pages: list[Any] = ["index.md", "quickstart.md", "classic-tutorial.md", "data.md", "studio.md"]
     pages += [{"Families": [f"families/{name}.md" for name in names]}, {"Applications": applications}]
     pages += ["failures.md", "own-family.md"]
     pages += [{"Results": results_pages()}]

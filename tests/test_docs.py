@@ -69,18 +69,58 @@ def test_pictures_in_the_documentation_are_there(page):
         assert (page.parent / name).is_file(), f"{page.name}: {name}"
 
 
-def test_the_chinese_readme_is_in_step():
-    """The same headings, code, tables, links and names; only the words between them are translated."""
-    english, chinese = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh-CN.md"))
-    fenced = re.compile(r"^```.*?^```", re.M | re.S)
-    assert fenced.findall(english) == fenced.findall(chinese)
-    english, chinese = fenced.sub("", english), fenced.sub("", chinese)
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=lambda page: page.name)
+def test_lines_of_pages_are_short(page):
+    """Tables and code may be as wide as they must."""
+    text = re.sub(r"^[ ]*```.*?^[ ]*```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    long = [line for line in text.splitlines() if len(line) > 160 and not line.lstrip().startswith("|")]
+    assert not long, f"{page.name}: break this line after at most 160 characters: {long[0]}"
+
+
+def test_the_classic_tutorial_quotes_the_code(builder):
+    """The rows of its table: a line of benchmarks/keras_example.py and one of the package each."""
+    script = (ROOT / "benchmarks" / "keras_example.py").read_text(encoding="utf-8")
+    modules = builder.modules_of(registry.family("gan"))
+    code = "\n".join(inspect.getsource(sys.modules[module]) for module in modules)
+    rows = re.findall(
+        r"^\| `([^`]+)` \| `([^`]+)` \|", (ROOT / "docs" / "classic-tutorial.md").read_text(encoding="utf-8"), re.M
+    )
+    assert len(rows) > 10
+    for theirs, ours in rows:
+        assert theirs in script
+        assert ours in code, f"docs/classic-tutorial.md: no code says {ours}"
+
+
+TRANSLATED = [path for path in (ROOT / "docs").rglob("*.zh.md") if path.parent.name != "families"]
+"""Pages in Chinese; those of families are made of docs/texts."""
+IN_CHINESE = ("index", "quickstart", "classic-tutorial", "studio", "failures")
+FENCED = re.compile(r"^```.*?^```", re.M | re.S)
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.zh-CN.md", *TRANSLATED], ids=lambda page: page.name)
+def test_a_chinese_page_is_in_step(page):
+    """The same headings, code, tables, links, pictures and names; only the words between them are translated."""
+    original = page.with_name(page.name.replace(".zh-CN", "").replace(".zh", ""))
+    texts = [path.read_text(encoding="utf-8") for path in (original, page)]
+    assert FENCED.findall(texts[0]) == FENCED.findall(texts[1])
+    english, chinese = (FENCED.sub("", text) for text in texts)
     headings = [[len(marks) for marks in re.findall(r"^(#+) ", text, re.M)] for text in (english, chinese)]
     assert headings[0] == headings[1]
     others = {"README.md", "README.zh-CN.md"}
-    for what in (r"`([^`]+)`", r"\]\(([^)]+)\)", r"^\| (`[^|]+) \|"):
+    for what in (r"`([^`]+)`", r"\]\(([^)]+)\)", r"^\| (`[^|]+`) \|", r"^( {4}\S.*)$"):
         names = [sorted(set(re.findall(what, text, re.M)) - others) for text in (english, chinese)]
         assert names[0] == names[1]
+    slugs = [slug.lower().replace(" ", "-") for slug in re.findall(r"^#+ (.*)$", english, re.M)]
+    for anchor in re.findall(r"\{#([\w-]+)\}", chinese):
+        assert anchor in slugs
+
+
+def test_what_is_translated():
+    names = {path.name.removesuffix(".zh.md") for path in TRANSLATED}
+    assert names >= {
+        *IN_CHINESE,
+        *(path.stem for path in (ROOT / "docs" / "texts").glob("*.md") if "." not in path.stem),
+    }
 
 
 def test_the_quickstart_runs(tmp_path, monkeypatch, capsys):

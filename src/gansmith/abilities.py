@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from gansmith.errors import GansmithError
 from gansmith.game import ConfigT, Game
@@ -40,6 +40,11 @@ class Sampled(Game[ConfigT]):
 
 class Styled(Sampled[ConfigT]):
     """Makes pictures from noise by way of styles, one for each layer (StyleGAN, arXiv:1812.04948)."""
+
+    @property
+    def synthesis(self) -> nn.Module:
+        """The network between styles and pictures."""
+        raise NotImplementedError
 
     @property
     def layers(self) -> int:
@@ -84,7 +89,7 @@ class Translates(Game[ConfigT]):
 
     directions: ClassVar[tuple[str, ...]] = ("ab",)
     repairs: ClassVar[bool] = False
-    overlap: ClassVar[int] = 64
+    overlap: int = 64
     takes_mask: bool = False
     alignment: int = 4
     scale: int = 1

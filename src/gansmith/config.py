@@ -125,8 +125,9 @@ class TrainSettings:
     only matrix products; auto takes what is fastest."""
     deterministic: bool = False
     """On a GPU: take algorithms that give the same bits every time, where there are such; slower. CPUs do so anyway."""
-    compile: Literal["off", "auto"] = "off"
-    """auto tries torch.compile for a few steps before the run and keeps it where it is faster; worth its minutes on long runs."""
+    compile: Literal["off", "auto", "graphs"] = "off"
+    """auto tries torch.compile for a few steps before the run and keeps it where it is faster; worth its minutes on long runs. graphs does
+    so with CUDA graphs of whole steps, for small networks on a GPU; it was never tried on a real one."""
     accumulate: Count = 1
     """Split every batch into this many parts, to need less memory."""
     clip_grad: OptionalTerm = 0.0

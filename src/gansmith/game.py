@@ -6,7 +6,7 @@ and knows nothing else: it computes the loss of a turn, moves the weights of tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
@@ -222,6 +222,14 @@ class Game(nn.Module, Generic[ConfigT]):
     def turns(self) -> Sequence[Turn]:
         """The schedule: which player plays which loss, and how often. Asked once per run."""
         raise NotImplementedError
+
+    def phase(self, clock: Clock) -> Hashable:
+        """What the losses of a step take from the clock and from Python numbers that change, for steps recorded as CUDA graphs.
+
+        Steps of one phase with the same turns are the same computation on other pictures and other random numbers. None says that
+        steps must not be recorded.
+        """
+        return None
 
     def prepare(self) -> None:
         """Called once before a run begins: get hold of what training needs and a model does not, such as a classifier.

@@ -6,7 +6,7 @@ others, its own losses and turns.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated, Literal, TypeVar
@@ -24,6 +24,7 @@ from gansmith.nn.classes import class_weights
 from gansmith.nn.contract import Asked, check_discriminator, check_generator
 from gansmith.nn.losses import ADVERSARIAL, AdversarialName
 from gansmith.nn.penalties import squared_gradient_norm
+from gansmith.nn.scalars import Scalars
 from gansmith.parallel import processes, seeds
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
@@ -163,6 +164,12 @@ class Generation(Sampled[GenerationConfigT]):
             Turn("discriminator", self.discriminator_loss, after=self.adapt_augment),
             Turn("generator", self.generator_loss),
         )
+
+    def phase(self, clock: Clock) -> Hashable:
+        config = self.adversarial
+        penalised = config.r1 > 0 and clock.step % config.penalty_every == 0
+        augmented = not isinstance(self.augment, Scalars) or self.augment.scalar("p") > 0
+        return penalised, augmented, class_strength(self.config.class_fade, clock) if self.classes else 1.0
 
     # --- the losses -----------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
@@ -236,6 +236,9 @@ class Paired(Translation[PairedConfigT]):
     def pixel_weight(self) -> float:
         """Weight of :meth:`pixel_loss`."""
         return self.config.pixels
+
+    def phase(self, clock: Clock) -> Hashable:
+        return clock.progress < self.config.pretrain
 
     # --- the losses -----------------------------------------------------------------------------------------------
 

@@ -12,9 +12,10 @@ from PIL import Image
 from gansmith import cli
 from gansmith.apply.tiles import translate_picture
 from gansmith.damage import luma
-from gansmith.export import parity, torch_programs
+from gansmith.export import parity, rewrites, torch_programs
 from gansmith.export.onnx import check_onnx, runner, to_onnx
 from gansmith.export.program import program_of
+from gansmith.nn import ffc
 from gansmith.nn.oklab import paint
 from gansmith.nn.overview import box_weights, enlarge, extent, shrink
 
@@ -30,7 +31,14 @@ WAYS = {
     "upscale": ["apply", "apply, in tiles"],
     "cyclegan": ["apply"],
     "inpaint": ["apply", "apply, around the holes", "apply, in tiles"],
+    "cut": ["apply"],
 }
+NETWORKS = {
+    "inpaint ffc": {"arch": "ffc", "blocks": 1},
+    "inpaint migan": {"arch": "migan"},
+    "pix2pix local": {"generator": "local", "blocks": 1, "halvings": 2},
+}
+"""Networks of a family beside its usual one."""
 
 
 @pytest.mark.parametrize("name", WAYS)
@@ -42,8 +50,28 @@ def test_an_export_is_what_apply_computes(name):
     assert all(check.passed for check in checks), checks
     assert all(max(check.size) > 32 for check in checks), "beyond the model's own size"
     words = parity.around_it(model.game)
-    assert ("statistics of the whole" in words) == (name == "cyclegan")
+    assert ("statistics of the whole" in words) == (name in ("cyclegan", "cut"))
     assert ("part around the holes" in words) == (name == "inpaint")
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_so_is_an_export_of_a_familys_other_networks(name):
+    model = tiny_model(name.split()[0], **NETWORKS[name])
+    program = program_of(model)
+    file = to_onnx(program)
+    checks = [*check_onnx(file, program, model), *parity.compare_with_apply(runner(file), program, model)]
+    assert len(checks) >= 5
+    assert all(check.passed for check in checks), checks
+
+
+@pytest.mark.parametrize("size", [(8, 8), (7, 9), (16, 11), (5, 12)])
+def test_fourier_transforms_as_products_of_matrices(size):
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, *size)
+    parts = ffc.spectrum(x)
+    assert (rewrites.spectrum(x) - parts).abs().max() < 1e-5
+    other = torch.randn_like(parts)
+    assert (rewrites.of_spectrum(other, *size) - ffc.of_spectrum(other, *size)).abs().max() < 1e-5
 
 
 def coloured(size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -14,7 +14,7 @@ from gansmith import registry
 from gansmith.damage import luma
 from gansmith.errors import GansmithError
 from gansmith.game import Batch, Clock, ImageSpec
-from gansmith.gans import colorize, cyclegan, inpaint, pix2pix, sketch, upscale
+from gansmith.gans import colorize, cut, cyclegan, inpaint, pix2pix, sketch, upscale
 from gansmith.nn.cpu.conv3x3 import Conv3x3
 from gansmith.nn.norms import InstanceNorm
 from gansmith.nn.patchgan import PatchDiscriminator
@@ -45,6 +45,7 @@ def sides_of(game) -> int:
 def small_games() -> dict[str, object]:
     return {
         "cyclegan": cyclegan.CycleGAN(cyclegan.Config(blocks=1, width=8, width_discriminator=8), SPEC),
+        "cut": cut.CUT(cut.Config(blocks=1, width=8, width_discriminator=8, width_heads=8), SPEC),
         "pix2pix": pix2pix.Pix2Pix(pix2pix.Config(width=8, width_discriminator=8), SPEC),
         "colorize": colorize.Colorize(colorize.Config(width=8, width_discriminator=8), SPEC),
         "sketch": sketch.Sketch(sketch.Config(width=8, width_discriminator=8), SPEC),
@@ -249,7 +250,7 @@ def test_learning_rate_is_constant_then_falls_to_zero() -> None:
     assert rates == pytest.approx([2e-4, 2e-4, 1e-4, 0.0])
 
 
-@pytest.mark.parametrize("family", ["cyclegan", "pix2pix", "colorize", "sketch", "upscale", "inpaint"])
+@pytest.mark.parametrize("family", ["cyclegan", "cut", "pix2pix", "colorize", "sketch", "upscale", "inpaint"])
 def test_every_player_moves_in_its_own_turn_only(family: str) -> None:
     torch.manual_seed(0)
     game = small_games()[family].train()  # type: ignore[attr-defined]
@@ -282,7 +283,7 @@ def test_pretraining_knows_pixels_only(family: str) -> None:
     assert set(logs) == {"pixels"}
 
 
-@pytest.mark.parametrize("family", ["cyclegan", "pix2pix", "colorize", "sketch", "upscale", "inpaint"])
+@pytest.mark.parametrize("family", ["cyclegan", "cut", "pix2pix", "colorize", "sketch", "upscale", "inpaint"])
 def test_previews_repeat_and_metrics_pictures_fit(family: str) -> None:
     game = small_games()[family].eval()  # type: ignore[attr-defined]
     with torch.no_grad():

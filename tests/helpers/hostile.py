@@ -431,14 +431,19 @@ RARE = (repeats_a_storage,)
 def model_folder(choice: random.Random, folder: Path) -> None:
     """A model of gansmith whose settings ask for far more than its weights."""
     family = choice.choice(
-        ["gan", "dcgan", "wgan-gp", "r3gan", "stylegan2", "pix2pix", "cyclegan", "upscale", "inpaint"]
+        ["gan", "dcgan", "wgan-gp", "r3gan", "stylegan2", "pix2pix", "cyclegan", "cut", "upscale", "inpaint"]
     )
     numbers = [10**30, 2**40, 10**9, 100_000, 3000, -1, 0, 1e308]
     settings: dict[str, Any] = {
         name: choice.choice(numbers)
         for name in choice.sample(["width", "depth", "blocks", "latent_dim", "mapping_layers", "channel_base", "channel_max", "width_discriminator",
-                                   "pool", "cardinality", "style_dim", "expansion", "pack"], choice.randint(1, 3))
+                                   "pool", "cardinality", "style_dim", "expansion", "pack", "halvings", "enhancers", "blocks_local", "labels", "width_heads",
+                                   "patches"], choice.randint(1, 3))
     }  # fmt: skip
+    settings |= {
+        "inpaint": {"arch": choice.choice(["gated", "ffc", "migan"])},
+        "pix2pix": {"generator": choice.choice(["unet", "global", "local"])},
+    }.get(family, {})
     spec = {
         "height": choice.choice([32, 64, 10**9]),
         "width": choice.choice([32, 64, 10**9]),

@@ -31,6 +31,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
+from helpers import phantom_graphs
+
 CUDA, CPU = torch.device("cuda:0"), torch.device("cpu")
 aten = torch.ops.aten
 
@@ -167,11 +169,11 @@ class Watch(TorchDispatchMode):
             inner_kwargs["pin_memory"] = False
         if func is aten._to_copy.default and asked is not None and (asked.type == "cpu" or not ghosts):
             inner_kwargs["non_blocking"] = False
-            copied = func(*inner_args, **inner_kwargs).clone(memory_format=torch.preserve_format)
+            copied = _recorded(func, inner_args, inner_kwargs, _copied)
             if asked.type != "cpu" and copied.dtype == torch.float64:
                 self.doubles.append(f"{func} at {place()}")
             return copied if asked.type == "cpu" else Phantom(copied)
-        made = _run(func, inner_args, inner_kwargs)
+        made = _recorded(func, inner_args, inner_kwargs, _run)
         if func is aten.copy_.default and not isinstance(args[0], Phantom):
             return args[0]
         # in inference mode a view of an ordinary tensor is an ordinary tensor
@@ -213,6 +215,8 @@ class Watch(TorchDispatchMode):
                 kind = "nonzero"
             elif any(not isinstance(i, Phantom) for i in indices):
                 kind = "upload"
+        if kind is not None and phantom_graphs.now is not None:
+            raise RuntimeError(f"CUDA error: operation not permitted when stream is capturing ({kind} at {place()})")
         if kind is not None:
             self.waits.append(Wait(kind, place()))
         if func not in NO_KERNEL and not _is_view(func):
@@ -251,6 +255,16 @@ def _run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
             grad, x, weight, mean, variance, saved_mean, saved_variance, True, eps, [True, True, True]
         )
     return func(*args, **kwargs)
+
+
+def _copied(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+    return func(*args, **kwargs).clone(memory_format=torch.preserve_format)
+
+
+def _recorded(func: Any, args: Any, kwargs: dict[str, Any], compute: Callable[..., Any]) -> Any:
+    """Compute, and note it where a graph is being recorded."""
+    graph = phantom_graphs.now
+    return compute(func, args, kwargs) if graph is None else graph.run(func, args, kwargs, compute)
 
 
 def _wrap(made: Any) -> Any:
@@ -326,6 +340,7 @@ def _answers(capability: tuple[int, int], bf16: bool) -> dict[str, Callable[...,
         "synchronize": lambda device=None: None, "manual_seed_all": lambda seed: None, "manual_seed": lambda seed: None,
         "get_rng_state": lambda device=None: torch.get_rng_state(), "set_rng_state": lambda state, device=None: None,
         "mem_get_info": lambda device=None: (1 << 34, 1 << 34), "memory_allocated": lambda device=None: 0,
+        "CUDAGraph": phantom_graphs.PhantomGraph, "graph": phantom_graphs.graph, "graph_pool_handle": lambda: (0, 0),
         "max_memory_allocated": lambda device=None: 0, "reset_peak_memory_stats": lambda device=None: None,
     }  # fmt: skip
 

@@ -619,20 +619,11 @@ def test_other_networks_are_named(tmp_path: Path) -> None:
     class Empty(ref.Persistent):
         def build(self) -> None: ...
 
-    generator, _ = networks()
-    three = ref.Generator.__new__(ref.Generator)
-    torch.nn.Module.__init__(three)
-    three._init_args, three._init_kwargs = (), dict(generator._init_kwargs)
-    three.mapping, three.synthesis = generator.mapping, Empty()
-    three.synthesis.input, three.synthesis.L0_36_512 = Empty(), Empty()
-    ref.write_pickle(path, {"G_ema": three})
-    with pytest.raises(ModelError, match="StyleGAN3 generator"):
-        import_file(path)
     path.write_bytes(b"cdnnlib.tflib.network\nNetwork\n)R.")
     with pytest.raises(ModelError, match="TensorFlow"):
         import_file(path)
     ref.write_pickle(path, {"G_ema": Empty()})
-    with pytest.raises(ModelError, match="'Empty' that is not a StyleGAN2 generator"):
+    with pytest.raises(ModelError, match="'Empty' that is not a generator of StyleGAN2"):
         import_file(path)
     torch.save({"g_ema": {"weight": torch.zeros(3)}}, path)
     with pytest.raises(ModelError, match="not known here"):

@@ -18,12 +18,15 @@ from gansmith.files.run import Run
 from gansmith.training import checkpoint, engine, memory
 from gansmith.training.session import train
 from gansmith.training.settings import settings_from
+from helpers import gpu
 from helpers.phantom import phantom_cuda
 from helpers.pictures import pictures
 
 CPU = torch.device("cpu")
+phantom = pytest.mark.skipif(gpu.REAL, reason="a real GPU is here, which keeps its own rules")
 
 
+@phantom
 def test_the_device_is_set_before_anything_asks_about_it(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     with phantom_cuda():
@@ -37,6 +40,7 @@ def test_the_device_is_set_before_anything_asks_about_it(monkeypatch: pytest.Mon
     assert asked == ["set cuda:1", "made cuda:1", "asked cuda:1"]
 
 
+@phantom
 def test_a_gpu_that_is_not_there_is_named() -> None:
     with phantom_cuda(), pytest.raises(GansmithError, match=r"There is no GPU cuda:3: cuda:0 is the only GPU here"):
         devices.resolve("cuda:3")
@@ -78,6 +82,7 @@ def test_what_an_apple_gpu_cannot_do_is_said(
     assert Run.open(tmp_path / "run").facts["status"] == "failed"
 
 
+@phantom
 def test_precisions_that_a_device_does_not_have_are_refused() -> None:
     with pytest.raises(GansmithError, match="fp16 is for CUDA GPUs, and this run computes on cpu"):
         devices.resolve("cpu", "fp16")
@@ -143,6 +148,7 @@ def test_errors_that_are_no_lack_of_memory_stay_what_they_are(tmp_path: Path, mo
         train(kind, settings=settings, family_config=config, quiet=True)
 
 
+@phantom
 def test_checkpoints_copy_tensors_to_the_cpu_one_by_one(tmp_path: Path) -> None:
     """No copy on the GPU, whatever the layout: only tensors that come to the CPU are made."""
     with phantom_cuda() as watch:
@@ -180,6 +186,7 @@ def test_deterministic_algorithms_hold_for_the_run_alone(tmp_path: Path, monkeyp
     assert not torch.are_deterministic_algorithms_enabled()
 
 
+@phantom
 @pytest.mark.parametrize(
     ("there", "deterministic", "expected"), [(True, False, True), (True, True, False), (False, False, False)]
 )
@@ -208,6 +215,7 @@ def test_cudnn_tries_its_algorithms_while_a_gpu_trains(
     assert not torch.backends.cudnn.benchmark
 
 
+@phantom
 def test_a_run_that_goes_on_on_another_kind_of_device_is_warned_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,4 +1,4 @@
-"""Every family in every mode on a GPU that is not there: no mix of devices, and the host never waits in a step."""
+"""Every family in every mode on a GPU, real or not there: no mix of devices, and the host never waits in a step."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from gansmith.errors import GansmithError
-from helpers import phantom_rows
+from helpers import gpu, phantom_rows
 from helpers.phantom import CUDA, DeviceMix, phantom_cuda
 from helpers.phantom_rows import Row
 
-pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="a real GPU is here: make gpu tries it")
+phantom = pytest.mark.skipif(gpu.REAL, reason="a real GPU is here, which keeps its own rules")
 
 ONCE = ("nn/constants.py", "nn/scalars.py", "nn/efficientnet.py")
 """Where a first step waits and later ones do not: constants and a classifier are uploaded, a counter is read."""
@@ -23,6 +23,7 @@ MOST = {"ada": 1}
 """Waits of that step: one for ADA's probability, in the one step of four that adjusts it."""
 
 
+@phantom
 def test_the_phantom_keeps_cudas_rules() -> None:
     with phantom_cuda() as watch:
         weight = torch.ones(3, device="cuda", requires_grad=True)  # made there: nobody waits
@@ -53,6 +54,7 @@ def test_the_phantom_keeps_cudas_rules() -> None:
         assert len(watch.doubles) == 2
 
 
+@phantom
 def test_only_uploads_from_pinned_memory_go_on_by_themselves() -> None:
     with phantom_cuda() as watch:
         torch.ones(2).to("cuda", non_blocking=True)
@@ -71,7 +73,7 @@ def test_only_uploads_from_pinned_memory_go_on_by_themselves() -> None:
 @pytest.mark.parametrize("row", phantom_rows.rows(), ids=str)
 def test_a_step_stays_on_the_gpu_and_never_waits(row: Row) -> None:
     together = phantom_rows.one_of_two() if row.mode == "processes" else contextlib.nullcontext()
-    with phantom_cuda() as watch, together:
+    with gpu.cuda() as watch, together:
         try:
             player = phantom_rows.ready(row, CUDA)
         except GansmithError as error:  # a family may refuse a mode

@@ -19,9 +19,10 @@ from PIL import Image
 from gansmith.apply import stacks
 from gansmith.apply.deep import KINDS, Deep, range_of
 from gansmith.apply.finding import STRIPS, Item, find_pictures
+from gansmith.apply.labels import borders_for
 from gansmith.apply.masks import Hole, Masks
 from gansmith.apply.options import Options
-from gansmith.apply.picture import network_input, resized, translate_deep, translate_image
+from gansmith.apply.picture import network_input, resized, translate_deep, translate_image, translate_labels
 from gansmith.apply.storing import (
     Stored,
     check_size,
@@ -35,7 +36,7 @@ from gansmith.apply.storing import (
     write,
 )
 from gansmith.apply.tiles import Progress
-from gansmith.data.decode import Header, open_file, read_deep, read_header, read_picture
+from gansmith.data.decode import Header, open_file, read_deep, read_header, read_picture, read_unconverted
 from gansmith.data.planning import default_memory_limit
 from gansmith.data.threads import Broken
 from gansmith.errors import GansmithError, first_line
@@ -155,6 +156,8 @@ def _apply(game: Translation, item: Item, target: Path, options: Options, masks:
         stored = read_stored(file)
         check_size(stored, header.width * game.scale, header.height * game.scale)
         _check_memory(game, header)
+        if game.label_maps:
+            return _apply_to_labels(game, item, file, target, stored, options, progress)
         numbers = stacks.numbers_of(file, stored)
         if len(numbers) > 1:
             return _apply_to_stack(game, item, target, options, masks, progress, numbers)
@@ -205,6 +208,19 @@ def _notes(header: Header, hole: Hole | None, options: Options) -> list[str]:
     notes = [] if hole is None else [hole.note]
     notes += ["its CMYK colours became sRGB"] if header.mode == "CMYK" else []
     return notes + (["it was written with 8 bits, because of --scale"] if options.scale and header.bits > 8 else [])
+
+
+def _apply_to_labels(
+    game: Translation, item: Item, file: BinaryIO, target: Path, stored: Stored, options: Options, progress: Progress
+) -> _Done:
+    """Draw the picture of a label map and write it."""
+    maps = read_unconverted(file)
+    found = None if options.instances is None else borders_for(options.instances, item, maps.size)
+    result = translate_labels(game, maps, options, found, progress)
+    store(result, target, stored)
+    wanting = game.config.instances and found is None
+    notes = ["the borders between labels stand for those of instances; --instances gives these"] if wanting else []
+    return _Done(maps.convert("RGB"), result, None, notes)
 
 
 def _deep(file: BinaryIO, header: Header, stored: Stored, options: Options) -> Deep | None:

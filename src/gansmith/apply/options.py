@@ -27,6 +27,7 @@ class Options:
         trained: black and white of the pictures that the model was trained on, where they had more than 8 bits.
         mask_above: a mask means to fill what is brighter than this, 0 to 255; None wants it black and white.
         mask_invert: fill what the mask keeps and keep what it fills.
+        instances: maps of instances for models that draw pictures of label maps: one for all, or a folder with one for each.
         scale: make the result this many times larger than the picture, by Lanczos from what the model makes; 0 keeps that.
     """
 
@@ -41,6 +42,7 @@ class Options:
     mask_above: int | None = None
     mask_invert: bool = False
     scale: float = 0.0
+    instances: Path | None = None
 
     @property
     def masks(self) -> Masks:

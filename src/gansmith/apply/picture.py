@@ -7,6 +7,7 @@ from PIL import Image
 
 from gansmith.apply.deep import Deep, network_pixels, result_of
 from gansmith.apply.holes import around
+from gansmith.apply.labels import label_array
 from gansmith.apply.options import Options
 from gansmith.apply.tiles import Progress, translate_picture
 from gansmith.errors import GansmithError
@@ -36,6 +37,24 @@ def translate_image(
     unknown = None if mask is None else _unknown(game, upright, mask)
     result = as_picture(game, translate_pixels(game, pixels, options, unknown, progress), upright)
     return result if mask is None else _filled(game, result, upright, mask)
+
+
+def translate_labels(
+    game: Translation, maps: Image.Image, options: Options, borders: np.ndarray | None, progress: Progress
+) -> Image.Image:
+    """A picture of a label map, for models that take those.
+
+    Args:
+        borders: of instances, bool [H, W]; those between labels where it is None.
+
+    Raises:
+        GansmithError: it is no label map of the model's labels.
+    """
+    pixels = label_array(maps, game.label_maps)[..., None]
+    if borders is not None:
+        pixels = np.concatenate([pixels, borders[..., None].astype(np.uint8) * 255], 2)
+    made = translate_pixels(game, pixels, options, None, progress)
+    return Image.fromarray(made[..., 0] if made.shape[2] == 1 else made)
 
 
 def translate_deep(
@@ -111,6 +130,8 @@ def network_input(
     Where alpha hides a colour, it is white for models that invent, as in their training, and that of its surroundings for
     models that repair or know alpha, which would draw it into what is seen. What is under the mask spreads nowhere.
     """
+    if game.label_maps:
+        return label_array(upright, game.label_maps)[..., None]
     inputs = (game.spec.other_channels or game.inputs) if direction == "ba" else game.inputs
     unseen = hidden(upright)
     if unseen is not None and inputs < 4 and not game.repairs:

@@ -24,7 +24,9 @@ class Styles:
 
     def __init__(self, model: Model) -> None:
         if not isinstance(model.game, Styled):
-            raise GansmithError(f"A {model.family} model has no styles w. Models of the family stylegan2 have.")
+            raise GansmithError(
+                f"A {model.family} model has no styles w. Models of the families stylegan2 and stylegan3 have."
+            )
         self.model, self.game = model, model.game
         self.layers = model.game.layers
         """How many styles a picture takes, from coarse to fine."""

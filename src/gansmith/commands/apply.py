@@ -34,6 +34,8 @@ class Apply:
     """The mask is black (or transparent) where to fill."""
     box: Annotated[tuple[str, ...], UseAppendAction] = ()
     """Rectangle to fill, as x,y,width,height in pixels of the picture as it is seen; several may be given."""
+    instances: Path | None = None
+    """For models that draw pictures of label maps: a map of instances, or a folder with one for each label map, of the same name."""
     draw_edges: bool = False
     """For sketch models: the pictures are photographs, so draw their edges first."""
     compare: bool = False
@@ -93,6 +95,12 @@ def main(argv: list[str]) -> int:
         )
     if not game.takes_mask and (args.mask is not None or boxes):
         raise GansmithError(f"A {model.family} model takes no mask; --mask and --box are for models that fill holes.")
+    if args.instances is not None and not (game.label_maps and game.config.instances):
+        raise GansmithError(
+            f"This {model.family} model takes no maps of instances; --instances is for imported ones of pix2pixHD that do."
+        )
+    if args.instances is not None and not args.instances.exists():
+        raise GansmithError(f"There is no map of instances, and no folder of them, at '{args.instances}'.")
     if args.draw_edges and model.family != "sketch":
         raise GansmithError(f"--draw-edges is for sketch models; this is a {model.family} model.")
     if args.norm == "batch" and not as_in_training(game):
@@ -114,6 +122,7 @@ def main(argv: list[str]) -> int:
         args.mask_above,
         args.mask_invert,
         args.scale,
+        args.instances,
     )
     items, masks = options.masks.pictures_among(items)
     if masks:

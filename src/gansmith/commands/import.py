@@ -1,4 +1,4 @@
-"""Make a model of other people's weights (StyleGAN2, CycleGAN, pix2pix, ESRGAN), without running their code."""
+"""Make a model of other people's weights (StyleGAN2, CycleGAN, CUT, pix2pix, pix2pixHD, LaMa, MI-GAN, ESRGAN), without running their code."""
 
 from __future__ import annotations
 
@@ -19,11 +19,14 @@ class Options:
     """Options of ``gansmith import``."""
 
     file: tyro.conf.Positional[Path]
-    """A StyleGAN2-ADA or StyleGAN3-trainer .pkl, a rosinality .pt, or a .pth or .safetensors of CycleGAN, pix2pix, ESRGAN, Real-ESRGAN."""
+    """A StyleGAN2-ADA or StyleGAN3-trainer .pkl, a rosinality .pt, or a .pth, .ckpt, .pt or .safetensors of CycleGAN, CUT, pix2pix,
+    pix2pixHD, LaMa, MI-GAN, ESRGAN, Real-ESRGAN."""
     out: Path
     """The model folder to write."""
     key: tuple[str, ...] = ()
     """Which network of a file that holds several, such as a training's checkpoint: netG_A2B. Two name both directions of a CycleGAN."""
+    labels: int = 0
+    """How many labels a network of pix2pixHD knows; 0 takes one less than its channels, the last of which is for borders of instances."""
     overwrite: bool = False
     """Replace a model that is there already."""
 
@@ -35,7 +38,7 @@ def main(argv: list[str]) -> int:
     from gansmith.importers import import_file
     from gansmith.models.bundle import from_tensors, save
 
-    found = import_file(options.file, options.key)
+    found = import_file(options.file, options.key, options.labels)
     info = {"imported": options.file.name, "notes": found.notes}
     model = from_tensors(found.family, found.config, found.spec, found.tensors, info, str(options.file))
     save(options.out.resolve(), model, discriminator=found.discriminator)

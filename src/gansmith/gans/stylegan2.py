@@ -27,6 +27,7 @@ from gansmith.errors import GansmithError
 from gansmith.game import Batch, Clock, ImageSpec, Logs, Optimizer, Turn
 from gansmith.generation import Generation, GenerationConfig, judgement_logs
 from gansmith.nn import styled_discriminator
+from gansmith.nn.equalized import Dense
 from gansmith.nn.penalties import half_precision_scale, squared_gradient_norm
 from gansmith.nn.resample import upsample
 from gansmith.nn.styled import Mapping, NoiseMode, StyledConv, ToImage
@@ -104,6 +105,11 @@ class Synthesis(nn.Module):
             self.to_image.append(ToImage(after, spec.channels, style, clamp))
         self.styles = len(self.layers) + 1
         """How many styles L a picture takes: one per convolution, and one for the last colours."""
+
+    def affines(self) -> list[Dense]:
+        """The maps from w to what it sets, one per style."""
+        layers = [*self.layers, self.to_image[-1]]
+        return [cast("StyledConv | ToImage", layer).affine for layer in layers]
 
     def forward(self, styles: Tensor, noise: NoiseMode = "random") -> Tensor:
         w = styles.unbind(1)
@@ -271,22 +277,24 @@ class StyleGAN2(Generation[Config], Styled[Config]):
         return self.synthesize(self.styles(z, labels, truncation))
 
     @property
+    def synthesis(self) -> Synthesis:
+        return self.styled.synthesis
+
+    @property
     def layers(self) -> int:
-        return self.styled.synthesis.styles
+        return self.synthesis.styles
 
     def styles(self, z: Tensor, labels: Tensor | None = None, truncation: float = 1.0) -> Tensor:
         return self.styled.styles(z, self.weights_of(labels), truncation)
 
     def synthesize(self, styles: Tensor) -> Tensor:
-        return self.styled.synthesis(styles, "const")
+        return self.synthesis(styles, "const")
 
     def average_style(self) -> Tensor:
         return self.styled.mapping.w_avg.detach().clone().expand(1, self.layers, -1)
 
     def style_weights(self) -> list[Tensor]:
-        synthesis = self.styled.synthesis
-        layers = [*synthesis.layers, synthesis.to_image[-1]]
-        return [cast("StyledConv | ToImage", layer).affine.weight for layer in layers]
+        return [affine.weight for affine in self.synthesis.affines()]
 
     def optimizer(self, player: str, clock: Clock) -> Optimizer:
         """Adam, slowed down by k / (k + 1) for the regulariser's extra step after every k (appendix B)."""

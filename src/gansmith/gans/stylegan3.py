@@ -286,8 +286,12 @@ class StyleGAN3(Generation[Config], Styled[Config]):
         return True
 
     @property
+    def synthesis(self) -> Synthesis:
+        return self.styled.synthesis
+
+    @property
     def layers(self) -> int:
-        return self.styled.synthesis.styles
+        return self.synthesis.styles
 
     def styles(self, z: Tensor, labels: Tensor | None = None, truncation: float = 1.0) -> Tensor:
         return self.styled.styles(z, self.weights_of(labels), truncation)

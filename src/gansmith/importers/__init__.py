@@ -29,21 +29,23 @@ _ONNX = (
 )
 
 
-def import_file(path: str | Path, key: str | Sequence[str] = ()) -> Imported:
+def import_file(path: str | Path, key: str | Sequence[str] = (), labels: int = 0) -> Imported:
     """Read networks that another trainer wrote.
 
-    These are StyleGAN2-ADA's ``.pkl``, rosinality's StyleGAN2 ``.pt``, the generators of CycleGAN, pix2pix, ESRGAN and SRVGG
+    These are StyleGAN2-ADA's ``.pkl``, rosinality's StyleGAN2 ``.pt``, the generators of CycleGAN, CUT, pix2pix, pix2pixHD, LaMa,
+    MI-GAN, ESRGAN and SRVGG
     in ``.pth`` or ``.safetensors``, also out of a whole training's checkpoint, upscalers of ncnn (``.param`` and ``.bin``), and
     with the package spandrel its networks; told apart by what is in them, not by their names.
 
     Args:
         key: which network of a file that holds several; a refusal lists them. Two keys name both directions of a CycleGAN.
+        labels: how many labels a network of pix2pixHD knows, where that is not one less than its channels; 0 takes that.
 
     Raises:
         ModelError: no such file, not a file of a known kind, damaged, asking for anything but numbers and names, or asking
             for more memory than its size explains.
     """
-    from gansmith.importers import kinds, ncnn, rosinality, stylegan, tables, torch_file, upscalers
+    from gansmith.importers import kinds, ncnn, pix2pixhd, rosinality, stylegan, tables, torch_file, upscalers
     from gansmith.importers.residual import both_ways
     from gansmith.importers.translation import read_table
 
@@ -79,7 +81,8 @@ def import_file(path: str | Path, key: str | Sequence[str] = ()) -> Imported:
         table = tables.choose(weights, *keys)
     except tables.Unknown as refusal:
         return upscalers.foreign_of(tables.candidates(weights, *keys), path.name, str(refusal))
-    return rosinality.read(table) if table.kind == kinds.STYLEGAN2 else read_table(table)
+    imported = rosinality.read(table) if table.kind == kinds.STYLEGAN2 else read_table(table)
+    return pix2pixhd.with_labels(imported, labels) if labels else imported
 
 
 def other_kind(start: bytes, path: Path) -> str:

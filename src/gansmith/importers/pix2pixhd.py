@@ -77,6 +77,27 @@ def _imported(
         spec = ImageSpec(_SIZES[kind], _SIZES[kind], 1, other_channels=spec_of(8, outputs, 0).channels)
         notes.append(
             f"Its {found.inputs} input channels were taken for {found.inputs - 1} labels and the borders of instances. Where it was trained "
-            "without instance maps (--no_instance), import it with --no-instances."
+            f"without instance maps (--no_instance), import it with --labels {found.inputs}."
         )
     return Imported("pix2pix", config, spec, prefixed("generator", tensors), notes=notes)
+
+
+def with_labels(imported: Imported, labels: int) -> Imported:
+    """The same with another reading of its channels: ``labels`` label planes, and the borders of instances where one more is left.
+
+    Raises:
+        ModelError: it takes no label maps, or another number of channels.
+    """
+    channels = int(imported.config.get("labels", 0)) + int(imported.config.get("instances", 0))
+    if not channels:
+        raise ModelError(
+            "--labels is for networks of pix2pixHD that draw pictures of label maps; this one takes pictures."
+        )
+    if labels not in (channels, channels - 1):
+        raise ModelError(
+            f"This network takes {channels} channels, so it knows {channels} labels, or {channels - 1} and the borders of instances, not "
+            f"{labels}."
+        )
+    imported.config |= {"labels": labels, "instances": labels < channels}
+    imported.notes = [note for note in imported.notes if "--labels" not in note]
+    return imported

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gansmith.errors import ModelError
+from gansmith.errors import GansmithError, ModelError
 from gansmith.game import ImageSpec
 from gansmith.gans.stylegan3 import Config, StyleGAN3, signals_of
 from gansmith.importers.imported import square_pictures
@@ -76,6 +76,10 @@ def generator_settings(network: Network, source: str) -> tuple[Config, ImageSpec
         channel_max=whole(given, "channel_max", source, 512, least=1),
         clamp=clamp_of(network, source, tuple(f"{name}.conv_clamp" for name in _layers(network))),
     )
+    try:
+        signals_of(config, spec)
+    except GansmithError as error:
+        raise ModelError(f"{source} holds a generator whose settings cannot be: {error}") from None
     return config, spec, ["Its classes have no names."] if spec.classes else []
 
 

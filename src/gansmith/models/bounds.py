@@ -24,7 +24,7 @@ MAX_COUNT = 1024
 """Layers, blocks and halvings of a network."""
 SPARE = 2**26
 """Numbers that the networks of any family may have beside those of the weights: discriminators, which are thrown away again."""
-_COUNTS = re.compile(r"depth|blocks|(\w+_)?layers|stages")
+_COUNTS = re.compile(r"depth|blocks|blocks_local|halvings|enhancers|(\w+_)?layers|stages")
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:

@@ -97,7 +97,7 @@ def filtered_activation(x: Tensor, plan: Resampling) -> Tensor:
     The gain that keeps the variance is in what comes in, as :func:`gansmith.nn.equalized.activate` says.
     """
     x = upfirdn(x, plan.up_taps, up=plan.up, padding=plan.padding, gain=plan.up**2)
-    x = F.leaky_relu(x, 0.2, inplace=True)  # the filter before it does not need its result
+    x = F.leaky_relu(x, 0.2, inplace=x.requires_grad)  # the filter before it does not need its result
     x = F.hardtanh(x, -plan.clamp, plan.clamp) if plan.clamp else x
     if isinstance(plan.down_taps[0], tuple):
         return filter_down(x, plan.down_taps, down=plan.down)  # type: ignore[arg-type]
@@ -164,7 +164,7 @@ def _centred(count: int, like: Tensor) -> Tensor:
 
 
 class _Scaled(nn.Module):
-    """A layer that divides by the usual size of its input, a moving average (section 3.2, "flattened")."""
+    """A layer that divides by the usual size of its input, whose mean square it averages (section 3.2)."""
 
     magnitude: Tensor
 
@@ -172,15 +172,15 @@ class _Scaled(nn.Module):
         super().__init__()
         self.register_buffer("magnitude", torch.ones(()))
 
-    def input_gain(self, x: Tensor, decay: float | None) -> Tensor:
-        """1 / root mean square of inputs; ``decay`` moves the average by this batch, over all processes."""
+    def power(self, x: Tensor, decay: float | None) -> Tensor:
+        """The mean square of inputs; ``decay`` moves the average by this batch, over all processes."""
         if decay is not None:
             with torch.no_grad():
                 mean = processes.mean(x.float().square().mean())
                 moved = mean.lerp(self.magnitude, decay)
                 # a step that overflowed in float16 is skipped, and must not stay in the average
                 self.magnitude.copy_(torch.where(moved.isfinite(), moved, self.magnitude))
-        return self.magnitude.rsqrt()
+        return self.magnitude.clone()  # what is kept for derivatives must not move at the next step
 
 
 class FilteredConv(_Scaled):
@@ -207,8 +207,8 @@ class FilteredConv(_Scaled):
         self.plan = resampling(before, after, kernel, radial=radial, clamp=clamp)
 
     def forward(self, x: Tensor, w: Tensor, decay: float | None = None) -> Tensor:
-        gain = self.input_gain(x, decay) * ROOT2
-        x = modulated_conv(x, self.weight, self.affine(w), gain=gain, padding=self.weight.shape[-1] - 1)
+        power, pad = self.power(x, decay), self.weight.shape[-1] - 1
+        x = modulated_conv(x, self.weight, self.affine(w), gain=ROOT2, power=power, padding=pad)
         return self.nonlinearity(x + (self.bias * ROOT2).to(x.dtype)[:, None, None], self.plan)
 
 
@@ -223,6 +223,6 @@ class FilteredToImage(_Scaled):
         self.clamp = clamp
 
     def forward(self, x: Tensor, w: Tensor, decay: float | None = None) -> Tensor:
-        style = self.affine(w) * self.input_gain(x, decay)
+        style = self.affine(w) * self.power(x, decay).rsqrt()
         x = modulated_conv(x, self.weight, style, demodulate=False) + self.bias[:, None, None]
         return F.hardtanh(x, -self.clamp, self.clamp) if self.clamp else x

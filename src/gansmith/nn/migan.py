@@ -60,9 +60,9 @@ class SeparableConv(nn.Module):
         x = self.conv2(halved(x) if self.down else x)
         x = doubled(x) if self.up else x
         if self.size:
-            noise, (height, width) = cast(Tensor, self.noise_const), x.shape[2:]
-            rows, columns = -(-height // self.size), -(-width // self.size)
-            x = x + noise.repeat(rows, columns)[:height, :width] * self.noise_strength
+            noise = cast(Tensor, self.noise_const)  # repeats where the map is larger
+            rows, columns = (torch.arange(x.shape[axis], device=x.device) % self.size for axis in (2, 3))
+            x = x + noise[rows][:, columns] * self.noise_strength
         return activation(x)
 
 

@@ -27,7 +27,8 @@ def modulated_conv(
     *,
     up: bool = False,
     demodulate: bool = True,
-    gain: float | Tensor = 1.0,
+    gain: float = 1.0,
+    power: float | Tensor = 1.0,
     padding: int | None = None,
     convolve: Callable[..., Tensor] = F.conv2d,
 ) -> Tensor:
@@ -41,6 +42,7 @@ def modulated_conv(
         style: [N, I].
         up: double the size, filtered (a transposed convolution, then the filter).
         demodulate: to unit variance (Eq. 3), times ``gain``.
+        power: mean square of x, by which demodulation divides too.
         padding: zeros around the maps where the size is not doubled; None keeps the size.
         convolve: ``conv2d``, or a function of the same arithmetic.
 
@@ -56,7 +58,7 @@ def modulated_conv(
         x = convolve(x, weight, padding=weight.shape[-1] // 2 if padding is None else padding)
     if demodulate:
         energy = style.square() @ weight.float().square().sum((2, 3)).t()
-        x = x * ((energy + 1e-8 * scale**2).rsqrt() * gain)[:, :, None, None].to(x.dtype)
+        x = x * (((energy + 1e-8 * scale**2) * power).rsqrt() * gain)[:, :, None, None].to(x.dtype)
     return x
 
 

@@ -118,7 +118,7 @@ def mix(studio: Studio, arguments: Arguments) -> Response:
     loaded = _loaded(studio, arguments)
     found, game = loaded.model, loaded.model.game
     if not isinstance(game, Styled):
-        raise Refused("This model has no styles to mix. Models of the family stylegan2 have.")
+        raise Refused("This model has no styles to mix. Models of the families stylegan2 and stylegan3 have.")
     rows, columns = (_seeds(arguments, name) for name in ("rows", "columns"))
     layer = arguments.integer("layer", 0, game.layers)
     truncation = arguments.number("truncation", 0.0, 2.0, 1.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from gansmith.devices import Device
 from gansmith.errors import GansmithError, RunError
 from gansmith.game import Batch, Clock, Game, Logs, Optimizer, Turn
 from gansmith.parallel import processes, seeds
+from gansmith.training.graphs import Chain, Graphs
 from gansmith.training.scaling import SKIPPED, GradScaler, overflowed, without_overflow
 
 
@@ -84,6 +86,8 @@ class Plan:
     """Players who wait for so many images, while the others catch up with them, but for no more than half of the run."""
     scalers: Mapping[str, GradScaler] = field(default_factory=dict[str, GradScaler])
     """Loss scales by player, in float16; empty in other precisions."""
+    graphs: Graphs | None = None
+    """Recordings of steps, on a CUDA GPU where they are asked for."""
 
 
 def make_optimizers(game: Game[Any], device: torch.device) -> dict[str, torch.optim.Optimizer]:
@@ -192,20 +196,22 @@ def step(
 ) -> Logs:
     """One batch: every turn that is due, in order."""
 
-    def draw() -> list[Batch]:
-        parts = split(batches.at(state.drawn), plan.accumulate, state.clock)
-        state.drawn += batches.world_size
-        return parts
-
     logs: Logs = {}
     shared: list[Batch] = []
     due = [turn for turn in turns if is_due(turn, state.clock, plan)]
+    chain = None if plan.graphs is None else plan.graphs.of(game, due, state.clock)
+
+    def draw() -> list[Batch]:
+        batch = batches.at(state.drawn)
+        state.drawn += batches.world_size
+        return split(batch if chain is None else chain.load(batch), plan.accumulate, state.clock)
+
     for i, turn in enumerate(due):
         if not (turn.fresh or shared):
             shared = draw()
         parts = draw() if turn.fresh else shared
         with resting(optimizers, due[i:]):
-            logs |= play(game, optimizers[turn.player], turn, parts, plan)
+            logs |= play(game, optimizers[turn.player], turn, parts, plan, chain)
     return logs
 
 
@@ -250,26 +256,29 @@ def split(batch: Batch, count: int, clock: Clock) -> list[Batch]:
     ]
 
 
-def play(game: Game[Any], optimizer: torch.optim.Optimizer, turn: Turn, parts: Sequence[Batch], plan: Plan) -> Logs:
+def play(
+    game: Game[Any],
+    optimizer: torch.optim.Optimizer,
+    turn: Turn,
+    parts: Sequence[Batch],
+    plan: Plan,
+    chain: Chain | None = None,
+) -> Logs:
     """One turn: the only place where gradients are computed and weights move.
 
     Gradients go to the turn's player alone, whatever else the loss runs through.
+
+    Args:
+        chain: the recording that the turn is part of, if it is.
     """
     parameters: list[nn.Parameter] = optimizer.param_groups[0]["params"]  # the player's, as a list made once
     _set(optimizer, game.optimizer(turn.player, parts[0].clock))
     for parameter in parameters:
         parameter.grad = None
     scaler = plan.scalers.get(turn.player)
-    name = f"loss/{turn.player}" if turn.every == 1 else f"loss/{turn.player}/{turn.loss.__name__}"
-    part_logs: list[Logs] = []
-    for part in parts:
-        with plan.device.products():
-            with plan.device.autocast():
-                loss, logged = turn.loss(part)
-            share = loss / len(parts) if len(parts) > 1 else loss
-            torch.autograd.backward(share if scaler is None else scaler.scale(share), inputs=parameters)
-        part_logs.append(logged | {name: loss.detach()})
-    logs = average_over_processes(parameters, _mean_logs(part_logs))
+    compute = functools.partial(differentiate, turn, parts, parameters, plan)
+    part_logs = compute() if chain is None else chain.play(parameters, parts, compute)
+    logs = average_over_processes(parameters, part_logs)
     if scaler is None:
         if plan.clip_grad:
             nn.utils.clip_grad_norm_(parameters, plan.clip_grad)
@@ -281,6 +290,21 @@ def play(game: Game[Any], optimizer: torch.optim.Optimizer, turn: Turn, parts: S
         turn.after(parts[0], seen)
         logs = logs if scaler is None else seen | logs
     return logs
+
+
+def differentiate(turn: Turn, parts: Sequence[Batch], parameters: Sequence[nn.Parameter], plan: Plan) -> Logs:
+    """A turn's loss and its gradients, which are left with the player's weights; the logs, as means over the parts."""
+    scaler = plan.scalers.get(turn.player)
+    name = f"loss/{turn.player}" if turn.every == 1 else f"loss/{turn.player}/{turn.loss.__name__}"
+    part_logs: list[Logs] = []
+    for part in parts:
+        with plan.device.products():
+            with plan.device.autocast():
+                loss, logged = turn.loss(part)
+            share = loss / len(parts) if len(parts) > 1 else loss
+            torch.autograd.backward(share if scaler is None else scaler.scale(share), inputs=parameters)
+        part_logs.append(logged | {name: loss.detach()})
+    return _mean_logs(part_logs)
 
 
 def _scaled_step(

@@ -27,6 +27,7 @@ from gansmith.training import compiling, engine, fine_tuning, hooks, memory, res
 from gansmith.training import settings as run_settings
 from gansmith.training.context import RunContext
 from gansmith.training.display import Display
+from gansmith.training.graphs import Graphs
 from gansmith.training.outputs import Outputs
 from gansmith.training.signals import stop_on_signals
 from gansmith.version import __version__
@@ -117,7 +118,9 @@ class Session:
         """Train to the goal, a signal or a divergence; save; report."""
         alone = int(self.run.facts.get("alone_images", 0))
         waiting = dict.fromkeys(fine_tuning.waiting_players(self.game), alone)
-        plan = engine.Plan(self.device, self.settings.accumulate, self.settings.clip_grad, waiting, self.scalers)
+        recorded = self.run.facts.get("graphs") and self.device.torch_device.type == "cuda"
+        graphs = Graphs(self.display.warn) if recorded else None
+        plan = dataclasses.replace(self._plan(), waiting=waiting, graphs=graphs)
         self._announce()
         with seeds.alone():
             outputs = Outputs(self.context())
@@ -319,8 +322,15 @@ class Session:
         if self.main:
             self.run.rewind(clock.images)
 
+    def _plan(self) -> engine.Plan:
+        return engine.Plan(self.device, self.settings.accumulate, self.settings.clip_grad, scalers=self.scalers)
+
     def _compile(self) -> None:
-        if self.settings.compile == "off":
+        if self.settings.compile == "graphs" and "graphs" not in self.run.facts:
+            self.run.facts["graphs"] = compiling.choose_graphs(self.game, self.batches, self._plan(), self.display.say)
+            if self.main:
+                self.run.write_config()
+        if self.settings.compile != "auto":
             return
         if "compiled" not in self.run.facts:
 
