@@ -28,14 +28,14 @@ TINY = ["--steps", "1", "--batch", "8", "--width", "8", "--snapshots", "0", "--d
 @pytest.fixture(scope="module")
 def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("data") / "three.npz"
-    labels = np.arange(96) % 3
-    noise = np.random.default_rng(0).integers(0, 60, (96, 16, 16))
+    labels = np.arange(1500) % 3
+    noise = np.random.default_rng(0).integers(0, 60, (1500, 16, 16))
     np.savez_compressed(path, x=(noise + (labels * 80)[:, None, None]).astype(np.uint8), y=labels)
     return path
 
 
 def settled(
-    spec: ImageSpec = LABELLED, counts: tuple[int, ...] = (50, 50, 50), **settings: object
+    spec: ImageSpec = LABELLED, counts: tuple[int, ...] = (600, 600, 600), **settings: object
 ) -> tuple[bool, list[str]]:
     kind = registry.family("dcgan")
     made, lines = kind.settled(config.make(kind.Config, settings, "dcgan"), spec, counts)
@@ -56,8 +56,8 @@ def test_what_speaks_for_labels_and_against_them() -> None:
     assert settled() == (True, ["labels: 3 classes; the networks learn them (--no-conditional leaves them out)"])
     assert settled(PLAIN, ()) == (False, [])
     assert settled(counts=())[0]  # a stream, whose pictures nobody has counted
-    assert settled(counts=(30, 30, 2))[0]
-    few, lines = settled(counts=(500, 2, 2))
+    assert settled(counts=(500, 500, 2))[0]
+    few, lines = settled(counts=(900, 2, 2))
     assert not few
     assert "half of them have 2 pictures or fewer" in lines[0]
     assert "--conditional" in lines[0]
@@ -102,7 +102,7 @@ class _Plain(Generation):
 
 
 def test_networks_of_ones_own_that_take_no_labels_are_left_without() -> None:
-    made, lines = _Plain.settled(GenerationConfig(), LABELLED, (50, 50, 50))
+    made, lines = _Plain.settled(GenerationConfig(), LABELLED, (600, 600, 600))
     assert made.conditional is False
     assert "this family's take none" in lines[0]
     assert _Plain(GenerationConfig(), LABELLED).classes == 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, ClassVar, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +38,7 @@ class GenerationConfig:
     """Length of the noise vector z ~ N(0, I)."""
     conditional: bool | Literal["auto"] = "auto"
     """Learn one distribution per class; needs labelled data. auto does so where pictures have labels, unless half of the classes have
-    fewer than 30 pictures.
+    fewer than 500 pictures, of which single classes collapse.
     --no-conditional leaves labels out."""
     lr: Annotated[float | None, Bounds(0)] = 2e-4
     """Learning rate."""
@@ -95,6 +95,8 @@ class Generation(Sampled[GenerationConfigT]):
 
     players = {"discriminator": ("discriminator",), "generator": ("generator",)}
     exports = ("generator",)
+    per_class: ClassVar[int] = conditioning.PER_CLASS
+    """How many pictures half of the classes must have for ``--conditional auto`` to learn them."""
     generator: nn.Module
     discriminator: nn.Module
 
@@ -135,7 +137,7 @@ class Generation(Sampled[GenerationConfigT]):
                 return False
             return True
 
-        learnt, line = conditioning.decide(config, spec, counts, fits)
+        learnt, line = conditioning.decide(config, spec, counts, fits, cls.per_class)
         return replace(config, conditional=learnt), [line] if line else []
 
     def _check_networks(self) -> None:

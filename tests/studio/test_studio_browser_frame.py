@@ -325,6 +325,7 @@ WHERE = {
     "train": "train?run=runs/faces",
     "play": "play?model=runs/digits",
     "repair": "repair?model=runs/holes",
+    "models": "models",
     "understand": "understand?chapter=6",
     "runs": "runs?compare=runs/faces,runs/digits",
 }

@@ -39,6 +39,7 @@ from gansmith.studio.errors import Refused
 from gansmith.studio.guard import Guard, Wrong, origin_of
 from gansmith.studio.jobs import Jobs
 from gansmith.studio.repairs import Repairs
+from gansmith.studio.tasks import Tasks
 from gansmith.studio.workspace import Workspace
 from helpers.studio import BASE, SAFE, body, make_run, png_bytes, save_picture, tiles, zipped
 
@@ -68,7 +69,7 @@ def studio(tmp_path, monkeypatch):
     monkeypatch.setattr(Jobs, "ensure_worker", lambda self: None)
     made = Workspace(tmp_path)
     (made.state / "jobs").mkdir(parents=True)
-    return Studio(made, Jobs(made), Repairs(made))
+    return Studio(made, Jobs(made), Repairs(made), Tasks(made))
 
 
 def queue(studio: Studio, run: str, **state) -> str:

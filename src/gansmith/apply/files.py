@@ -200,8 +200,10 @@ def _apply_to_stack(
         first = first or _Done(page.upright, result, mask, _notes(page.header, hole, options))
     assert first is not None
     store_bytes(stacks.merged(files), target)
-    same = ", with the same mask" if first.mask is not None else ""
-    return replace(first, notes=[*first.notes, f"each of its {len(numbers)} pages was done{same}"])
+    done = f"each of its {len(numbers)} pages was done"
+    if first.mask is not None:
+        done = f"each of its {len(numbers)} pages was done, with the same mask"
+    return replace(first, notes=[*first.notes, done])
 
 
 def _notes(header: Header, hole: Hole | None, options: Options) -> list[str]:

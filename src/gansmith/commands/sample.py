@@ -131,14 +131,14 @@ def check_out(out: Path, overwrite: bool) -> None:
     check_free(out, overwrite)
 
 
-def check_file(out: Path, suffixes: Sequence[str], what: str, overwrite: bool) -> None:
+def check_file(out: Path, suffixes: Sequence[str], what: str, overwrite: bool, flag: str = "--out") -> None:
     """Before any work: can a picture or a video be written there, and would nothing be lost?"""
     if out.suffix.lower() not in suffixes:
-        raise GansmithError(f"--out {out}: {what} are written as {', '.join(suffixes)}.")
+        raise GansmithError(f"{flag} {out}: {what} are written as {', '.join(suffixes)}.")
     if out.is_dir():
-        raise GansmithError(f"--out {out} is a folder. Give the name of a file.")
-    check_writable(out)
-    check_free(out, overwrite)
+        raise GansmithError(f"{flag} {out} is a folder. Give the name of a file.")
+    check_writable(out, flag)
+    check_free(out, overwrite, flag)
 
 
 def save_grid(out: Path, array: np.ndarray) -> None:

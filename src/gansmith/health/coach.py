@@ -18,6 +18,10 @@ Record = dict[str, Any]
 LAST = 0.06
 """A sign must have lasted for this share of the run (and for three checks) before it is named."""
 
+BELIEVABLE = 0.6
+"""Share of samples that should look real at the end of a run. 256 real digits or clothes against others have 95 to 97 %; `dcgan` on digits has none
+after 300 steps and 67 % after 1,500; r3gan of FD 6 on clothes has 94 %."""
+
 COPIES = 0.15
 """Share of samples that may be copies: of real pictures that a model has not seen, up to 4 % are called so."""
 
@@ -30,8 +34,8 @@ class Finding:
     """Something that is wrong with a run.
 
     Attributes:
-        kind: ``collapse``, ``discriminator-wins``, ``missing-classes``, ``oscillation``, ``memorising``, ``copies``, ``leaking`` or
-            ``few-pictures``.
+        kind: ``collapse``, ``discriminator-wins``, ``missing-classes``, ``oscillation``, ``memorising``, ``copies``, ``leaking``,
+            ``undertrained`` or ``few-pictures``.
         images: the clock when it could first be told.
         headline: a few words for the progress display.
         advice: what to change, for the report.
@@ -51,7 +55,16 @@ def diagnose(records: Sequence[Record]) -> list[Finding]:
     """
     if not records:
         return []
-    checks = (_collapse, _discriminator_wins, _copying, _memorising, _leaking, _missing_classes, _oscillation)
+    checks = (
+        _collapse,
+        _discriminator_wins,
+        _copying,
+        _memorising,
+        _leaking,
+        _missing_classes,
+        _oscillation,
+        _undertrained,
+    )
     found = (check(records) for check in checks)
     return [finding for finding in found if finding is not None]
 
@@ -210,6 +223,32 @@ def _oscillation(records: Sequence[Record]) -> Finding | None:
         "The two networks chase each other without getting anywhere. Lower both learning rates (--lr), lower --beta1 to 0, add "
         "a gradient penalty (--r1), or take r3gan.",
     )
+
+
+def _undertrained(records: Sequence[Record]) -> Finding | None:
+    """At the end, samples are as different as real pictures, and few of them look real. A collapse is the opposite."""
+    recent = _lasting(records, "believable")[-3:]
+    if not recent or recent[-1]["progress"] < 0.95 or _collapse(records) is not None:
+        return None
+    share = sum(record["believable"] for record in recent) / len(recent)
+    if share >= BELIEVABLE or min(_latest(records, "diversity"), _latest(records, "spread")) < 0.5:
+        return None
+    headline = f"undertrained: {share:.0%} of the samples look real"
+    if _rising(records, "believable"):
+        advice = (
+            "The samples are different enough, and there is no collapse: they are not finished. Their quality was still rising when the run "
+            "ended, so more time helps most (train --resume with a longer goal)."
+        )
+    else:
+        advice = (
+            "The samples are different enough, and there is no collapse: they are not finished, and their quality no longer rises. Another "
+            "family, labels where there are some, or a smaller --size gets further in the same time: r3gan, or projected for few colour pictures."
+        )
+    return Finding("undertrained", recent[0]["images"], headline, advice)
+
+
+def _latest(records: Sequence[Record], key: str) -> float:
+    return next((record[key] for record in reversed(records) if key in record), 1.0)
 
 
 def _memorising(records: Sequence[Record]) -> Finding | None:

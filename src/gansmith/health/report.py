@@ -10,6 +10,7 @@ from gansmith.files.atomic import write_atomically
 from gansmith.files.run import Run
 from gansmith.files.text import clock_text
 from gansmith.health.coach import Finding
+from gansmith.health.next_step import next_command
 
 PANELS = {
     "losses": ("loss/",),
@@ -33,6 +34,8 @@ def write_report(run: Run, findings: Sequence[Finding]) -> Path:
     plots = [plot(records, title, keys, run.root / "report") for title, keys in PANELS.items()]
     lines = [f"# {run.family} on {run.facts['data']['name']}", "", *_summary(run, records, status), ""]
     lines += ["## What the coach says", "", *_advice(findings, failure), ""]
+    if not failure and (command := next_command(run, findings, records)):
+        lines += ["The best next step:", "", "```bash", command, "```", ""]
     grids = sorted(run.samples.glob("[0-9]*.png"))
     if grids:
         lines += ["## Samples", "", f"![the last grid](samples/{grids[-1].name})", ""]

@@ -4,6 +4,7 @@
 - ``spread``: the median distance of a sample to its nearest other sample, as a share of the real pictures'. 0: copies.
 - ``churn``: how far the pictures of fixed latents moved since the last check, as a share of their mean distance.
 - ``classes_missing``: classes of the data that samples no longer show (where an embedded classifier knows the data).
+- ``believable``, ``covered``: shares of samples that look real, and of real pictures that samples come near (:mod:`gansmith.health.believable`).
 - ``copies``: share of samples that repeat a training picture (:mod:`gansmith.health.copies`).
 - ``memorising``: where D's mean logit on unseen real pictures lies on the way from training pictures (0) to fakes (1).
 """
@@ -22,6 +23,7 @@ from gansmith.abilities import Sampled
 from gansmith.files.pictures import to_uint8
 from gansmith.game import Batch, Clock, Game, Logs
 from gansmith.generation import Generation
+from gansmith.health.believable import Believable, Features
 from gansmith.health.copies import Copies
 from gansmith.parallel import seeds
 from gansmith.training.engine import State
@@ -42,6 +44,7 @@ class Vitals:
         classify: uint8 [N, C, H, W] -> class numbers [N], where a classifier knows the data.
         begins: the clock of the checkpoint that a resumed run goes on from.
         copies: the training pictures that samples are compared with, or None.
+        features: of a classifier that fits the data, and at every how many checks to look through it; or None.
     """
 
     def __init__(
@@ -52,8 +55,11 @@ class Vitals:
         classify: Callable[[Tensor], np.ndarray] | None = None,
         begins: Clock | None = None,
         copies: Copies | None = None,
+        features: tuple[Features, int] | None = None,
     ) -> None:
         self.copies = copies
+        self._believable = None if features is None else Believable(real.images, features[0])
+        self._look_every = 1 if features is None else features[1]
         self.real, self.unseen, self.checks, self.classify = real, unseen, checks, classify
         self._done = int(begins.progress * checks) if begins is not None and begins.images else -1
         self._took, self._spent = 0.0, 0.0
@@ -74,6 +80,10 @@ class Vitals:
         fakes = game.metrics_images(self.real, seeds.derive(state.seed, "vitals")).float()
         logs |= {name: torch.tensor(value) for name, value in self.signs(fakes).items()}
         logs |= {name: torch.tensor(value) for name, value in self.memorising(game, fakes).items()}
+        if self._believable is not None and (
+            number % self._look_every == 0 or number >= self.checks - self._look_every
+        ):
+            logs |= {name: torch.tensor(value) for name, value in self._believable(fakes).items()}
         if self.copies is not None:
             logs["copies"] = torch.tensor(self.copies.share(fakes))
         game.train()

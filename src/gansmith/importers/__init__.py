@@ -71,7 +71,7 @@ def import_file(path: str | Path, key: str | Sequence[str] = (), labels: int = 0
                 )
             return stylegan.read(path)
     except FileNotFoundError:
-        raise ModelError(f"There is no file {path}.") from None
+        raise ModelError(f"There is no file '{path}'.") from None
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror or error}.") from None
     weights = torch_file.open_weights(path)

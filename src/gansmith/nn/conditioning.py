@@ -9,7 +9,7 @@ from typing import Any
 from gansmith.errors import GansmithError
 from gansmith.game import ImageSpec
 
-PER_CLASS = 30
+PER_CLASS = 500
 """Half of the classes have at least so many pictures where classes are worth learning apart. With fewer, a discriminator that
 knows the class knows the pictures by heart, and every class collapses to a few of them (arXiv:2201.06578)."""
 
@@ -27,7 +27,11 @@ def check(conditional: Any, config: Any, spec: ImageSpec) -> None:
 
 
 def decide(
-    config: Any, spec: ImageSpec, counts: Sequence[int] = (), fits: Callable[[], bool] = lambda: True
+    config: Any,
+    spec: ImageSpec,
+    counts: Sequence[int] = (),
+    fits: Callable[[], bool] = lambda: True,
+    per_class: int = PER_CLASS,
 ) -> tuple[bool, str]:
     """What ``auto`` means for these pictures.
 
@@ -35,6 +39,7 @@ def decide(
         config: a family's settings.
         counts: how many pictures each class has; empty where nobody has counted them.
         fits: whether the family's networks take labels; asked only where all else speaks for them.
+        per_class: half of the classes must have so many pictures.
 
     Returns:
         Whether the networks learn classes, and one line that says so; the line is empty where there are no labels.
@@ -49,9 +54,12 @@ def decide(
     found = f"labels: {spec.classes:,} classes"
     if config.pack > 1:
         return False, f"{found}; the networks learn without them, since --pack judges pictures of any class together"
-    if not config.class_fade and counts and statistics.median(counts) < PER_CLASS:
-        few = f"half of them have {statistics.median(counts):g} pictures or fewer, and {PER_CLASS} are needed"
-        return False, f"{found}; the networks learn without them: {few} (--conditional learns them all the same)"
+    if not config.class_fade and counts and statistics.median(counts) < per_class:
+        few = f"half of them have {statistics.median(counts):g} pictures or fewer, and with less than {per_class} a class collapses to few pictures"
+        return (
+            False,
+            f"{found}; the networks learn without them: {few} (--conditional --class-fade 0.6 learns them all the same)",
+        )
     if not fits():
         return False, f"{found}; the networks learn without them, since this family's take none"
     return True, f"{found}; the networks learn them (--no-conditional leaves them out)"

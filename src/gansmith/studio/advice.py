@@ -22,8 +22,6 @@ FEW = 2000
 """Below so many pictures a discriminator knows them by heart soon, unless they are augmented."""
 OWN_SIZE = 96
 """Pictures of one size up to this are trained on as they are; larger ones would take days on most machines."""
-PER_CLASS = 30
-"""Classes with fewer pictures each are too small to be learnt apart."""
 
 _known: dict[tuple[str, float], dict[str, Any]] = {}
 
@@ -122,7 +120,7 @@ def settings_for(
         reason = "sizes" if facts["sizes"] > 1 else "small" if kind.data == "crops" else "large"
         why.append([reason, {"n": facts["sizes"], "size": size, "smallest": facts["smallest"]}])
     per_class = facts["pictures"] / max(1, facts["classes"])
-    if "conditional" in usual and facts["classes"] >= 2 and per_class >= PER_CLASS:
+    if "conditional" in usual and facts["classes"] >= 2 and per_class >= getattr(kind, "per_class", 0):
         why.append(["classes", {"n": facts["classes"]}])
     if usual.get("augment") == "none" and facts["pictures"] < FEW:
         chosen["augment"] = "ada"

@@ -18,6 +18,7 @@ from gansmith.errors import GansmithError, first_line
 from gansmith.files.pictures import to_uint8
 from gansmith.game import Game, Logs
 from gansmith.health import coach
+from gansmith.health.believable import features_for
 from gansmith.health.copies import CHUNK, MOST, MOST_STREAMED, Copies
 from gansmith.health.report import write_report
 from gansmith.health.vitals import Vitals, classifier_for
@@ -71,6 +72,7 @@ class Outputs:
             classify=classifier_for(data.name, data.spec),
             begins=state.clock,
             copies=self._copies(),
+            features=features_for(data.name, data.spec) if _makes_pictures(context) else None,
         )
         self.hooks.append(vitals)
         if settings.eval_every:

@@ -21,6 +21,7 @@ from gansmith.files import run
 from gansmith.files.atomic import clear_leftovers
 from gansmith.files.run import Run
 from gansmith.game import Game
+from gansmith.health.next_step import next_command
 from gansmith.models.bundle import Model
 from gansmith.parallel import processes, seeds
 from gansmith.training import compiling, engine, fine_tuning, hooks, memory, resuming, scaling, trackers
@@ -162,6 +163,8 @@ class Session:
             use = f"apply {self.run.root} PICTURES --out DIR" if applied else f"sample {self.run.root} --out grid.png"
             for finding in outputs.findings:
                 self.display.say(f"The coach: {finding.headline}. report.md says what to change.")
+            if outputs.findings and (command := next_command(self.run, outputs.findings, outputs.records)):
+                self.display.say(f"Next: {command}")
             self.display.say(f"Done: {self.run.root}. Read report.md, look at samples/; make more with: gansmith {use}")
         model = Model(self.name, self.average.game.cpu(), self.context().info())
         return Finished(self.run, model, status == "stopped")

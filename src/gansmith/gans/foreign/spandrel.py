@@ -5,6 +5,7 @@ The file's tensors are read by us, so nothing in it is executed; spandrel tells 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -74,7 +75,9 @@ def find(tensors: Mapping[str, Tensor], source: str) -> Found:
     check_names(tensors, source)
     numbers = sum(tensor.numel() for tensor in tensors.values())
     try:
-        built = bounded(lambda: spandrel.ModelLoader().load_from_state_dict(dict(tensors)), numbers, source)
+        with warnings.catch_warnings():  # of layers without numbers, and of torch's old functions
+            warnings.simplefilter("ignore")
+            built = bounded(lambda: spandrel.ModelLoader().load_from_state_dict(dict(tensors)), numbers, source)
         descriptor = cast("object", built)
     except spandrel.UnsupportedModelError:
         shown = ", ".join(list(tensors)[:3])
