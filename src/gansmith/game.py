@@ -29,7 +29,7 @@ DataKind = Literal["images", "unpaired", "paired", "crops"]
 
 @dataclass(frozen=True)
 class ImageSpec:
-    """Facts about the pictures. They come from the data and flow into the networks; nobody configures them.
+    """Facts about the pictures. They come from the data and flow into the networks; no setting holds them.
 
     Attributes:
         height, width: size in pixels.
@@ -169,11 +169,11 @@ class Game(nn.Module, Generic[ConfigT]):
     data: ClassVar[DataKind] = "images"
     """What it trains on."""
     default_batch: ClassVar[int] = 64
-    """Pictures per step where nobody says otherwise; see also :meth:`usual_batch`."""
+    """Pictures per step, unless a setting says otherwise; see also :meth:`usual_batch`."""
     resumable: ClassVar[tuple[str, ...]] = ()
     """The family's settings that may change between one part of a run and the next."""
     class_shares: Sequence[float] = ()
-    """How often each class is in the data: set when a run begins, empty where nobody knows."""
+    """How often each class is in the data: set when a run begins, empty if it is unknown."""
     tiny: ClassVar[Mapping[str, Any]] = {}
     """Settings that make its networks small enough to try every function in seconds, on 32 px pictures."""
 
@@ -186,7 +186,7 @@ class Game(nn.Module, Generic[ConfigT]):
 
     @classmethod
     def usual_batch(cls, spec: ImageSpec) -> int:
-        """Pictures per step for pictures like these, where nobody says otherwise."""
+        """Pictures per step for pictures like these, unless a setting says otherwise."""
         return cls.default_batch
 
     @classmethod

@@ -59,7 +59,7 @@ class Translation(Translates[TranslationConfigT]):
     """Pictures to pictures: the schedules that their families share.
 
     Attributes:
-        default_batch: pictures per step where nobody says.
+        default_batch: pictures per step, unless a setting says otherwise.
     """
 
     default_batch: ClassVar[int] = 1

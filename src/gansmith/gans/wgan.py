@@ -35,7 +35,7 @@ class Config(GenerationConfig):
     lr: Rate = 5e-5
     """Learning rate."""
     beta1: Decay = 0.0
-    """Momentum of RMSprop; the paper warns of any."""
+    """Momentum of RMSprop; the paper advises against any momentum."""
     beta2: Decay = 0.99
     """RMSprop's decay of the gradient's mean square."""
 

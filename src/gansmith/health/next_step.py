@@ -106,7 +106,7 @@ def _settings(run: Run) -> Mapping[str, Any]:
 
 
 def _defaults(family: str) -> dict[str, Any]:
-    """The family's settings as they are where nobody says otherwise; none for a family that is not here."""
+    """The family's default settings; none for a family that is not here."""
     try:
         return {f.name: f.default for f in dataclasses.fields(registry.family(family).Config)}
     except GansmithError:

@@ -60,7 +60,7 @@ class Transfer:
 
     @property
     def opponent_is_new(self) -> bool:
-        """Whether the discriminator has weights that nobody trained yet."""
+        """Whether the discriminator has weights that were never trained."""
         return self.kept_opponent < 1
 
     def lines(self) -> list[str]:

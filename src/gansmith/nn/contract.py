@@ -60,7 +60,7 @@ def _try(network: nn.Module, given: Tensor, labels: Tensor | None, who: str) -> 
     try:
         with torch.random.fork_rng(devices=[]):
             return network.eval()(given, labels)
-    except Exception as error:  # whatever a network of somebody else's raises
+    except Exception as error:  # another person's network may raise anything
         why = " with labels, which are weights of classes [N, K] (gansmith.nn.classes.ClassEmbedding takes them)"
         why = "" if labels is None else why
         raise GansmithError(f"{who} failed on {_COUNT} pictures{why}: {first_line(error)}") from error

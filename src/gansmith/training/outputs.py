@@ -216,7 +216,7 @@ class Evaluate:
 
 
 def said_before(facts: dict[str, Any], images: int) -> list[coach.Finding]:
-    """What the coach said of a run before it was resumed at this many images, from its config.yaml."""
+    """What the coach said about a run before it was resumed at this many images, from its config.yaml."""
     kept = facts.get("findings")
     names = {field.name for field in dataclasses.fields(coach.Finding)}
     rows = [row for row in kept if isinstance(row, dict) and set(row) == names] if isinstance(kept, list) else []
