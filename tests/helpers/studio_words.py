@@ -56,6 +56,7 @@ LINES = {
     "health/coach.py": ("_copies", "_moving_collapse"),
     "studio/guard.py": ("__call__", "_refusal", "_login", "_serve"),
     "studio/jobs.py": ("reason",),
+    "bench/doctor.py": ("advise",),
     "studio/checks.py": ("run",),
     "studio/playground.py": ("step", "frame", "advance"),
     "cli.py": ("in_words",),

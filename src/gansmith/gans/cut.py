@@ -1,4 +1,4 @@
-"""CUT: translate between two sets of pictures without pairs, one way and in half the time (Park et al. 2020, arXiv:2007.15651).
+"""CUT: translate between two sets of pictures without pairs, one way, with half of the networks (Park et al. 2020, arXiv:2007.15651).
 
     L(G, H) = |D(G(a)) - 1|^2 + 1/2 lambda (NCE(a, G(a)) + NCE(b, G(b)))
     L(D)    = 1/2 (|D(b) - 1|^2 + |D(G(a))|^2)
@@ -33,8 +33,8 @@ class Config(TranslationConfig):
     """Settings of CUT."""
 
     preset: Literal["cut", "fastcut"] = "cut"
-    """fastcut compares no patches of side B, ten times as hard those of side A, and mirrors half of the pictures: it takes half
-    the time of cut again, and half the memory."""
+    """fastcut compares no patches of side B, weighs those of side A ten times as much, and mirrors half of the pictures: about half
+    the work and the memory of cut."""
     nce: float = 0.0
     """Weight lambda of the patches; 0 takes the preset's: 1, or 10 for fastcut."""
     temperature: float = 0.07

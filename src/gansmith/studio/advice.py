@@ -40,7 +40,7 @@ def look(spec: str) -> dict[str, Any]:
     name = spec.removeprefix(standard.STANDARD).partition(":")[0].partition("[")[0]
     if name.startswith("hf") or (name in standard.NAMES and not standard.is_ready(name)):
         return {}
-    key = spec, _stamp(spec)
+    key = spec, stamp(spec)
     if key in _known:
         return _known[key]
     source = open_source(spec)
@@ -81,7 +81,7 @@ def check_sides(data: str, specs: list[str]) -> None:
         raise Refused("This family trains on two sets: choose side B too, or one folder that holds trainA and trainB.")
 
 
-def _stamp(spec: str) -> float:
+def stamp(spec: str) -> float:
     """When a set changed last: its folder or file, and the folders right below."""
     path = Path(spec.partition("[")[0])
     try:
