@@ -127,14 +127,21 @@ def modules_of(kind: type) -> list[str]:
 
 def settings_table(config: type, language: str = "en") -> str:
     """The settings of a dataclass: flag, default, help text."""
+    from gansmith.config import bounds_of
     from gansmith.studio import words
 
-    helps = {name: words.translated(" ".join(text.split()), language) for name, text in help_texts(config).items()}
+    def said(text: str) -> str:
+        return words.translated(" ".join(text.split()), language)
+
+    helps, bounds = {name: said(text) for name, text in help_texts(config).items()}, bounds_of(config)
     flag, default = WORDS[language]["head"]
-    rows = [f"| {flag} | {default} | |", "| --- | --- | --- |"]
+    rows = [f"| {flag} | {default} | | |", "| --- | --- | --- | --- |"]
     for field in dataclasses.fields(config):
         flag = field.name.replace("_", "-")
-        rows.append(f"| `--{flag}` | `{shown(field.default)}` | {cell(helps.get(field.name, ''))} |")
+        own = bounds.get(field.name)
+        limits = ", ".join(filter(None, map(said, () if own is None else (own.unit and f"in {own.unit}", own.range))))
+        default = "" if field.default is None else f"`{shown(field.default)}`"
+        rows.append(f"| `--{flag}` | {default} | {limits} | {cell(helps.get(field.name, ''))} |")
     return "\n".join(rows)
 
 

@@ -108,6 +108,8 @@ def settings_for(
         facts: what :func:`look` found; empty for a set that is not here yet.
         other: of side B, for families with two.
     """
+    from gansmith.generation import Generation
+
     chosen: dict[str, Any] = {}
     why: list[Any] = []
     if not facts:
@@ -120,7 +122,7 @@ def settings_for(
         reason = "sizes" if facts["sizes"] > 1 else "small" if kind.data == "crops" else "large"
         why.append([reason, {"n": facts["sizes"], "size": size, "smallest": facts["smallest"]}])
     per_class = facts["pictures"] / max(1, facts["classes"])
-    if "conditional" in usual and facts["classes"] >= 2 and per_class >= getattr(kind, "per_class", 0):
+    if issubclass(kind, Generation) and facts["classes"] >= 2 and per_class >= kind.per_class:
         why.append(["classes", {"n": facts["classes"]}])
     if usual.get("augment") == "none" and facts["pictures"] < FEW:
         chosen["augment"] = "ada"

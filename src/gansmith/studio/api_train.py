@@ -63,7 +63,8 @@ def family(studio: Studio, arguments: Arguments) -> Any:
 
 def _told(fields: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Fields with their help in the page's language."""
-    return [field | {"help": said(field["help"])} for field in fields]
+    words = ("help", "unit", "range")
+    return [field | {word: said(field[word]) for word in words} for field in fields]
 
 
 def _known_family(arguments: Arguments) -> str:

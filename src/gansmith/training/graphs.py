@@ -15,6 +15,7 @@ from __future__ import annotations
 import collections
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -139,7 +140,7 @@ class Graphs:
         self._seen: collections.Counter[Hashable] = collections.Counter()
         self._chains: dict[Hashable, Chain] = {}
 
-    def of(self, game: Game, due: Sequence[Turn], clock: Clock) -> Chain | None:
+    def of(self, game: Game[Any], due: Sequence[Turn], clock: Clock) -> Chain | None:
         """The recording of a step's kind, which may still be to be made; None where the step is to be played as usual."""
         phase = None if self.failure else game.phase(clock)
         if phase is None:
