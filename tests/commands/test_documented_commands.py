@@ -65,6 +65,8 @@ def small(words: list[str]) -> list[str]:
         return re.sub(r"--n \d{3,}", "--n 12", " ".join(words)).split()
     if command == "evaluate":  # windows of photographs are counted otherwise than samples
         return words if "photographs" in words else words + SMALLER[command].split()
+    if command == "invert":
+        words = re.sub(r"--tune \d+", "--tune 2", " ".join(words)).split()
     if command != "train":
         return words + SMALLER.get(command, "").split()
     if "--resume" in words:

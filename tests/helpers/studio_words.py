@@ -56,6 +56,7 @@ LINES = {
     "health/coach.py": ("_copies", "_moving_collapse"),
     "studio/guard.py": ("__call__", "_refusal", "_login", "_serve"),
     "studio/jobs.py": ("reason",),
+    "bench/doctor.py": ("advise",),
     "studio/checks.py": ("run",),
     "studio/playground.py": ("step", "frame", "advance"),
     "cli.py": ("in_words",),
@@ -158,7 +159,7 @@ def lines(file: Path, functions: tuple[str, ...]) -> Iterator[str]:
 def helps() -> Iterator[str]:
     """Settings' help, families' first lines, standard sets and ready models."""
     for cls in (TrainSettings, *(registry.family(name).Config for name in registry.families())):
-        yield from (row["help"] for row in forms.fields(cls))
+        yield from (row[words] for row in forms.fields(cls) for words in ("help", "unit", "range"))
     yield from registry.families().values()
     yield from (known.about for known in standard.about_all().values())
     for entry in entries.built_in().values():

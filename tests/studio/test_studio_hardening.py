@@ -29,6 +29,7 @@ pytest.importorskip("starlette", reason="the studio's extra is not installed")
 pytest.importorskip("httpx", reason="httpx is not installed")
 from starlette.testclient import TestClient
 
+from gansmith import config as configs
 from gansmith.config import TrainSettings
 from gansmith.studio import api_train, forms, jobs, logs, playground, uploads, worker
 from gansmith.studio.app import create_app
@@ -296,7 +297,7 @@ def test_trainings_started_at_once_get_runs_of_their_own(studio):
 def test_many_threads_ask_for_forms_at_once(client):
     """Two threads that parse Python at once is what some Pythons cannot do."""
     registry._first_line.cache_clear()
-    forms.helps.cache_clear()
+    configs.helps.cache_clear()
     parsing = threading.Lock()
     whole = ast.parse
 

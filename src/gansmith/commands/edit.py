@@ -38,7 +38,7 @@ class Options:
     having: str = ""
     """... and seeds of pictures that have it. A handful on each side."""
     save: Path | None = None
-    """Also write the first row's direction to this .npz, whose name is the direction's, to give it to --along later."""
+    """Also write the first row's direction to this .npz, for --along. The file's name becomes the direction's name."""
     directions: int = 5
     """How many directions, the strongest first: one row each."""
     first: int = 0

@@ -52,8 +52,8 @@ class Options:
     """How many samples, against as many real pictures (models that repair windows of photographs: at most 100)."""
     seed: int = 0
     """Chooses samples and real pictures."""
-    size: int = 0
-    """Bring all pictures to this size; 0 takes the model's, or the data's own."""
+    size: int | None = None
+    """Bring all pictures to this size; by default the model's, or the data's own."""
     memorisation: Path | None = None
     """Also write this picture: the samples most like a training picture, each beside the nearest ones; and give the share of such samples."""
     overwrite: bool = False
@@ -67,6 +67,7 @@ class Options:
 def main(argv: list[str]) -> int:
     """Run ``gansmith evaluate``."""
     options = parse(Options, argv, "evaluate", __doc__ or "")
+    from gansmith.abilities import Sampled
     from gansmith.devices import resolve
     from gansmith.files.pictures import PICTURE_SUFFIXES
     from gansmith.metrics.evaluate import MINIMUM, check_counts, check_metrics, evaluate, extractor_for
@@ -98,7 +99,7 @@ def main(argv: list[str]) -> int:
         check_writable(options.memorisation, "--memorisation")
         check_free(options.memorisation, options.overwrite, "--memorisation")
     model = None if _holds_pictures(Path(options.model)) else load(options.model, str(device))
-    if model is not None and not hasattr(model.game, "seeded_latents"):
+    if model is not None and not isinstance(model.game, Sampled):
         return _measure_translation(model, options)
     with _Progress() as progress:
         real = _open_real(options, model)

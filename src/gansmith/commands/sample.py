@@ -47,7 +47,7 @@ class Options:
     seeds: str | None = None
     """One picture per seed instead, for example 0-63 or 3,7,11-20; each is the first picture of its seed."""
     label: Annotated[str | None, tyro.conf.arg(name="class")] = None
-    """Only this class, by number or name (conditional models); by default every class in turn, which --seeds count by the seed."""
+    """Only this class, by number or name (conditional models); by default every class in turn, and with --seeds the seed decides the class."""
     truncation: float = 1.0
     """Below 1: closer to the average picture, less variety."""
     columns: int = 0

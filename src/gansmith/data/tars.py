@@ -32,7 +32,7 @@ class Shard:
 
     Attributes:
         name: file name.
-        bytes: length of the tar; 0 where nobody knows.
+        bytes: length of the tar; 0 if it is unknown.
         digest: blake2b of the tar, or empty.
         files: names inside the tar.
         labels: class numbers, or empty.

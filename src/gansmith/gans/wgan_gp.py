@@ -11,16 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor, nn
 
+from gansmith.config import Bounds, Count, Decay, Weight
 from gansmith.game import Batch, Clock, Logs, Optimizer, Turn
 from gansmith.generation import Generation, GenerationConfig, judgement_logs
 from gansmith.nn.dcgan import Discriminator as ConvCritic
 from gansmith.nn.dcgan import Generator as ConvGenerator
-from gansmith.nn.losses import ADVERSARIAL
 from gansmith.nn.penalties import gradient_penalty
 from gansmith.nn.stages import check_size
 from gansmith.nn.wgan_resnet import Critic, Generator, Shape
@@ -29,25 +29,25 @@ from gansmith.parallel import seeds
 
 @dataclass(frozen=True)
 class Config(GenerationConfig):
-    """Settings of WGAN-GP. Settings at 0 take what the paper has for the architecture."""
+    """Settings of WGAN-GP. By default settings are what the paper has for the architecture."""
 
     arch: Literal["cnn", "resnet32", "resnet64"] = "cnn"
     """Networks: DCGAN's, or the paper's residual ones for 32 px or 64 px; all make any size from 16 to 128 px."""
-    width: int = 0
-    """Channels of the layer next to the picture; 0 is 64 (cnn, resnet64) or 128 (resnet32)."""
-    latent_dim: int = 128
+    width: Annotated[int | None, Bounds(1, was=0)] = None
+    """Channels of the layer next to the picture; by default 64 (cnn, resnet64) or 128 (resnet32)."""
+    latent_dim: Count = 128
     """Length of the noise vector z ~ N(0, I)."""
-    penalty: float = 10.0
+    penalty: Weight = 10.0
     """Weight of the gradient penalty: lambda in Eq. 3."""
-    critic_steps: int = 5
+    critic_steps: Count = 5
     """Critic turns per generator turn: n_critic in Algorithm 1."""
-    lr: float = 0.0
-    """Learning rate; 0 is 2e-4, and 1e-4 for resnet64."""
+    lr: Annotated[float | None, Bounds(above=0, was=0)] = None
+    """Learning rate; by default 2e-4, and 1e-4 for resnet64."""
     lr_decay: Literal["auto", "linear", "none"] = "auto"
     """Let the learning rate fall to 0 over the run; auto does, but for resnet64."""
-    beta1: float = 0.0
+    beta1: Decay = 0.0
     """Adam's decay of the gradient's mean."""
-    beta2: float = 0.9
+    beta2: Decay = 0.9
     """Adam's decay of the gradient's mean square."""
 
 
@@ -71,7 +71,7 @@ ARCHS = {
 }
 
 
-class WGANGP(Generation):
+class WGANGP(Generation[Config]):
     """A critic's turn at every step, the generator's at every 5th."""
 
     Config = Config
@@ -109,7 +109,7 @@ class WGANGP(Generation):
         with torch.no_grad():
             fake = self.generate(batch)
         real_scores, fake_scores = self.judge_both(batch.images, fake, labels)
-        wasserstein = ADVERSARIAL["wasserstein"].discriminator(real_scores, fake_scores)
+        wasserstein = fake_scores.mean() - real_scores.mean()
         penalty = gradient_penalty(lambda images: self.judge(images, labels), batch.images, fake)
         logs = judgement_logs(real_scores, fake_scores, relative=True)
         logs |= {"distance": -wasserstein.detach(), "penalty": penalty.detach()}
@@ -125,9 +125,13 @@ class WGANGP(Generation):
 
     def optimizer(self, player: str, clock: Clock) -> Optimizer:
         config, arch = self.config, self.arch
-        lr = (config.lr_discriminator if player == "discriminator" else 0.0) or config.lr or arch.lr
+        usual = super().optimizer(player, clock)
         decay = arch.decay if config.lr_decay == "auto" else config.lr_decay == "linear"
-        return replace(super().optimizer(player, clock), lr=lr * (1 - clock.progress) if decay else lr)
+        return replace(usual, lr=usual.lr * (1 - clock.progress)) if decay else usual
+
+    @property
+    def usual_lr(self) -> float:
+        return self.arch.lr
 
 
 def init_he(module: nn.Module) -> None:

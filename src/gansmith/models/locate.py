@@ -23,7 +23,11 @@ def locate(path: str | Path) -> Path:
         ModelError: there is none.
     """
     folder = Path(path)
-    if folder.is_dir():
+    try:
+        is_folder = folder.is_dir()
+    except OSError as error:  # a name that no system has
+        raise ModelError(f"There is no model at '{path}': {error.strerror or error}.") from None
+    if is_folder:
         return folder / "model" if (folder / "model").is_dir() else folder
     entry = entries.find(str(path))
     if entry is not None:

@@ -27,7 +27,7 @@ _FACTORIES = {torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torc
 
 
 def check_names(tensors: Mapping[str, Tensor], source: str) -> None:
-    """Refuse names from which nobody should count: numbers in names become numbers of layers.
+    """Refuse names with very large numbers: the numbers in names become numbers of layers.
 
     Raises:
         ModelError: too many tensors, or a name with a number that so few tensors cannot need.

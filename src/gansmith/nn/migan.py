@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, leaky_relu_
 
-from gansmith.nn.fit import at_any_size
+from gansmith.nn.fit import Padded, at_any_size
 from gansmith.nn.resample import BINOMIAL, upfirdn
 
 CLAMP = 256.0
@@ -99,7 +99,7 @@ class SynthesisBlock(nn.Module):
         return x, made if picture is None else doubled(picture) + made
 
 
-class MIGANGenerator(nn.Module):
+class MIGANGenerator(Padded):
     """(images [N, C, H, W] in [-1, 1], mask [N, 1, H, W]) -> [N, C, H, W], about [-1, 1], what the holes should hold; any H and W.
 
     Args:

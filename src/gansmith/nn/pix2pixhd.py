@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, one_hot, pad
 
-from gansmith.nn.fit import at_any_size
+from gansmith.nn.fit import Padded, at_any_size
 from gansmith.nn.mirror import ReflectionPad
 from gansmith.nn.norms import NormName, init_normal, make_norm
 from gansmith.nn.resnet_generator import ResidualBlock, ResnetGenerator
@@ -23,7 +23,7 @@ def global_network(
     return ResnetGenerator(inputs, outputs, width, blocks, norm, halvings=halvings, bias=True)
 
 
-class LocalEnhancer(nn.Module):
+class LocalEnhancer(Padded):
     """[N, inputs, H, W] -> [N, outputs, H, W] in [-1, 1]: the global network at a lower resolution, enhancers around it.
 
     Args:

@@ -43,6 +43,8 @@ class Studio:
     models: Models = field(default_factory=Models)
     playgrounds: dict[str, Any] = field(default_factory=dict)
     checks: dict[str, Any] = field(default_factory=dict)
+    estimates: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What runs need, by their settings and pictures."""
     uploaded: dict[Path, int] = field(default_factory=dict)
     """Files in sets that are being uploaded."""
     lock: threading.Lock = field(default_factory=threading.Lock)

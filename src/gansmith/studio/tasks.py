@@ -150,7 +150,7 @@ class Tasks:
             "phase": said(phase),
             "share": share,
             "spent": round(time.time() - task.began, 1),
-            "result": task.result,
+            "result": in_words(task.result),
             "reason": said(task.reason),
         }
 
@@ -182,6 +182,13 @@ def _progress(console: Path) -> tuple[str, float | None]:
             done, total = (int(found[key].replace(",", "")) for key in ("done", "total"))
             return found["what"], min(1.0, done / max(total, 1))
     return "", None
+
+
+def in_words(result: Any) -> Any:
+    """A result with its advice in the page's language."""
+    if isinstance(result, dict) and isinstance(result.get("advice"), list):
+        return result | {"advice": [said(str(line)) for line in result["advice"]]}
+    return result
 
 
 def _last_words(console: Path) -> str:
