@@ -133,7 +133,10 @@ def check_numbers(config: Any) -> None:
             continue
         if value < 0:
             raise GansmithError(f"{name} cannot be negative: {value}.")
-        if isinstance(value, int) and value == 0 and _AT_LEAST_ONE.fullmatch(field.name):
+        paper = (
+            field.name == "width" and default == -1
+        )  # where the usual width is another than the paper's, 0 stands for that
+        if isinstance(value, int) and value == 0 and _AT_LEAST_ONE.fullmatch(field.name) and not paper:
             raise GansmithError(f"{name} must be 1 or more, not 0.")
         if field.name.startswith("beta") and value >= 1:
             raise GansmithError(f"{name} is a decay, from 0 to under 1, not {value}.")

@@ -6,6 +6,7 @@ others, its own losses and turns.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -33,8 +34,8 @@ class GenerationConfig:
     latent_dim: int = 100
     """Length of the noise vector z ~ N(0, I)."""
     conditional: bool | Literal["auto"] = "auto"
-    """Learn one distribution per class; needs labelled data. auto does so where pictures have labels, unless half of the classes have
-    fewer than 500 pictures, of which single classes collapse.
+    """Learn one distribution per class; needs labelled data. auto does so in r3gan and stylegan2, where half of the classes have 500
+    pictures or more: elsewhere single classes collapse.
     --no-conditional leaves labels out."""
     lr: float = 2e-4
     """Learning rate."""
@@ -86,8 +87,9 @@ class Generation(Game):
 
     players = {"discriminator": ("discriminator",), "generator": ("generator",)}
     exports = ("generator",)
-    per_class: ClassVar[int] = conditioning.PER_CLASS
-    """How many pictures half of the classes must have for ``--conditional auto`` to learn them."""
+    per_class: ClassVar[float] = math.inf
+    """How many pictures half of the classes must have for ``--conditional auto`` to learn them; infinite where it never does. A family
+    gives a number once it is known that its classes do not collapse: those of ``gan``, ``dcgan``, ``wgan-gp`` and ``projected`` did."""
     generator: nn.Module
     discriminator: nn.Module
 

@@ -69,8 +69,26 @@ def test_sizes_that_do_not_fit_are_refused() -> None:
 
 @pytest.mark.parametrize("family", ["wgan", "wgan-gp"])
 def test_five_critic_turns_per_generator_turn(family: str) -> None:
-    played = steps(build(family, size=16, channels=1, width=8), 10)
+    played = steps(build(family, size=16, channels=3, width=8), 10)
     assert played == ([{"discriminator"}] * 4 + [{"discriminator", "generator"}]) * 2
+
+
+def test_small_grey_pictures_have_usual_settings_and_the_papers_stay_reachable() -> None:
+    usual = build("wgan-gp", size=28, channels=1)
+    assert steps(usual, 2) == [{"discriminator", "generator"}] * 2
+    assert type(usual).usual_batch(usual.spec) == 32
+    assert usual.optimizer("generator", Clock()).lr == 1e-3
+    narrow = build("wgan-gp", size=28, channels=1, width=32, lr=1e-3, critic_steps=1)
+    assert count(usual) == count(narrow)
+    # 0 is what runs and models of 0.1.0 have on record
+    paper = build("wgan-gp", size=28, channels=1, width=0, lr=0.0, critic_steps=5)
+    assert count(paper) == count(build("wgan-gp", size=28, channels=1, width=64))
+    assert paper.optimizer("generator", Clock()).lr == 2e-4
+    for channels, arch in ((3, "cnn"), (1, "resnet32")):
+        other = build("wgan-gp", size=32, channels=channels, arch=arch)
+        assert count(other) == count(build("wgan-gp", size=32, channels=channels, arch=arch, width=0))
+        assert other.optimizer("generator", Clock()).lr == 2e-4
+        assert [turn.every for turn in other.turns()] == [1, 5]
 
 
 def test_weights_are_clipped_after_every_critic_turn() -> None:

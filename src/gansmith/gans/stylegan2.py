@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gansmith import conditioning
 from gansmith.errors import GansmithError
 from gansmith.game import Batch, Clock, ImageSpec, Logs, Optimizer, Turn
 from gansmith.generation import Generation, GenerationConfig, judgement_logs
@@ -165,6 +166,7 @@ class StyleGAN2(Generation):
     Config = Config
     default_batch = 32
     tiny = {"latent_dim": 8, "style_dim": 8, "width": 1 / 32, "path_weight": 2.0, "style_mixing": 0.9}
+    per_class = conditioning.PER_CLASS  # as for CIFAR-10 in the ADA paper, section 4.3
     path_mean: Tensor
 
     def __init__(self, config: Config, spec: ImageSpec, networks: dict[str, nn.Module] | None = None) -> None:
