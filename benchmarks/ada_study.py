@@ -44,7 +44,7 @@ def train(arm: str, data: Path, args: argparse.Namespace) -> Path:
     run = args.work / arm.replace(" ", "-")
     if not (run / "model").exists():
         options = ["--size", str(args.size), "--width", str(args.width), "--batch", str(args.batch)]
-        options += ["--channel-base", str(args.channel_base)]
+        options += [] if args.channel_base is None else ["--channel-base", str(args.channel_base)]
         options += ["--r1", str(args.r1), "--path-weight", "0", "--style-mixing", "0"]
         options += ["--augment", ARMS[arm], "--augment-images", str(args.augment_images), "--hold-out", "0.1"]
         options += ["--eval-every", str(args.eval_every), "--minutes", str(args.minutes), "--no-conditional"]
@@ -101,9 +101,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--width", type=float, default=0.0625)
-    parser.add_argument(
-        "--channel-base", type=int, default=-1, help="with --width 1, 1024 makes D wide where maps are small"
-    )
+    parser.add_argument("--channel-base", type=int, help="with --width 1, 1024 makes D wide where maps are small")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--r1", type=float, default=5.0)
     parser.add_argument("--minutes", type=float, default=20)

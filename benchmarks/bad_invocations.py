@@ -45,8 +45,8 @@ def work(root: Path, seed: int, megabytes: int) -> None:
     """The worker: numbers of calls come in, what became of them goes out."""
     import torch
 
-    from helpers.invocations import draw, outcome
-    from helpers.zoo import Thing
+    from helpers.invocations import draw, outcome  # pyright: ignore[reportMissingImports]
+    from helpers.zoo import Thing  # pyright: ignore[reportMissingImports]
 
     torch.set_num_threads(1)
     answers = os.fdopen(os.dup(1), "w")
@@ -103,8 +103,8 @@ class Worker:
 
 def as_program(root: Path, seed: int, number: int) -> tuple[int, str, list[str]]:
     """The same call as a program of its own: exit code, what it said, what is wrong about that."""
-    from helpers.invocations import draw, judge, prepare, snapshot
-    from helpers.zoo import Thing
+    from helpers.invocations import draw, judge, prepare, snapshot  # pyright: ignore[reportMissingImports]
+    from helpers.zoo import Thing  # pyright: ignore[reportMissingImports]
 
     things = [Thing(word, frozenset(kinds), odd) for word, kinds, odd in json.loads((root / "things.json").read_text())]
     call = draw(seed, number, things)
@@ -149,7 +149,7 @@ def play(options: argparse.Namespace, root: Path) -> int:
     """Make the things, run the calls, count."""
     if not (root / "things.json").is_file():
         os.environ.update(environment(root))
-        from helpers.zoo import build
+        from helpers.zoo import build  # pyright: ignore[reportMissingImports]
 
         (root / "zoo").mkdir()
         things = build(root / "zoo")

@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 ROWS: dict[str, list[str]] = {
     "gan": ["gan"],
     "dcgan": ["dcgan"],
-    "wgan-gp": ["wgan-gp", "--critic-steps", "5", "--width", "64", "--lr", "2e-4", "--batch", "64"],
+    "wgan-gp": ["wgan-gp", "--critic-steps", "5", "--batch", "64"],
     "r3gan": ["r3gan", "--no-conditional"],
 }
 """Name of a row -> family and options."""

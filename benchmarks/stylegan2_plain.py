@@ -41,7 +41,7 @@ def resample(x: Tensor, up: int = 1, down: int = 1, pad: tuple[int, int] = (0, 0
         sparse[:, :, :, 0, :, 0] = x
         x = sparse.reshape(n, c, h * up, w * up)
     x = F.pad(x, (*pad, *pad))
-    weight = (KERNEL * gain).expand(c, 1, 4, 4)
+    weight = (KERNEL.to(x.device) * gain).expand(c, 1, 4, 4)
     return F.conv2d(x, weight, groups=c)[:, :, ::down, ::down]
 
 

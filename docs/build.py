@@ -127,14 +127,21 @@ def modules_of(kind: type) -> list[str]:
 
 def settings_table(config: type, language: str = "en") -> str:
     """The settings of a dataclass: flag, default, help text."""
+    from gansmith.config import bounds_of
     from gansmith.studio import words
 
-    helps = {name: words.translated(" ".join(text.split()), language) for name, text in help_texts(config).items()}
+    def said(text: str) -> str:
+        return words.translated(" ".join(text.split()), language)
+
+    helps, bounds = {name: said(text) for name, text in help_texts(config).items()}, bounds_of(config)
     flag, default = WORDS[language]["head"]
-    rows = [f"| {flag} | {default} | |", "| --- | --- | --- |"]
+    rows = [f"| {flag} | {default} | | |", "| --- | --- | --- | --- |"]
     for field in dataclasses.fields(config):
         flag = field.name.replace("_", "-")
-        rows.append(f"| `--{flag}` | `{shown(field.default)}` | {cell(helps.get(field.name, ''))} |")
+        own = bounds.get(field.name)
+        limits = ", ".join(filter(None, map(said, () if own is None else (own.unit and f"in {own.unit}", own.range))))
+        default = "" if field.default is None else f"`{shown(field.default)}`"
+        rows.append(f"| `--{flag}` | {default} | {limits} | {cell(helps.get(field.name, ''))} |")
     return "\n".join(rows)
 
 
@@ -227,6 +234,20 @@ def result_table(content: Any) -> str:
     return "\n".join(lines) + "\n"
 
 
+def gpu_tables(file: Path) -> str:
+    """What ``make gpu`` found, part by part; "Not run yet" where it was not run on a real GPU."""
+    found = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"rehearsed": True}
+    if found["rehearsed"]:
+        return "*Not run yet.*\n"
+    texts = []
+    for part in found["parts"]:
+        texts.append(
+            f"**{part['part']}**, {part['seconds']:g} s" + (f": {part['why not']}" if "why not" in part else "")
+        )
+        texts += [result_table(part["rows"])] if part["rows"] else []
+    return "\n\n".join(texts) + "\n"
+
+
 def number(value: Any) -> str:
     """A value of a results table."""
     return f"{value:.4g}" if isinstance(value, float) else cell(str(value))
@@ -244,6 +265,7 @@ def build() -> list[str]:
     write(DOCS / "commands.md", commands_page())
     for file in sorted((ROOT / "benchmarks" / "results").glob("*.json")):
         write(DOCS / "tables" / f"{file.stem}.md", result_table(json.loads(file.read_text(encoding="utf-8"))))
+    write(DOCS / "tables" / "gpu.md", gpu_tables(ROOT / "benchmarks" / "results" / "gpu.json"))
     for name, table in measured.tables().items():
         write(DOCS / "tables" / f"{name}.md", table)
     return names
@@ -255,7 +277,7 @@ def results_pages() -> list[Any]:
     first, last = "results/index.md", "results/log.md"
     found = {f"results/{path.name}" for path in (DOCS / "results").glob("*.md")}
     comparisons = sorted(found - families - {first, last})
-    return [{"Everything measured": first}, *comparisons, "scaling.md", {"By family": sorted(families)}, last]
+    return [{"Everything measured": first}, *comparisons, "scaling.md", "gpu.md", {"By family": sorted(families)}, last]
 
 
 def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:

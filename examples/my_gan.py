@@ -65,7 +65,7 @@ class Discriminator(nn.Module):
         return out
 
 
-class MyGAN(Generation):
+class MyGAN(Generation[Config]):
     """Both players at every step, the discriminator first."""
 
     Config = Config

@@ -136,7 +136,7 @@ def test_resume_with_a_config_file_compares_it(tmp_path, capsys):
     [
         ("family: gan\nwdith: 8", "Did you mean 'width'"),
         ("family: gan\nwidth: many", "'width' is of type int"),
-        ("family: gan\nwidth: -8", "--width cannot be negative"),
+        ("family: gan\nwidth: -8", "--width must be 1 or more"),
         ("family: gan\nsteps: 3\nimages: 4", "Give one of"),
         ("family: [gan]", "'family' is a name"),
         ("family: gan\n  x: [", "is not YAML"),
@@ -203,12 +203,12 @@ def test_longer_resume(run, tmp_path):
         (["train", "gan", "--nonsense", "3"], ["--nonsense"]),
         (["train", "gan", "--steps", "many"], ["--steps"]),
         (["train", "gan", "--steps", "3", "--minutes", "1"], ["one of"]),
-        (["train", "gan", "--batch", "-1"], ["cannot be negative"]),
-        (["train", "gan", "--size", "7"], ["too small"]),
+        (["train", "gan", "--batch", "-1"], ["--batch must be 1 or more"]),
+        (["train", "gan", "--size", "7"], ["--size must be 8 or more"]),
         (["train", "gan", "--minutes", "nan"], ["--minutes must be a finite number"]),
         (["train", "gan", "--save-minutes", "-1"], ["--save-minutes cannot be negative"]),
         (["train", "gan", "--lr", "-1"], ["--lr cannot be negative"]),
-        (["train", "gan", "--beta1", "1"], ["--beta1 is a decay"]),
+        (["train", "gan", "--beta1", "1"], ["--beta1 must be 0 to under 1"]),
         (["train", "gan", "--width", "0"], ["--width must be 1 or more"]),
         (["train", "gan", "--latent-dim", "0"], ["--latent-dim must be 1 or more"]),
         (["train", "wgan", "--critic-steps", "0"], ["--critic-steps must be 1 or more"]),
@@ -277,7 +277,7 @@ def test_bad_runs_and_models(capsys, run, tmp_path):
     data = str(run.parent / "data.npz")
     fails(capsys, ["train", "gan", "--data", data, "--out", str(run)], "exists already", "--resume")
     fails(capsys, ["train", "--resume", "--out", str(run), "--lr", "0.5"], "keeps its settings", "--lr")
-    fails(capsys, ["train", "--resume", "--out", str(run), "--size", "24"], "--size is 24 and was 0")
+    fails(capsys, ["train", "--resume", "--out", str(run), "--size", "24"], "--size is 24 and was not given")
     fails(capsys, ["train", "dcgan", "--resume", "--out", str(run)], "'gan'")
     fails(capsys, ["sample", str(run), "--class", "11"], "no class '11'")
     for name, words in (("model.safetensors", "incomplete"), ("config.json", "config.json")):
@@ -298,7 +298,7 @@ def test_bad_runs_and_models(capsys, run, tmp_path):
     [
         ("family", 3, "'family' of a wrong kind"),
         ("settings", [], "'settings' of a wrong kind"),
-        ("settings", {"width": -8}, "cannot be negative"),
+        ("settings", {"width": -8}, "--width must be 1 or more"),
         ("spec", {}, "must say: height, width, channels"),
         ("spec", {"height": 0, "width": 16, "channels": 1}, "0"),
         ("spec", {"height": 16, "width": 16, "channels": 1, "colour": 3}, "no setting 'colour'"),

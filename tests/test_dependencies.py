@@ -41,15 +41,19 @@ def project() -> dict:
 
 def imported(folder: Path) -> set[str]:
     """Top-level packages that the files of a folder import, in functions too, or name as text to import later."""
+    return {name for path in folder.rglob("*.py") for name in modules_of(path)}
+
+
+def modules_of(path: Path) -> set[str]:
+    """The same of one file."""
     found = set()
-    for path in folder.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Import):
-                found |= {alias.name.partition(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-                found.add(node.module.partition(".")[0])
-            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                found.add(node.value)
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            found.add(node.module.partition(".")[0])
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found.add(node.value)
     return found
 
 
@@ -57,6 +61,24 @@ def test_every_dependency_is_imported() -> None:
     here = imported(ROOT / "src" / "gansmith")
     for name in names(project()["dependencies"]) - NEEDED_BY_OTHERS.keys():
         assert IMPORTED_AS.get(name, name.replace("-", "_")) in here, f"{name} is required and never imported"
+
+
+FOR_SCORES = {
+    "prdc": "precision and recall are scores that gansmith evaluate gives without being asked",
+    "torch-fidelity": "so is FID, which is defined on its network",
+}
+"""Required packages that only ``metrics/`` imports, and why they are no extra."""
+
+
+def test_what_only_scores_need_is_an_extra() -> None:
+    elsewhere = set()
+    for room in (path for path in (ROOT / "src" / "gansmith").iterdir() if path.is_dir() and path.name != "metrics"):
+        elsewhere |= imported(room)
+    elsewhere |= {name for path in (ROOT / "src" / "gansmith").glob("*.py") for name in modules_of(path)}
+    for name in names(project()["dependencies"]) - NEEDED_BY_OTHERS.keys() - FOR_SCORES.keys():
+        assert IMPORTED_AS.get(name, name.replace("-", "_")) in elsewhere, (
+            f"only metrics/ imports {name}: make it an extra"
+        )
 
 
 def test_every_package_of_an_extra_is_imported() -> None:

@@ -16,6 +16,7 @@ import pytest
 
 import gansmith
 from gansmith import cli, registry
+from helpers import wrap
 from helpers.docs import PAGES, ROOT, arguments, blocks, commands, known_flags
 
 pytestmark = pytest.mark.skipif(
@@ -69,12 +70,14 @@ def test_pictures_in_the_documentation_are_there(page):
         assert (page.parent / name).is_file(), f"{page.name}: {name}"
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_lines_of_pages_are_short(page):
     """Tables and code may be as wide as they must."""
     text = re.sub(r"^[ ]*```.*?^[ ]*```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
     long = [line for line in text.splitlines() if len(line) > 160 and not line.lstrip().startswith("|")]
-    assert not long, f"{page.name}: break this line after at most 160 characters: {long[0]}"
+    assert not long, (
+        f"{page.name} has a line of more than 160 characters (python tests/helpers/wrap.py breaks them): {long[0]}"
+    )
 
 
 def test_the_classic_tutorial_quotes_the_code(builder):
@@ -116,11 +119,29 @@ def test_a_chinese_page_is_in_step(page):
 
 
 def test_what_is_translated():
-    names = {path.name.removesuffix(".zh.md") for path in TRANSLATED}
-    assert names >= {
-        *IN_CHINESE,
-        *(path.stem for path in (ROOT / "docs" / "texts").glob("*.md") if "." not in path.stem),
-    }
+    names = {path.name.removesuffix(".zh.md") for path in TRANSLATED if path.parent.name != "lines"}
+    families = {path.stem for path in (ROOT / "docs" / "texts").glob("*.md") if "." not in path.stem}
+    missing = {*IN_CHINESE, *families} - names - {"stylegan3"}  # which has no text yet
+    assert not missing, f"docs/texts needs a page in Chinese, NAME.zh.md, for {', '.join(sorted(missing))}"
+
+
+def test_wrapping_keeps_words():
+    text = (
+        "# A\n\n"
+        + "word `--flag value` " * 20
+        + "\n\n- "
+        + "item " * 60
+        + "\n\n| "
+        + "cell " * 60
+        + "|\n\n```\n"
+        + "x" * 200
+        + "\n```\n"
+    )
+    made = wrap.wrapped(text)
+    assert made.split() == text.split()
+    assert max(len(line) for line in made.split("|")[0].splitlines()) <= 140
+    assert "\n  item" in made
+    assert wrap.wrapped(made) == made
 
 
 def test_the_quickstart_runs(tmp_path, monkeypatch, capsys):

@@ -114,6 +114,35 @@ def test_the_engine_knows_no_family():
         assert f"'{family}'" not in text
 
 
+def test_nobody_asks_a_game_by_the_name_of_an_attribute():
+    """What a game can do is said by its class (:mod:`gansmith.abilities`)."""
+
+    def is_game(node: ast.expr) -> bool:
+        name = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+        return name in ("game", "kind", "family", "again", "averaged", "twin")
+
+    for name, path in MODULES.items():
+        inside_a_game = name.startswith("gansmith.gans.") or name in (
+            "gansmith.game",
+            "gansmith.abilities",
+            "gansmith.generation",
+            "gansmith.translation",
+        )
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Name)
+                and node.func.id in ("hasattr", "getattr")
+            ):
+                asked = node.args[0]
+                own = isinstance(asked, ast.Name) and asked.id in ("self", "cls")
+                of_config = (
+                    isinstance(asked, ast.Attribute) and asked.attr == "config"
+                )  # settings are read by their names
+                assert not is_game(asked), f"{name}:{node.lineno}"
+                assert not inside_a_game or (of_config and not own), f"{name}:{node.lineno}"
+
+
 def test_nothing_reads_a_pickle_that_runs_code():
     for name, path in MODULES.items():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -9,6 +9,7 @@ from typing import Any
 from gansmith import config, registry
 from gansmith.errors import GansmithError
 from gansmith.game import Game, ImageSpec
+from gansmith.generation import GenerationConfig
 from gansmith.models.bundle import Model
 from gansmith.models.bundle import load as load
 
@@ -30,7 +31,7 @@ def build(family: str, *, size: int | tuple[int, int], channels: int, classes: i
     height, width = _sides(size)
     if height < 1 or width < 1 or channels < 1 or classes < 0:
         raise GansmithError(f"size, channels and classes must be positive, not {size}, {channels}, {classes}.")
-    if classes and "conditional" not in settings and hasattr(kind.Config, "conditional"):
+    if classes and "conditional" not in settings and issubclass(kind.Config, GenerationConfig):
         settings["conditional"] = True
     spec = ImageSpec(
         height, width, channels, classes, other_channels=channels if kind.data in ("paired", "unpaired") else 0

@@ -2,28 +2,88 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import difflib
+import functools
+import inspect
+import itertools
 import math
-import re
+import textwrap
 import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 
 from gansmith.errors import GansmithError
+from gansmith.registry import PARSING
 
 C = TypeVar("C")
 
 
-_AT_LEAST_ONE = re.compile(
-    r"width(_discriminator)?|\w+_(every|dim|width|max)|critic_steps|pack|expansion|augment_images|accumulate"
-)
-"""Whole numbers that count or divide something: 0 only where it is the default, and stands for a usual number."""
+@dataclass(frozen=True)
+class Bounds:
+    """What a number of the settings may be. It stands in the field's annotation, ``Annotated[int, Bounds(1, unit="px")]``.
+
+    Attributes:
+        least, most: the smallest and the largest number.
+        above, below: the number is more than the one and less than the other.
+        unit: what the number counts, in the plural.
+        off: whether 0 switches off what the setting is about.
+        was: the number that stood for None, the family's usual, in settings that were written before None did. It is
+            none that the setting may have.
+    """
+
+    least: float | None = None
+    most: float | None = None
+    above: float | None = None
+    below: float | None = None
+    unit: str = ""
+    off: bool = False
+    was: float | None = None
+
+    def allow(self, value: float) -> bool:
+        """Whether a finite number is within."""
+        return (
+            (self.least is None or value >= self.least)
+            and (self.most is None or value <= self.most)
+            and (self.above is None or value > self.above)
+            and (self.below is None or value < self.below)
+        )
+
+    @property
+    def range(self) -> str:
+        """The bounds in words, such as ``0 to under 1``; empty where there are none."""
+        low = self.least if self.least is not None else self.above
+        first = "" if low is None else f"{low:g}" if self.least is not None else f"more than {low:g}"
+        if self.most is not None or self.below is not None:
+            last = f"{self.most:g}" if self.most is not None else f"under {self.below:g}"
+            return f"{first} to {last}" if first else f"at most {last}"
+        return f"{first} or more" if self.least is not None else first
+
+    def __str__(self) -> str:
+        return ", ".join(filter(None, (f"in {self.unit}" if self.unit else "", self.range)))
+
+
+Count = Annotated[int, Bounds(1)]
+"""A whole number of things, 1 or more."""
+Pixels = Annotated[int, Bounds(1, unit="pixels")]
+Rate = Annotated[float, Bounds(0)]
+"""A learning rate."""
+Weight = Annotated[float, Bounds(0)]
+"""What a term of a loss is multiplied by."""
+OptionalTerm = Annotated[float, Bounds(0, off=True)]
+"""The weight of a term that 0 leaves out."""
+Share = Annotated[float, Bounds(0, 1)]
+Decay = Annotated[float, Bounds(0, below=1)]
+"""Of Adam's averages."""
+HalfLife = Annotated[int, Bounds(0, unit="images", off=True)]
+"""Of a weight average."""
+
 
 Tracking = Literal["none", "wandb", "trackio"]
 """Experiment trackers; see :mod:`gansmith.training.trackers`."""
@@ -37,25 +97,25 @@ class TrainSettings:
     """What to train on: a folder, zip, .npz, IDX file, shards:TARS, hf:NAME, hf-stream:NAME or a standard name; where the family has two sides, two of them or one that holds both."""
     out: Path | None = None
     """The run folder; by default runs/FAMILY-DATA-NUMBER."""
-    images: int = 0
-    """Stop after this many real pictures seen."""
-    steps: int = 0
+    images: Annotated[int | None, Bounds(1, unit="images", was=0)] = None
+    """Stop after this many real pictures seen; without any such goal after 640,000."""
+    steps: Annotated[int | None, Bounds(1, unit="batches", was=0)] = None
     """Stop after this many batches."""
-    minutes: float = 0.0
+    minutes: Annotated[float | None, Bounds(above=0, unit="minutes", was=0)] = None
     """Stop after this many minutes of training."""
-    batch: int = 0
-    """Pictures per step, over all processes; 0 takes the family's usual number."""
-    seed: int = 0
+    batch: Annotated[int | None, Bounds(1, unit="pictures", was=0)] = None
+    """Pictures per step, over all processes; by default the family's usual number."""
+    seed: Annotated[int, Bounds(0)] = 0
     """Everything random follows from this number."""
     resume: bool = False
     """Go on from the last checkpoint of --out."""
     init: str = ""
     """Start from the weights of this model (a run, a model folder or a Hub id) instead of random ones: its discriminator's too,
     where it is beside the model or in the run's checkpoint; else a new one learns alone at first."""
-    freeze_d: int = 0
+    freeze_d: Annotated[int, Bounds(0, unit="layers", off=True)] = 0
     """With --init: leave the first so many layers of the discriminator as they are, for few pictures (FreezeD, arXiv:2002.10964)."""
-    size: int = 0
-    """Resize and centre-crop to this many pixels; 0 keeps the pictures' own size."""
+    size: Annotated[int | None, Bounds(8, unit="pixels", was=0)] = None
+    """Resize and centre-crop to this many pixels; by default pictures keep their own size."""
     flip: bool = False
     """Mirror pictures left to right at random."""
     device: str = "auto"
@@ -68,21 +128,21 @@ class TrainSettings:
     compile: Literal["off", "auto", "graphs"] = "off"
     """auto tries torch.compile for a few steps before the run and keeps it where it is faster; worth its minutes on long runs. graphs does
     so with CUDA graphs of whole steps, for small networks on a GPU; it was never tried on a real one."""
-    accumulate: int = 1
+    accumulate: Count = 1
     """Split every batch into this many parts, to need less memory."""
-    clip_grad: float = 0.0
+    clip_grad: OptionalTerm = 0.0
     """Clip every player's gradient to this norm; 0 does not."""
-    snapshots: int = 20
+    snapshots: Annotated[int, Bounds(0, off=True)] = 20
     """How many sample grids to keep, evenly over the run. From 10 on, four more show how it begins."""
-    save_minutes: float = 2.0
+    save_minutes: Annotated[float, Bounds(0, unit="minutes")] = 2.0
     """Write a checkpoint this often, and at the end."""
-    log_images: int = 0
-    """Write a line to log.jsonl every so many images; 0 is about 500 lines per run."""
-    eval_every: int = 0
+    log_images: Annotated[int | None, Bounds(1, unit="images", was=0)] = None
+    """Write a line to log.jsonl every so many images; by default about 500 lines per run."""
+    eval_every: Annotated[int, Bounds(0, unit="images", off=True)] = 0
     """Measure the samples every so many images and keep the best model too, in model-best/; 0 does not."""
     track: Tracking = "none"
     """Also send the log and the sample grids to an experiment tracker (pip install 'gansmith[track]')."""
-    hold_out: float = 0.02
+    hold_out: Annotated[float, Bounds(0, 0.5, off=True)] = 0.02
     """Share of the pictures (at most 256 of them) kept from training, to see whether D memorises; 0 trains on all."""
 
 
@@ -92,7 +152,7 @@ def validate(settings: TrainSettings, world: int = 1) -> None:
     Raises:
         GansmithError: naming the setting and what it may be.
     """
-    goals = [name for name in ("images", "steps", "minutes") if getattr(settings, name)]
+    goals = [name for name in ("images", "steps", "minutes") if getattr(settings, name) is not None]
     if len(goals) > 1:
         raise GansmithError(
             f"Give one of --images, --steps and --minutes, not {' and '.join('--' + g for g in goals)}."
@@ -102,44 +162,65 @@ def validate(settings: TrainSettings, world: int = 1) -> None:
         raise GansmithError(
             f"--batch {settings.batch} must be a multiple of --accumulate times the number of processes ({settings.accumulate} x {world})."
         )
-    if not 0 <= settings.hold_out <= 0.5:
-        raise GansmithError(f"--hold-out is a share of the pictures, 0 to 0.5, not {settings.hold_out}.")
-    if settings.size and settings.size < 8:
-        raise GansmithError(f"--size {settings.size} is too small: pictures need at least 8 px a side.")
+
+
+def bounds_of(config: type) -> dict[str, Bounds]:
+    """The bounds of a settings class's fields, by name, of those that have some."""
+    hints = typing.get_type_hints(config, include_extras=True)
+    found = {
+        name: [x for x in getattr(hint, "__metadata__", ()) if isinstance(x, Bounds)] for name, hint in hints.items()
+    }
+    return {name: bounds[0] for name, bounds in found.items() if bounds}
+
+
+@functools.cache
+def helps(cls: type) -> dict[str, str]:
+    """Field name -> the string literal below it, of this class alone."""
+    try:
+        with PARSING:
+            tree = ast.parse(textwrap.dedent(inspect.getsource(cls)))
+    except (OSError, TypeError, SyntaxError):
+        return {}
+    body = tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else []
+    found = {}
+    for field, text in itertools.pairwise(body):
+        match field, text:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str() as words)):
+                found[name] = " ".join(words.split())
+    return found
 
 
 def check_numbers(config: Any) -> None:
-    """Refuse what no run can be made of: NaN, negative numbers (unless the default is one), no units, betas of 1.
-
-    What a family of one's own adds to the package's settings may be any finite number: its name says nothing here.
+    """Refuse numbers that are not finite, and those out of their field's :class:`Bounds`.
 
     Raises:
-        GansmithError: naming the setting.
+        GansmithError: naming the setting and what it may be.
     """
-    ours = {
-        name
-        for kind in type(config).__mro__
-        if kind.__module__.partition(".")[0] == "gansmith"
-        for name in vars(kind).get("__annotations__", ())
-    }
+    bounds = bounds_of(type(config))
     for field in dataclasses.fields(config):
-        value, default = getattr(config, field.name), field.default
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or value == default:
+        value, name = getattr(config, field.name), flag(field.name)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
             continue
-        name = flag(field.name)
         if not math.isfinite(value):
             raise GansmithError(f"{name} must be a finite number, not {value}.")
-        if field.name not in ours:
+        own = bounds.get(field.name, Bounds())
+        if own.allow(value):
             continue
-        if value < 0:
+        if own.was == value:
+            raise GansmithError(f"{name} {value:g} stands for no number any more: leave {name} out to take the usual.")
+        if value < 0 and own.least == 0:
             raise GansmithError(f"{name} cannot be negative: {value}.")
-        paper = (
-            field.name == "width" and default == -1
-        )  # where the usual width is another than the paper's, 0 stands for that
-        if isinstance(value, int) and value == 0 and _AT_LEAST_ONE.fullmatch(field.name) and not paper:
-            raise GansmithError(f"{name} must be 1 or more, not 0.")
-        if field.name.startswith("beta") and value >= 1:
-            raise GansmithError(f"{name} is a decay, from 0 to under 1, not {value}.")
+        raise GansmithError(f"{name} must be {own.range}, not {value:g}.")
+
+
+def modern(config: type, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as an earlier version wrote them, in today's words: None where a number stood for the usual."""
+    was = {name: bounds.was for name, bounds in bounds_of(config).items() if bounds.was is not None}
+    return {name: None if name in was and _is(value, was[name]) else value for name, value in settings.items()}
+
+
+def _is(value: Any, number: float) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value == number
 
 
 def flag(name: str) -> str:
@@ -148,7 +229,9 @@ def flag(name: str) -> str:
 
 
 def make(config: type[C], settings: Mapping[str, Any], what: str) -> C:
-    """Build a config dataclass from plain values (yaml, json, keyword arguments), checking names and types.
+    """Build a config dataclass from plain values (yaml, json, keyword arguments), checking names, types and bounds.
+
+    Values of earlier versions are understood (:func:`modern`).
 
     Args:
         what: whose settings these are, for the error message.
@@ -161,7 +244,7 @@ def make(config: type[C], settings: Mapping[str, Any], what: str) -> C:
     hints = typing.get_type_hints(config)
     names = [f.name for f in dataclasses.fields(config)]  # type: ignore[arg-type]
     values = {}
-    for name, value in settings.items():
+    for name, value in modern(config, settings).items():  # type: ignore[arg-type]
         if name not in names:
             close = difflib.get_close_matches(str(name), names, n=1)
             hint = f" Did you mean '{close[0]}'?" if close else f" It has: {', '.join(names)}."

@@ -221,7 +221,7 @@ def exact() -> Iterator[None]:
 
 
 def suited(device: Device, game: Game) -> Device:
-    """The device in the precision that suits a game's networks best, where nobody says which.
+    """The device in the precision that suits a game's networks best, if no setting names it.
 
     Networks that are all matrix products spend much of their bf16 time on casting weights and gradients. CPUs with
     bfloat16 tiles (AMX) multiply float32 matrices as fast without.

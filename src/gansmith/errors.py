@@ -10,7 +10,7 @@ class GansmithError(Exception):
 
 
 def first_line(error: BaseException, most: int = 200) -> str:
-    """What somebody else's error says, for a sentence of ours: its first line, or its kind where it says nothing."""
+    """The first line of another library's error, to be quoted in a message; the error's kind if it has no text."""
     return (str(error).strip() or type(error).__name__).splitlines()[0][:most]
 
 

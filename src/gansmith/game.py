@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 T = TypeVar("T")
+ConfigT = TypeVar("ConfigT")
+"""The type of a family's settings."""
 
 Logs = dict[str, Tensor]
 """What a loss wants to have plotted: scalars, detached, still on the device (read only when displayed)."""
@@ -27,7 +29,7 @@ DataKind = Literal["images", "unpaired", "paired", "crops"]
 
 @dataclass(frozen=True)
 class ImageSpec:
-    """Facts about the pictures. They come from the data and flow into the networks; nobody configures them.
+    """Facts about the pictures. They come from the data and flow into the networks; no setting holds them.
 
     Attributes:
         height, width: size in pixels.
@@ -84,7 +86,7 @@ class Batch:
     other: Tensor | None = None
     clock: Clock = field(default_factory=Clock)
     world_size: int = 0
-    _kept: dict[str, Any] = field(default_factory=dict, repr=False)
+    _kept: dict[str, Any] = field(default_factory=dict[str, Any], repr=False)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -143,10 +145,11 @@ class Grid:
     caption: str = ""
 
 
-class Game(nn.Module):
+class Game(nn.Module, Generic[ConfigT]):
     """Base class of every family: networks, players, turns.
 
-    Subclasses set the class attributes, build their networks and write their losses; see ``gans/wgan_gp.py``.
+    Subclasses set the class attributes, build their networks and write their losses; see ``gans/wgan_gp.py``. What a game
+    can do besides being trained is in :mod:`gansmith.abilities`.
 
     Args:
         config: the family's settings, an instance of ``Config``.
@@ -157,7 +160,7 @@ class Game(nn.Module):
         GansmithError: the settings do not fit the pictures (too small a size, labels asked for where none are, ...).
     """
 
-    Config: ClassVar[type]
+    Config: ClassVar[type[Any]]
     """The dataclass of settings; every field has a docstring, shown as help by the command line and the studio."""
     players: ClassVar[Mapping[str, tuple[str, ...]]]
     """Player -> names of the networks whose weights it moves. One optimizer per player."""
@@ -166,15 +169,15 @@ class Game(nn.Module):
     data: ClassVar[DataKind] = "images"
     """What it trains on."""
     default_batch: ClassVar[int] = 64
-    """Pictures per step where nobody says otherwise; see also :meth:`usual_batch`."""
+    """Pictures per step, unless a setting says otherwise; see also :meth:`usual_batch`."""
     resumable: ClassVar[tuple[str, ...]] = ()
     """The family's settings that may change between one part of a run and the next."""
     class_shares: Sequence[float] = ()
-    """How often each class is in the data: set when a run begins, empty where nobody knows."""
+    """How often each class is in the data: set when a run begins, empty if it is unknown."""
     tiny: ClassVar[Mapping[str, Any]] = {}
     """Settings that make its networks small enough to try every function in seconds, on 32 px pictures."""
 
-    def __init__(self, config: Any, spec: ImageSpec, networks: Mapping[str, nn.Module] | None = None) -> None:
+    def __init__(self, config: ConfigT, spec: ImageSpec, networks: Mapping[str, nn.Module] | None = None) -> None:
         super().__init__()
         self.config = config
         self.spec = spec
@@ -183,11 +186,21 @@ class Game(nn.Module):
 
     @classmethod
     def usual_batch(cls, spec: ImageSpec) -> int:
-        """Pictures per step for pictures like these, where nobody says otherwise."""
+        """Pictures per step for pictures like these, unless a setting says otherwise."""
         return cls.default_batch
 
     @classmethod
-    def settled(cls, config: Any, spec: ImageSpec, counts: Sequence[int]) -> tuple[Any, list[str]]:
+    def judged_together(cls, config: ConfigT) -> int:
+        """How many pictures a discriminator judges at once: a batch is a multiple of it."""
+        return 1
+
+    @classmethod
+    def load_scale(cls, config: ConfigT) -> float:
+        """How much larger pictures are loaded than the windows that are cut out of them, 1 or more."""
+        return 1.0
+
+    @classmethod
+    def settled(cls, config: ConfigT, spec: ImageSpec, counts: Sequence[int]) -> tuple[ConfigT, list[str]]:
         """The settings that ``config`` leaves to the data (``auto``), settled; and a line for the person on each.
 
         Args:
@@ -200,7 +213,9 @@ class Game(nn.Module):
         raise NotImplementedError
 
     @classmethod
-    def restored(cls, config: Any, spec: ImageSpec, tensors: Mapping[str, Tensor]) -> Mapping[str, nn.Module] | None:
+    def restored(
+        cls, config: ConfigT, spec: ImageSpec, tensors: Mapping[str, Tensor]
+    ) -> Mapping[str, nn.Module] | None:
         """The networks of a saved model, where its tensors say what to build; None where the settings do."""
         return None
 
@@ -249,6 +264,10 @@ class Game(nn.Module):
 
     def calibrate(self, batch: int, seed: int) -> None:
         """Refresh statistics that depend on averaged weights (batch norm); called on the averaged networks."""
+
+    def has(self, network: str) -> bool:
+        """Whether a network is there: a model to use has only those that it exports."""
+        return network in dict(self.named_children())
 
     def player_parameters(self, player: str) -> list[nn.Parameter]:
         """The weights one player moves: those of its networks that are not frozen (``requires_grad``) when a run begins."""

@@ -10,55 +10,59 @@ import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
-from torch.nn.modules.batchnorm import _BatchNorm
 
-from gansmith import conditioning
+from gansmith.abilities import Sampled
+from gansmith.config import Bounds, Count, Decay, OptionalTerm, Share
 from gansmith.errors import GansmithError
-from gansmith.game import Batch, Clock, Game, Grid, ImageSpec, Logs, Optimizer, Turn
+from gansmith.game import Batch, Clock, Grid, ImageSpec, Logs, Optimizer, Turn
+from gansmith.nn import conditioning
+from gansmith.nn.augment import AdaptiveAugment, DiffAugment
+from gansmith.nn.classes import class_weights
 from gansmith.nn.contract import Asked, check_discriminator, check_generator
 from gansmith.nn.losses import ADVERSARIAL, AdversarialName
 from gansmith.nn.penalties import squared_gradient_norm
 from gansmith.nn.scalars import Scalars
 from gansmith.parallel import processes, seeds
 
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+
 
 @dataclass(frozen=True)
 class GenerationConfig:
     """Settings of every family that turns noise into pictures."""
 
-    latent_dim: int = 100
+    latent_dim: Count = 100
     """Length of the noise vector z ~ N(0, I)."""
     conditional: bool | Literal["auto"] = "auto"
     """Learn one distribution per class; needs labelled data. auto does so in r3gan and stylegan2, where half of the classes have 500
     pictures or more: elsewhere single classes collapse.
     --no-conditional leaves labels out."""
-    lr: float = 2e-4
+    lr: Annotated[float | None, Bounds(0)] = 2e-4
     """Learning rate."""
-    lr_discriminator: float = 0.0
-    """Learning rate of the discriminator, where it differs (TTUR, arXiv:1706.08500); 0 takes lr."""
-    beta1: float = 0.5
+    lr_discriminator: Annotated[float | None, Bounds(above=0, was=0)] = None
+    """Learning rate of the discriminator, where it differs (TTUR, arXiv:1706.08500); by default lr."""
+    beta1: Decay = 0.5
     """Adam's decay of the gradient's mean."""
-    beta2: float = 0.999
+    beta2: Decay = 0.999
     """Adam's decay of the gradient's mean square."""
-    ema_images: int = 10_000
+    ema_images: Annotated[int | None, Bounds(0, unit="images", off=True)] = 10_000
     """Half-life, in images, of the weight average that samples are drawn from; 0 switches it off."""
     spectral_norm: bool = False
     """Spectral normalisation of every layer of the discriminator (arXiv:1802.05957)."""
     augment: Literal["none", "diffaugment", "ada"] = "none"
     """Augment what the discriminator sees: always (DiffAugment, arXiv:2006.10738) or as much as needed (ADA, arXiv:2006.06676)."""
-    augment_target: float = 0.6
+    augment_target: Share = 0.6
     """ADA aims at this mean sign of D on real pictures."""
-    augment_images: int = -1
-    """ADA's speed: images for its probability to go from 0 to 1; -1 takes the paper's 500,000, and 100,000 after --init."""
-    class_fade: float = 0.0
+    augment_images: Annotated[int | None, Bounds(1, unit="images", was=-1)] = None
+    """ADA's speed: images for its probability to go from 0 to 1; by default the paper's 500,000, and 100,000 after --init."""
+    class_fade: Annotated[float, Bounds(0, 1, off=True)] = 0.0
     """With --conditional: classes fade in over the second half of this share of the run, and until then it is played
     without; keeps classes of few pictures from collapsing (arXiv:2201.06578). 0 has them from the start."""
-    pack: int = 1
+    pack: Count = 1
     """How many pictures the discriminator judges together, against mode collapse (PacGAN, arXiv:1712.04086)."""
 
 
@@ -68,21 +72,26 @@ class AdversarialConfig(GenerationConfig):
 
     loss: AdversarialName = "nonsaturating"
     """Which adversarial loss."""
-    r1: float = 0.0
+    r1: OptionalTerm = 0.0
     """Weight gamma of the R1 penalty, gamma / 2 E |grad D(x)|^2 on real pictures (arXiv:1801.04406)."""
-    penalty_every: int = 1
+    penalty_every: Annotated[int, Bounds(1, unit="steps")] = 1
     """Compute the penalty at every k-th step only, k times as strong."""
 
 
-class Generation(Game):
+GenerationConfigT = TypeVar("GenerationConfigT", bound=GenerationConfig)
+"""The type of a family's settings."""
+
+
+class Generation(Sampled[GenerationConfigT]):
     """Noise to pictures, in alternating turns.
 
-    Labels are what :meth:`labels_of` gives: class numbers [N], or weights of classes [N, classes] with ``--class-fade``;
-    :class:`gansmith.nn.classes.ClassEmbedding` takes either. Unconditional networks get None.
+    Labels of networks and losses are weights of classes [N, K] (:meth:`labels_of`), which
+    :class:`gansmith.nn.classes.ClassEmbedding` turns into vectors; unconditional networks get None. Labels of people
+    (:meth:`sample`) are class numbers [N].
 
     Attributes:
-        generator: (z [N, latent_dim], labels) -> [N, C, H, W].
-        discriminator: (images [N, C * pack, H, W], labels) -> logits [N] or [N, 1].
+        generator: (z [N, latent_dim], labels [N, K] or None) -> [N, C, H, W].
+        discriminator: (images [N, C * pack, H, W], labels [N, K] or None) -> logits [N] or [N, 1].
     """
 
     players = {"discriminator": ("discriminator",), "generator": ("generator",)}
@@ -94,7 +103,7 @@ class Generation(Game):
     discriminator: nn.Module
 
     def __init__(
-        self, config: GenerationConfig, spec: ImageSpec, networks: Mapping[str, nn.Module] | None = None
+        self, config: GenerationConfigT, spec: ImageSpec, networks: Mapping[str, nn.Module] | None = None
     ) -> None:
         if config.pack < 1:
             raise GansmithError(f"--pack is how many pictures are judged together: 1 or more, not {config.pack}.")
@@ -104,15 +113,17 @@ class Generation(Game):
         if not 0 <= config.class_fade <= 1:
             raise GansmithError(f"--class-fade is a share of the run, from 0 to 1, not {config.class_fade}.")
         super().__init__(config, spec, networks)
-        self.augment: Any = make_augment(config)
-        if config.spectral_norm and hasattr(self, "discriminator"):
+        self.augment = make_augment(config)
+        if config.spectral_norm and self.has("discriminator"):
             add_spectral_norm(self.discriminator)
         if not type(self).__module__.startswith("gansmith."):  # those of the package are tested
             self._check_networks()
 
     @classmethod
-    def settled(cls, config: GenerationConfig, spec: ImageSpec, counts: Sequence[int]) -> tuple[Any, list[str]]:
-        """``--conditional auto`` as True or False; see :func:`gansmith.conditioning.decide`."""
+    def settled(
+        cls, config: GenerationConfigT, spec: ImageSpec, counts: Sequence[int]
+    ) -> tuple[GenerationConfigT, list[str]]:
+        """``--conditional auto`` as True or False; see :func:`gansmith.nn.conditioning.decide`."""
         if config.conditional is False and config.class_fade:
             raise GansmithError("--class-fade lets classes fade in, so it cannot go with --no-conditional.")
         if config.conditional != "auto":
@@ -122,7 +133,7 @@ class Generation(Game):
             if cls.__module__.startswith("gansmith."):
                 return True
             try:
-                with torch.random.fork_rng(devices=[]):
+                with torch.random.fork_rng(devices=[]):  # pyright: ignore[reportUnknownMemberType]
                     cls(replace(config, conditional=True), spec)
             except GansmithError:
                 return False
@@ -134,15 +145,22 @@ class Generation(Game):
     def _check_networks(self) -> None:
         """Raise a GansmithError where networks do not take what the flags ask for."""
         config = self.config
-        asked = Asked(type(self).__name__, config.latent_dim, config.pack, self.classes, config.class_fade > 0)
-        if hasattr(self, "generator"):
+        asked = Asked(type(self).__name__, config.latent_dim, config.pack, self.classes)
+        if self.has("generator"):
             check_generator(self.generator, self.spec, asked)
-        if hasattr(self, "discriminator"):
+        if self.has("discriminator"):
             check_discriminator(self.discriminator, self.spec, asked)
+
+    @classmethod
+    def judged_together(cls, config: GenerationConfigT) -> int:
+        return config.pack
+
+    @property
+    def latent_dim(self) -> int:
+        return self.config.latent_dim
 
     @property
     def classes(self) -> int:
-        """Classes the networks are conditioned on: 0 when unconditional."""
         return self.spec.classes if self.config.conditional else 0
 
     def turns(self) -> Sequence[Turn]:
@@ -193,16 +211,19 @@ class Generation(Game):
         return seeds.normal(n, self.config.latent_dim, device=self.device)
 
     def labels_of(self, batch: Batch) -> Tensor | None:
-        """The batch's labels where the game is conditional. Fakes take the labels of the real pictures beside them.
+        """Weights of classes [N, K] of a batch, where the game is conditional: all alike until classes fade in.
 
-        Class numbers [N]; weights of classes [N, classes] as long as classes fade in, all alike before that.
+        Fakes take the labels of the real pictures beside them.
         """
-        if not self.classes or batch.labels is None:
-            return None
+        weights = self.weights_of(batch.labels)
         strength = class_strength(self.config.class_fade, batch.clock)
-        if strength == 1:
-            return batch.labels
-        return (1 - strength) / self.classes + strength * one_hot(batch.labels, self.classes).float()
+        if weights is None or strength == 1:
+            return weights
+        return (1 - strength) / self.classes + strength * weights
+
+    def weights_of(self, numbers: Tensor | None) -> Tensor | None:
+        """Class numbers [N] as the weights of classes [N, K] that networks take; None where the game is unconditional."""
+        return class_weights(numbers, self.classes) if self.classes and numbers is not None else None
 
     def generate(self, batch: Batch) -> Tensor:
         """New fakes for a batch, [N, C, H, W]."""
@@ -224,9 +245,7 @@ class Generation(Game):
     @cached_property
     def judges_across_batch(self) -> bool:
         """Whether the discriminator's logit of a picture depends on the others beside it."""
-        return any(
-            isinstance(m, _BatchNorm) or getattr(m, "mixes_samples", False) for m in self.discriminator.modules()
-        )
+        return any(isinstance(m, BATCH_NORMS) for m in self.discriminator.modules())
 
     def judge_both(self, real: Tensor, fake: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
         """Logits of real and of fake pictures: in one pass, unless the discriminator looks across its batch."""
@@ -241,30 +260,42 @@ class Generation(Game):
 
     def adapt_augment(self, batch: Batch, logs: Logs) -> None:
         """ADA: look at how sure D is of real pictures, and augment more or less from now on."""
-        if self.augment is not None and hasattr(self.augment, "update"):
+        if isinstance(self.augment, AdaptiveAugment):
             self.augment.update(logs["sign_real"], batch.world_size)
             logs["augment_p"] = self.augment.p.clone()
 
     # --- schedules ------------------------------------------------------------------------------------------------
 
     def optimizer(self, player: str, clock: Clock) -> Optimizer:
-        config = self.config
-        lr = config.lr_discriminator or config.lr if player == "discriminator" else config.lr
+        config, lr = self.config, self.lr
+        if player == "discriminator" and config.lr_discriminator is not None:
+            lr = config.lr_discriminator
         return Optimizer(lr, (config.beta1, config.beta2))
+
+    @property
+    def lr(self) -> float:
+        """The learning rate that was asked for, or the family's usual one."""
+        return self.usual_lr if self.config.lr is None else self.config.lr
+
+    @property
+    def usual_lr(self) -> float:
+        return 2e-4
+
+    def ema_images(self, batch: int) -> float:
+        """Half-life of the weight average in images, as asked for or the family's usual one for such a batch."""
+        return 10_000 if self.config.ema_images is None else self.config.ema_images
 
     def ema_beta(self, clock: Clock, batch: int) -> float:
         # ramp-up of Karras et al. 2020: never average over more than a twentieth of what has been seen
-        half_life = min(self.config.ema_images, 0.05 * clock.images)
+        half_life = min(self.ema_images(batch), 0.05 * clock.images)
         return 0.5 ** (batch / half_life) if half_life > 0 else 0.0
 
     # --- the model ------------------------------------------------------------------------------------------------
 
     def sample(self, z: Tensor, labels: Tensor | None = None, truncation: float = 1.0) -> Tensor:
-        """Pictures [N, C, H, W] in [-1, 1] for latents [N, latent_dim]; truncation < 1 trades variety for quality."""
-        return self.generator(z * truncation, labels)
+        return self.generator(z * truncation, self.weights_of(labels))
 
     def seeded_latents(self, n: int, seed: int) -> Tensor:
-        """The latents that belong to a seed, [n, latent_dim]; the first k are the same for every n >= k."""
         generator = torch.Generator().manual_seed(seed)
         # one draw for each: of one draw for all, torch would make the last 16 numbers anew
         rows = [torch.randn(self.config.latent_dim, generator=generator) for _ in range(n)]
@@ -284,23 +315,26 @@ class Generation(Game):
 
     def calibrate(self, batch: int, seed: int) -> None:
         """Batch norm remembers the statistics of other weights than the averaged ones: measure them anew."""
-        norms = [m for m in self.generator.modules() if isinstance(m, _BatchNorm)]
+        norms = [m for m in self.generator.modules() if isinstance(m, BATCH_NORMS)]
         if not norms:
             return
         momenta = [norm.momentum for norm in norms]
-        generator, latents, labels = torch.Generator().manual_seed(seed), [], []
+        generator = torch.Generator().manual_seed(seed)
+        latents: list[Tensor] = []
+        labels: list[Tensor | None] = []
         for _ in range(16):
             latents.append(torch.randn(batch, self.config.latent_dim, generator=generator))
             labels.append(self._some_classes(batch, generator))
         z = torch.stack(latents).to(self.device)
-        y = torch.stack(labels).to(self.device) if self.classes else labels
+        classes = [label for label in labels if label is not None]
+        y = torch.stack(classes).to(self.device) if classes else labels
         for norm in norms:
             norm.reset_running_stats()
         self.generator.train()
         for count, (own_z, own_y) in enumerate(zip(z, y, strict=True), 1):
             for norm in norms:  # a plain average; where momentum is None, every layer asks the GPU for its count
                 norm.momentum = 1 / count
-            self.generator(own_z, own_y)
+            self.generator(own_z, self.weights_of(own_y))
         self.generator.eval()
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
@@ -333,16 +367,13 @@ def class_strength(fade: float, clock: Clock) -> float:
     return min(max(2 * clock.progress / fade - 1, 0.0), 1.0) if fade else 1.0
 
 
-def make_augment(config: GenerationConfig) -> nn.Module | None:
+def make_augment(config: GenerationConfig) -> AdaptiveAugment | DiffAugment | None:
     """The augmentation that ``config.augment`` names, or None."""
     if config.augment == "none":
         return None
-    from gansmith.nn.augment import AdaptiveAugment, DiffAugment
-
     if config.augment == "diffaugment":
         return DiffAugment()
-    images = config.augment_images if config.augment_images > 0 else 500_000
-    return AdaptiveAugment(target=config.augment_target, images_per_unit=images)
+    return AdaptiveAugment(target=config.augment_target, images_per_unit=config.augment_images or 500_000)
 
 
 def add_spectral_norm(network: nn.Module) -> None:

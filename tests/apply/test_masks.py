@@ -235,11 +235,9 @@ def test_the_command_knows_masks_among_the_pictures(
     common = [model, str(place), "--device", "cpu"]
     with pytest.raises(GansmithError, match=r"a_mask001\.png: give their folder as --mask"):
         main([*common, "--out", str(out)])
-    with pytest.raises(GansmithError, match="Nothing was written"):
+    with pytest.raises(GansmithError, match="values 0 to 1 of 255"):
         main([*common, "--out", str(out), "--mask", str(place)])
-    said = capsys.readouterr().err
-    assert "1 masks among the pictures" in said
-    assert "values 0 to 1 of 255" in said
+    assert "1 masks among the pictures" in capsys.readouterr().err
     assert main([*common, "--out", str(out), "--mask", str(place), "--mask-above", "0"]) == 0
     assert not (changed(place / "a.png", out / "a.png") & ~inside()).any()
     assert (

@@ -13,6 +13,7 @@ from PIL import Image
 
 from gansmith import config, registry
 from gansmith.apply.files import Options, Report, apply_to_pictures, find_pictures
+from gansmith.data import pages
 from gansmith.game import ImageSpec
 from gansmith.translation import Translation
 
@@ -61,8 +62,8 @@ def test_all_pages_have_one_range(tmp_path: Path) -> None:
     """Two slices that hold the same pixels come out the same, whatever else is in the stack."""
     given = slices(3)
     given[2] = given[1]
-    for name, pages in (("three", given), ("two", given[1:])):
-        tifffile.imwrite(tmp_path / f"{name}.tif", pages, photometric="minisblack")
+    for name, stack in (("three", given), ("two", given[1:])):
+        tifffile.imwrite(tmp_path / f"{name}.tif", stack, photometric="minisblack")
         assert applied(tmp_path / f"{name}.tif").failed == []
     three, two = (tifffile.imread(tmp_path / "out" / f"{name}.tif") for name in ("three", "two"))
     assert np.array_equal(three[1], three[2])
@@ -86,6 +87,14 @@ def test_colour_of_8_bits_turned_pages_and_enlarged_ones(tmp_path: Path) -> None
             small = after.convert("RGB").resize(before.convert("RGB").size, Image.Resampling.BOX)
             difference = np.asarray(small, float) - np.asarray(before.convert("RGB"), float)
             assert np.abs(difference).mean() < 60, "page for page, in the same order"
+
+
+def test_more_pages_than_are_taken_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "MOST_PAGES", 2)
+    tifffile.imwrite(tmp_path / "scan.tif", slices(3), photometric="minisblack")
+    report = applied(tmp_path / "scan.tif")
+    assert "the first 2 of its 3 pages were done; the rest was left out" in {note for _, note in report.notes}
+    assert len(tifffile.TiffFile(tmp_path / "out" / "scan.tif").pages) == 2
 
 
 def test_smaller_copies_are_no_pages(tmp_path: Path) -> None:

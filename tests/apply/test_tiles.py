@@ -266,9 +266,8 @@ def test_masks_are_checked(tmp_path: Path, model: Path, capsys: pytest.CaptureFi
         (["--box", "30,0,9,9"], "does not lie"),
     ):
         flags = [str(tmp_path / f) if f.endswith("png") else f for f in flags]
-        with pytest.raises(GansmithError, match="Nothing was written"):
+        with pytest.raises(GansmithError, match=reason):
             main([*base, *flags])
-        assert reason in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

@@ -10,7 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
+import gansmith
 from gansmith import cli, registry
+from gansmith.models import bundle
+from gansmith.nn.pix2pixhd import global_network
 from gansmith.nn.resnet_generator import ResnetGenerator
 from gansmith.nn.rrdb import RRDBNet
 from helpers import reference_stylegan2 as reference
@@ -62,6 +65,8 @@ def small(words: list[str]) -> list[str]:
         return re.sub(r"--n \d{3,}", "--n 12", " ".join(words)).split()
     if command == "evaluate":  # windows of photographs are counted otherwise than samples
         return words if "photographs" in words else words + SMALLER[command].split()
+    if command == "invert":
+        words = re.sub(r"--tune \d+", "--tune 2", " ".join(words)).split()
     if command != "train":
         return words + SMALLER.get(command, "").split()
     if "--resume" in words:
@@ -95,6 +100,14 @@ def furnish(root: Path, page: str) -> None:
     torch.save(
         {f"netG_{way}": ResnetGenerator(3, 3, 8, 2).state_dict() for way in ("A2B", "B2A")}, root / "checkpoint.pth"
     )
+    hd = global_network(13, 3, 4, 1, 3, "instance")
+    torch.save(hd.state_dict(), root / "latest_net_G.pth")
+    for name in ("labels", "instances"):
+        (root / name).mkdir()
+        Image.fromarray(np.arange(48 * 64, dtype=np.uint8).reshape(48, 64) % 12).save(root / name / "street.png")
+    if page == "docs/applications/inpaint.md":  # a folder of a catalogue's name goes first
+        lama = gansmith.build("inpaint", size=32, channels=3, arch="ffc", width=8, blocks=18)
+        bundle.Model("inpaint", bundle.averaged_copy(lama)).save(root / "big-lama")
     torch.save({"params_ema": RRDBNet(blocks=1).state_dict()}, root / "RealESRGAN_x4plus.pth")
     text = "\n".join(line for found, line in commands() if found == page)
     for run, family in (("runs/faces", "stylegan2"), ("runs/digits", "gan")):

@@ -68,9 +68,9 @@ def test_a_folder_of_tables(tmp_path: Path):
 def test_nothing_but_footers_labels_and_a_few_pictures_is_read_before_training(tmp_path: Path, cache: Path):
     pictures = open_pictures(f"parquet:{write(tmp_path / 'set')}", memory_limit=0)
     assert isinstance(pictures, StreamedPictures)
-    assert list(cache.rglob("*.tar")) == []
+    assert list(cache.rglob("*.pictures")) == []
     assert pictures.fetch(np.array([25]))[0][0, 0, 0, 0] == 25
-    assert [file.name[:5] for file in cache.rglob("*.tar")] == ["00002"]
+    assert [file.name[:5] for file in cache.rglob("*.pictures")] == ["00002"]
     assert pictures.sharded
     batches = Batches(pictures, 6, 0)
     epoch = [

@@ -134,7 +134,13 @@ def test_labels_and_an_index_that_make_no_sense(packed, tmp_path, monkeypatch):
     index = tmp_path / "copy" / tars.INDEX
     content = bytearray(index.read_bytes())
     content[12:60] = bytes(48)
-    for damaged in (bytes(content), b"", gzip.compress(b'{"shards": 3}'), gzip.compress(b"[1]")):
+    for damaged in (
+        bytes(content),
+        b"",
+        gzip.compress(b'{"shards": 3}'),
+        gzip.compress(b"[1]"),
+        gzip.compress(bytes(1 << 25)),
+    ):
         index.write_bytes(damaged)
         with pytest.raises(DataError, match="is damaged"):
             open_pictures(str(tmp_path / "copy"))
@@ -213,6 +219,7 @@ def server(packed, tmp_path, monkeypatch):
             pass
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=root)) as running:
+        running.handle_error = lambda *_: None  # a client may hang up
         threading.Thread(target=running.serve_forever, daemon=True).start()
         yield f"shards:http://127.0.0.1:{running.server_port}/{{000000..000007}}.tar", root
         running.shutdown()
@@ -244,6 +251,11 @@ def test_a_tar_that_is_not_the_indexed_one_is_refused(server):
         opened.fetch(np.array([0]))
     with pytest.raises(DataError, match="cannot be fetched"):
         opened.fetch(np.array([8]))
+    with (root / "000002.tar").open("ab") as file:
+        file.write(bytes(4 << 20))
+    with pytest.raises(DataError, match="is larger than the"):
+        opened.fetch(np.array([16]))
+    assert not list(opened.source.files.cache.iterdir()), "nothing of what was refused stays"
 
 
 def test_what_cannot_be_shards_is_said(tmp_path):

@@ -16,8 +16,8 @@ Shapes = dict[str, tuple[int, ...]]
 
 SMALL: dict[str, dict[str, Any]] = {
     "SwinIR.SwinIR": {"depths": [2], "embed_dim": 12, "num_heads": [2], "img_size": 16, "window_size": 8, "upscale": 2, "upsampler": "nearest+conv"},
-    "Swin2SR.Swin2SR": {"depths": [2], "embed_dim": 12, "num_heads": [2], "img_size": 16, "window_size": 8, "upscale": 2, "upsampler": "nearest+conv"},
-    "HAT.HAT": {"depths": [2], "embed_dim": 12, "num_heads": [2], "img_size": 16, "window_size": 8, "upscale": 2, "upsampler": "pixelshuffle"},
+    "Swin2SR.Swin2SR": {"depths": [2], "embed_dim": 12, "num_heads": [2], "img_size": 16, "window_size": 8, "upscale": 4, "upsampler": "nearest+conv"},
+    "HAT.HAT": {"depths": [2], "embed_dim": 60, "num_heads": [2], "img_size": 16, "window_size": 8, "upscale": 4, "upsampler": "pixelshuffle"},
     "DAT.DAT": {"depth": [2], "embed_dim": 12, "num_heads": [2], "img_size": 16, "split_size": [4, 4], "upscale": 2},
     "DRCT.DRCT": {"depths": [2], "embed_dim": 12, "num_heads": [2], "img_size": 16, "window_size": 8, "upscale": 2},
     "SPAN.SPAN": {"num_in_ch": 3, "num_out_ch": 3, "feature_channels": 8, "upscale": 2},

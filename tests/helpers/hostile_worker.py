@@ -6,6 +6,7 @@ python hostile_worker.py FOLDER MEGABYTES
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import json
 import resource
 import sys
@@ -55,6 +56,8 @@ def main(folder: Path, megabytes: int) -> None:
     torch.set_num_threads(1)
     for name in registry.families():  # so that their memory is not counted
         importlib.import_module(f"gansmith.gans.{name.replace('-', '_')}")
+    if importlib.util.find_spec("spandrel"):
+        importlib.import_module("spandrel")
     rows = []
     bound(megabytes)
     for path in sorted(folder.iterdir()):

@@ -330,7 +330,8 @@ def outcome(call: Call, things_at: Path, folder: Path) -> Outcome:
             f"changed: {sorted(k for k in before.keys() | after.keys() if before.get(k) != after.get(k))[:5]}"
         )
     faults += _changes(call, code, mine, snapshot(folder))
-    if code == 0 and call.wants and not _there(folder, call.wants):
+    named = sum(word == "--out" or word.startswith("--out=") for word in call.argv)  # of several, the last counts
+    if code == 0 and call.wants and named == 1 and not _there(folder, call.wants):
         faults.append(f"0 without a result: {call.wants[:60]!r}")
     if seconds > 60:
         faults.append(f"took {seconds:.0f} s")

@@ -39,7 +39,7 @@ FLAGS = [
 server_of: dict[str, int] = {}
 LOOK_AGAIN = "window.dispatchEvent(new Event('studioback'))"
 """What the page asks for every few seconds is asked for now."""
-PAGES = ("data", "train", "play", "repair", "understand", "runs")
+PAGES = ("data", "train", "play", "repair", "models", "understand", "runs")
 WAIT = 60_000
 expect.set_options(timeout=WAIT)
 

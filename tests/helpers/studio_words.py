@@ -17,6 +17,7 @@ import gansmith
 from gansmith import registry
 from gansmith.config import TrainSettings
 from gansmith.data import standard
+from gansmith.models.catalogue import entries
 from gansmith.studio import forms, words
 
 PACKAGE = Path(gansmith.__file__).parent
@@ -36,6 +37,7 @@ NOT_SHOWN = (
     "data/pack.py",
     "data/shards.py",
     "data/tars.py",
+    "data/cache.py",
     "data/parquet.py",
     "apply/styles.py",
     "models/sharing.py",
@@ -63,6 +65,7 @@ LINES = {
     "health/coach.py": ("_copies", "_moving_collapse"),
     "studio/guard.py": ("__call__", "_refusal", "_login", "_serve"),
     "studio/jobs.py": ("reason",),
+    "bench/doctor.py": ("advise",),
     "studio/checks.py": ("run",),
     "studio/playground.py": ("step", "frame", "advance"),
     "cli.py": ("in_words",),
@@ -163,11 +166,13 @@ def lines(file: Path, functions: tuple[str, ...]) -> Iterator[str]:
 
 
 def helps() -> Iterator[str]:
-    """Settings' help and families' first lines."""
+    """Settings' help, families' first lines, standard sets and ready models."""
     for cls in (TrainSettings, *(registry.family(name).Config for name in registry.families())):
-        yield from (row["help"] for row in forms.fields(cls))
+        yield from (row[words] for row in forms.fields(cls) for words in ("help", "unit", "range"))
     yield from registry.families().values()
     yield from (known.about for known in standard.about_all().values())
+    for entry in entries.built_in().values():
+        yield from (entry.about, entry.licence.title, entry.licence.allows)
 
 
 def required() -> list[str]:

@@ -319,7 +319,7 @@ def test_other_pickles_are_no_weights(tmp_path: Path) -> None:
         with pytest.raises(ModelError, match=words):
             import_file(tmp_path / "x.pth")
     (tmp_path / "x.pkl").write_bytes(pickle.dumps({"a": 1}))
-    with pytest.raises(ModelError, match="not a StyleGAN2 network"):
+    with pytest.raises(ModelError, match="not a network of StyleGAN2"):
         import_file(tmp_path / "x.pkl")
     with pytest.raises(ModelError, match="--key chooses nothing"):
         import_file(tmp_path / "x.pkl", "G_ema")

@@ -29,7 +29,7 @@ def picture(folder: Path) -> Path:
 
 
 def test_every_entry_of_the_package_is_complete():
-    found = entries._builtin()
+    found = entries.built_in()
     assert len(found) >= 20
     for name, entry in found.items():
         assert entry.name == name

@@ -24,6 +24,13 @@ def documented(beginning: str) -> str:
     return re.sub(r"--nproc-per-node \d+", "--nproc-per-node 1" if "--nnodes" in line else "--nproc-per-node 2", line)
 
 
+def test_the_readme_shows_the_same_commands() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    shown = [line for line in readme.splitlines() if line.startswith(("torchrun", "srun"))]
+    assert len(shown) == 3
+    assert set(shown) <= set(DOCS.splitlines())
+
+
 def play(commands: list[str], out: Path, npz: Path, **variables: str) -> None:
     """Run commands side by side until all have ended well."""
     tiny = f"--data {npz} {' '.join(SETTINGS)} --out {out}"

@@ -99,6 +99,33 @@ def test_changing_the_family_keeps_what_was_typed(page, address):
     assert page.locator(".setting[data-name=batch] input").input_value() == ""
 
 
+def test_a_purpose_fills_the_form_in_and_says_what_to_expect(page, address):
+    found = {"images_per_second": 1000.0, "step_seconds": 0.06, "memory": 3 << 28, "available": 1 << 33, "fits": True, "batch": 64, "advice": ["Advice."]}  # fmt: skip
+    asked = []
+    page.route(
+        "**/api/train/estimate",
+        lambda route: (asked.append(route.request.post_data_json), route.fulfill(json={"result": found})),
+    )
+    page.goto(f"{address}/#/train")
+    page.get_by_role("button", name=re.compile("Digits in three minutes")).click()
+    expect(page.locator("[data-role=quality]")).to_contain_text("all ten digits")
+    needs = page.locator("[data-role=estimate]")
+    expect(needs).to_contain_text("About 3 min 0 s for 180 k images, at 1,000 images per second")
+    expect(needs).to_contain_text("about 768 MB of 8.0 GB free")
+    expect(needs).to_contain_text("saw 756 k images, which takes about 13 min")
+    assert asked[0]["name"] == "dcgan"
+    assert asked[0]["data"] == ["mnist10k"]
+    page.get_by_label("How much", exact=True).fill("5")
+    expect(needs).to_be_empty()  # of another run now
+    page.get_by_role("button", name=re.compile("Few pictures")).click()
+    expect(page.get_by_label("Family", exact=True)).to_have_value("r3gan")
+    page.locator("summary", has_text="Learning").click()
+    expect(page.locator(".setting[data-name=augment] select")).to_have_value("ada")
+    expect(page.locator("#new-run")).to_contain_text("rarely collapses")
+    page.get_by_text("More, in the paper's words").click()
+    expect(page.locator("#new-run")).to_contain_text("arXiv:2501.05441")
+
+
 def test_photographs_are_filled_in_and_errors_bring_their_cure(page, address, place):
     page.expected = re.compile("400")
     folder = place / "data" / "photos"
@@ -109,12 +136,12 @@ def test_photographs_are_filled_in_and_errors_bring_their_cure(page, address, pl
         Image.effect_noise((90 + 10 * (i % 3), 80), 60).convert("RGB").save(folder / f"{i}.png")
     page.goto(f"{address}/#/data?spec=data/photos")
     page.get_by_role("link", name="Train on this").click()
-    expect(page.get_by_label("Family", exact=True)).to_have_value("r3gan")
+    expect(page.get_by_label("Family", exact=True)).to_have_value(re.compile("r3gan|projected"))
     expect(page.locator("[data-role=filled]")).to_contain_text("Size 64")
     expect(page.locator("[data-role=filled]")).to_contain_text("3 different sizes")
     assert page.locator(".setting[data-name=size] input").input_value() == "64"
     page.get_by_label("Pictures", exact=True).fill("mnist10k")
-    expect(page.locator("[data-role=filled]")).to_contain_text("Conditional")
+    expect(page.locator("[data-role=filled]")).to_contain_text("10 classes")
     assert page.locator(".setting[data-name=size] input").input_value() == ""  # what the data suggested goes with it
     page.locator("summary", has_text="The run").click()
     page.locator(".setting[data-name=batch] input").fill("30")
@@ -325,6 +352,7 @@ WHERE = {
     "train": "train?run=runs/faces",
     "play": "play?model=runs/digits",
     "repair": "repair?model=runs/holes",
+    "models": "models",
     "understand": "understand?chapter=6",
     "runs": "runs?compare=runs/faces,runs/digits",
 }

@@ -29,6 +29,7 @@ pytest.importorskip("starlette", reason="the studio's extra is not installed")
 pytest.importorskip("httpx", reason="httpx is not installed")
 from starlette.testclient import TestClient
 
+from gansmith import config as configs
 from gansmith.config import TrainSettings
 from gansmith.studio import api_train, forms, jobs, logs, playground, uploads, worker
 from gansmith.studio.app import create_app
@@ -38,6 +39,7 @@ from gansmith.studio.errors import Refused
 from gansmith.studio.guard import Guard, Wrong, origin_of
 from gansmith.studio.jobs import Jobs
 from gansmith.studio.repairs import Repairs
+from gansmith.studio.tasks import Tasks
 from gansmith.studio.workspace import Workspace
 from helpers.studio import BASE, SAFE, body, make_run, png_bytes, save_picture, tiles, zipped
 
@@ -67,7 +69,7 @@ def studio(tmp_path, monkeypatch):
     monkeypatch.setattr(Jobs, "ensure_worker", lambda self: None)
     made = Workspace(tmp_path)
     (made.state / "jobs").mkdir(parents=True)
-    return Studio(made, Jobs(made), Repairs(made))
+    return Studio(made, Jobs(made), Repairs(made), Tasks(made))
 
 
 def queue(studio: Studio, run: str, **state) -> str:
@@ -295,7 +297,7 @@ def test_trainings_started_at_once_get_runs_of_their_own(studio):
 def test_many_threads_ask_for_forms_at_once(client):
     """Two threads that parse Python at once is what some Pythons cannot do."""
     registry._first_line.cache_clear()
-    forms.helps.cache_clear()
+    configs.helps.cache_clear()
     parsing = threading.Lock()
     whole = ast.parse
 

@@ -395,7 +395,7 @@ def test_bad_input_is_told_at_once(made, tmp_path, capsys):
     assert "The model's classes differ" in refused("--data", str(tmp_path / "others.npz"), "--model", model)
     assert "makes pictures of 16x16 with 1 channel" in refused("--data", str(tmp_path / "large.npz"), "--model", model)
     assert "Give one of --per-class and --balance" in refused("--data", data, "--per-class", "3", "--balance")
-    assert "--holdout is a share" in refused("--data", data, "--holdout", "1.5")
+    assert "--holdout must be 0 to under 1" in refused("--data", data, "--holdout", "1.5")
     assert "cannot make pictures of a given class" in refused("--data", data, "--family", "upscale")
     assert "--no-conditional" in refused("--data", data, "--no-conditional")
     assert "holds the same pictures" in refused("--data", data, "--test", data)

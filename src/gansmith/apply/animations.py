@@ -27,7 +27,7 @@ def is_animation(file: BinaryIO) -> bool:
     try:
         with Image.open(file) as image:
             return image.format in KINDS and int(getattr(image, "n_frames", 1)) > 1
-    except Exception:  # what is wrong with it is said by whoever reads it
+    except Exception:  # reading it later raises the error with its reason
         return False
     finally:
         file.seek(0)

@@ -1,4 +1,4 @@
-"""Pictures of more than 8 bits a channel through a translation model, and back into files that keep every bit."""
+"""Pictures of more than 8 bits a channel through a translation model, and written to files that keep every bit."""
 
 from __future__ import annotations
 

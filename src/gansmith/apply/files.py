@@ -158,9 +158,11 @@ def _apply(game: Translation, item: Item, target: Path, options: Options, masks:
         _check_memory(game, header)
         if game.label_maps:
             return _apply_to_labels(game, item, file, target, stored, options, progress)
-        numbers = stacks.numbers_of(file, stored)
-        if len(numbers) > 1:
-            return _apply_to_stack(game, item, target, options, masks, progress, numbers)
+        numbers, total = stacks.numbers_of(file, stored)
+        if total > 1:
+            done = _apply_to_stack(game, item, target, options, masks, progress, numbers)
+            left = f"the first {len(numbers):,} of its {total:,} pages were done; the rest was left out"
+            return done if total == len(numbers) else replace(done, notes=[*done.notes, left])
         deep = _deep(file, header, stored, options)
         upright = read_picture(file) if deep is None else deep.image
     hole = hole_for(game, item, upright.size, masks)
@@ -200,8 +202,10 @@ def _apply_to_stack(
         first = first or _Done(page.upright, result, mask, _notes(page.header, hole, options))
     assert first is not None
     store_bytes(stacks.merged(files), target)
-    same = ", with the same mask" if first.mask is not None else ""
-    return replace(first, notes=[*first.notes, f"each of its {len(numbers)} pages was done{same}"])
+    done = f"each of its {len(numbers)} pages was done"
+    if first.mask is not None:
+        done = f"each of its {len(numbers)} pages was done, with the same mask"
+    return replace(first, notes=[*first.notes, done])
 
 
 def _notes(header: Header, hole: Hole | None, options: Options) -> list[str]:

@@ -1,4 +1,4 @@
-"""A film through a translation model: frames in, frames out, its sound and rate kept; goes on where it was stopped.
+"""A film through a translation model: frames in, frames out, its sound and rate kept; an interrupted film continues.
 
 Finished pieces lie in ``OUT/.NAME.pieces`` until the film is whole, with a plan that says of what they are; pieces of
 another film, model or setting are thrown away.

@@ -163,7 +163,7 @@ def _stem_of_mask(stem: str) -> str | None:
 def _same_file(a: Path, b: Path) -> bool:
     try:
         return a.samefile(b)
-    except OSError:  # one of them is gone, which is said where it is read
+    except OSError:  # one of them is gone; reading it raises the error
         return False
 
 

@@ -55,7 +55,7 @@ def tune(
     device = styles.model.game.device
     tuned = Model(styles.model.family, copy.deepcopy(styles.model.game), dict(styles.model.info))
     learner = Styles(tuned)
-    weights = [p.requires_grad_() for p in learner.generator.synthesis.parameters()]
+    weights = [p.requires_grad_() for p in learner.game.synthesis.parameters()]
     optimizer = torch.optim.Adam(weights, lr)
     best, found = math.inf, [p.detach().clone() for p in weights]
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
@@ -98,6 +98,6 @@ def _around(styles: Styles, pivot: Tensor) -> Tensor:
     model, device = styles.model, pivot.device
     z = seeds.normal(1, model.config.latent_dim, device=device)
     labels = torch.randint(model.classes, (1,)).to(device) if model.classes else None
-    way = styles.generator.styles(z, labels) - pivot
+    way = styles.game.styles(z, labels) - pivot
     length = way.norm(dim=2, keepdim=True).clamp_min(1e-8)
     return pivot + REACH * math.sqrt(pivot.shape[2]) * way / length

@@ -37,9 +37,9 @@ class Page:
     deep: Deep | None
 
 
-def numbers_of(file: BinaryIO, stored: Stored) -> list[int]:
-    """The pages of a TIFF that are pictures of their own; one for everything else."""
-    return pages_of(file)[0] if stored.kind == "TIFF" else [0]
+def numbers_of(file: BinaryIO, stored: Stored) -> tuple[list[int], int]:
+    """The pages of a TIFF that are pictures of their own, at most ``MOST_PAGES``, and how many there are; one for all else."""
+    return pages_of(file) if stored.kind == "TIFF" else ([0], 1)
 
 
 def pages(

@@ -1,4 +1,4 @@
-"""How a picture lies in its file, and how its result is put into one of the same kind, whole or not at all."""
+"""How a picture is stored in its file, and how its result is written to a file of the same kind, wholly or not at all."""
 
 from __future__ import annotations
 

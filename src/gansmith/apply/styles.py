@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, l1_loss
 
+from gansmith.abilities import Styled
 from gansmith.errors import GansmithError
 from gansmith.models.bundle import Model
 
@@ -23,13 +23,12 @@ class Styles:
     """
 
     def __init__(self, model: Model) -> None:
-        generator: Any = getattr(model.game, "generator", None)
-        if not hasattr(generator, "synthesis") or not hasattr(generator, "styles"):
+        if not isinstance(model.game, Styled):
             raise GansmithError(
                 f"A {model.family} model has no styles w. Models of the families stylegan2 and stylegan3 have."
             )
-        self.model, self.generator = model, generator
-        self.layers: int = generator.synthesis.styles
+        self.model, self.game = model, model.game
+        self.layers = model.game.layers
         """How many styles a picture takes, from coarse to fine."""
 
     @torch.inference_mode()
@@ -40,11 +39,11 @@ class Styles:
         device = self.model.game.device
         z = torch.cat([self.model.latents(1, seed) for seed in seeds]).to(device)
         labels = self.model.labels(len(seeds), 0 if label is None and self.model.classes else label)
-        return self.generator.styles(z, None if labels is None else labels.to(device), truncation).clone()
+        return self.game.styles(z, None if labels is None else labels.to(device), truncation).clone()
 
     def draw(self, styles: Tensor) -> Tensor:
         """Styles [N, L, D] -> pictures [N, C, H, W], about [-1, 1]; noise is the model's own, so the same every time."""
-        return self.generator.synthesis(styles, noise="const")
+        return self.game.synthesize(styles)
 
     @torch.inference_mode()
     def pictures(self, styles: Tensor, batch: int = 16) -> Tensor:
@@ -53,7 +52,7 @@ class Styles:
 
     def average(self) -> Tensor:
         """The average style, [1, L, D]."""
-        return self.generator.mapping.w_avg.detach().clone().expand(1, self.layers, -1)
+        return self.game.average_style()
 
 
 def chosen_layers(text: str, count: int) -> list[int]:
@@ -118,8 +117,8 @@ def factorise(styles: Styles, layers: Sequence[int], count: int, first: int = 0)
     Raises:
         GansmithError: the model has not so many.
     """
-    own = styles.generator.synthesis.affines()
-    weights = torch.cat([own[layer].weight.detach().float().cpu() for layer in layers])  # [sum I, D]
+    own = styles.game.style_weights()
+    weights = torch.cat([own[layer].detach().float().cpu() for layer in layers])  # [sum I, D]
     weights = weights / weights.norm(dim=1, keepdim=True).clamp_min(1e-8)
     if count < 1 or not 0 <= first <= weights.shape[1] - count:
         asked = f"--directions {count}" + (f" after --first {first}" if first else "")

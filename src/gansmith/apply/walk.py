@@ -67,6 +67,6 @@ def walk(
     with torch.inference_mode():
         chosen = None if labels is None else labels.to(device)
         # every layer has the same style, so the first stands for all
-        each = [styles.generator.styles(z.to(device), chosen, truncation)[:, 0] for z in latents]
+        each = [styles.game.styles(z.to(device), chosen, truncation)[:, 0] for z in latents]
     way = loop(torch.stack(each).cpu(), frames)  # [F, T, D]
     return (opaque(grid(styles.pictures(w[:, None].expand(-1, styles.layers, -1).to(device)), columns)) for w in way)

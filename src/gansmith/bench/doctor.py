@@ -16,6 +16,7 @@ from gansmith.config import TrainSettings
 from gansmith.data.training import TrainingData
 from gansmith.devices import Device, suited, synchronise
 from gansmith.game import Game
+from gansmith.generation import GenerationConfig
 
 RESERVE = 0.9
 """Share of the free memory that a run may need and still be said to fit."""
@@ -105,7 +106,7 @@ def _estimate_memory(
 ) -> tuple[int | None, Subject]:
     """Peak bytes at ``batch``, by a line through what two smaller batches need (or measured, where it is small)."""
     smaller = sorted({max(1, batch // 8), max(1, batch // 4)})
-    smaller = [max(n, getattr(game.config, "pack", 1)) for n in smaller]
+    smaller = [max(n, game.judged_together(game.config)) for n in smaller]
     needs: list[tuple[int, int | None]] = []
     before = None
     for n in smaller:
@@ -176,11 +177,12 @@ def advise(
         advice.append(
             "A step takes over a second here: a GPU, a smaller --size, or the family's smaller settings will help most."
         )
-    if count < 5000 and getattr(config, "augment", None) == "none":
+    generates = isinstance(config, GenerationConfig)
+    if generates and count < 5000 and config.augment == "none":
         advice.append(
             f"{count:,} pictures are few for a GAN: --augment ada keeps the discriminator from learning them by heart."
         )
-    if spec.classes >= 2 and getattr(config, "conditional", None) is False:
+    if generates and spec.classes >= 2 and config.conditional is False:
         advice.append(
             f"The pictures have labels ({spec.classes} classes): --conditional learns to make each class on demand."
         )

@@ -11,8 +11,9 @@ import re
 import sys
 import typing
 from collections.abc import Callable
-from typing import Any, Literal, NoReturn, TextIO, TypeVar
+from typing import Annotated, Any, Literal, NoReturn, TextIO, TypeVar
 
+from gansmith import config as configs
 from gansmith.errors import GansmithError, shown
 
 T = TypeVar("T")
@@ -32,18 +33,20 @@ def parse(config: type[T], argv: list[str], command: str, description: str, defa
     """
     import tyro
 
-    kwargs: dict[str, Any] = {} if default is None else {"default": default}
+    twin = _with_bounds(config)
+    kwargs: dict[str, Any] = {} if default is None else {"default": _as(twin, default)}
     words = with_values(argv, open_switches(config))
 
     def read() -> T:
-        return tyro.cli(
-            config,
+        made = tyro.cli(
+            twin,
             args=words,
             prog=f"gansmith {command}",
             description=description,
             config=(tyro.conf.OmitArgPrefixes,),
             **kwargs,
         )
+        return _as(config, made)
 
     try:
         with contextlib.redirect_stderr(io.StringIO()):
@@ -52,6 +55,34 @@ def parse(config: type[T], argv: list[str], command: str, description: str, defa
         if stop.code != 2:
             raise
     raise GansmithError(_complaint(read, command))
+
+
+def _with_bounds(config: type) -> type:
+    """The same dataclass for tyro: the help of every number with bounds ends with what the number may be."""
+    import tyro
+
+    bounds, hints = configs.bounds_of(config), typing.get_type_hints(config, include_extras=True)
+    changed: dict[str, Any] = {}
+    for field in dataclasses.fields(config):
+        hint = hints[field.name]
+        if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+            changed[field.name] = _with_bounds(hint)
+        elif field.name in bounds:
+            owner = next(base for base in config.__mro__ if field.name in vars(base).get("__annotations__", {}))
+            text = configs.helps(owner).get(field.name, "")
+            changed[field.name] = Annotated[hint, tyro.conf.arg(help=f"{text} ({bounds[field.name]})".strip())]
+    namespace = {"__annotations__": changed, "__doc__": config.__doc__, "__module__": config.__module__}
+    return type(config.__name__, (config,), namespace) if changed else config
+
+
+def _as(config: type[T], made: Any) -> T:
+    """The same settings as an instance of another class with the same fields."""
+    values = {field.name: getattr(made, field.name) for field in dataclasses.fields(made)}
+    hints = typing.get_type_hints(config)
+    for name, value in values.items():
+        if dataclasses.is_dataclass(value) and isinstance(hints[name], type):
+            values[name] = _as(hints[name], value)
+    return config(**values)
 
 
 _FRAME = re.compile(r"^[│| ] ?|\s*[│|]?\s*$")

@@ -136,12 +136,14 @@ def main(argv: list[str]) -> int:
     say(f"{len(report.written)} of {count} {what} written to {args.out}", sys.stdout)
     for name, note in report.notes:
         say(f"note: {name}: {note}")
+    if len(report.failed) == count == 1:
+        raise GansmithError("{}: {}".format(*report.failed[0]))
     if report.failed:
         say(f"{len(report.failed)} failed:")
         for name, reason in report.failed:
             say(f"  {name}: {reason}")
     if report.failed and not report.written:
-        raise GansmithError(f"Nothing was written to {args.out}: see the reasons above, of each of the {what}.")
+        raise GansmithError(f"Nothing was written to {args.out}: the reasons, one for each of the {what}, stand above.")
     return 1 if report.failed else 0
 
 

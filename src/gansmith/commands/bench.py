@@ -5,11 +5,12 @@ from __future__ import annotations
 import json as json_module
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from gansmith.commands._parse import parse, say, show_table
+from gansmith.config import Bounds, check_numbers
 from gansmith.errors import GansmithError
 
 if TYPE_CHECKING:
@@ -22,13 +23,13 @@ class Options:
 
     families: tyro.conf.Positional[tuple[str, ...]] = ()
     """Families to measure; all of them by default."""
-    size: int = 32
+    size: Annotated[int, Bounds(1, unit="pixels")] = 32
     """Pixels a side of the (random) pictures."""
-    channels: int = 3
+    channels: Annotated[int, Bounds(1, 4)] = 3
     """1 (grey), 3 (RGB) or 4 (RGBA)."""
-    batch: int = 0
-    """Pictures per step; 0 takes each family's usual number."""
-    rounds: int = 5
+    batch: Annotated[int | None, Bounds(1, unit="pictures", was=0)] = None
+    """Pictures per step; by default each family's usual number."""
+    rounds: Annotated[int, Bounds(1)] = 5
     """Timed rounds, each playing every turn of every family once; medians are shown."""
     precision: tuple[Literal["fp32", "bf16", "fp16", "bf16-products"], ...] = ()
     """By default fp32, and bf16 where the machine has it in hardware."""
@@ -43,8 +44,7 @@ class Options:
 def main(argv: list[str]) -> int:
     """Run ``gansmith bench``."""
     options = parse(Options, argv, "bench", __doc__ or "")
-    if min(options.rounds, options.channels, options.size) < 1 or options.batch < 0:
-        raise GansmithError("--rounds, --size and --channels must be 1 or more, and --batch not negative.")
+    check_numbers(options)
     import torch
 
     from gansmith import devices, registry
@@ -59,13 +59,13 @@ def main(argv: list[str]) -> int:
         for precision in options.precision or ("fp32", "bf16"):
             reason = "" if options.precision or precision == "fp32" else bf16_missing(where)
             if reason:
-                skipped.append(Row(name, precision, options.size, options.batch, skipped=reason))
+                skipped.append(Row(name, precision, options.size, options.batch or 0, skipped=reason))
                 continue
             say(f"{name} {precision} ...")
             try:
                 subjects.append(prepare(name, options, devices.Device(where, precision)))
             except GansmithError as error:
-                skipped.append(Row(name, precision, options.size, options.batch, skipped=str(error)))
+                skipped.append(Row(name, precision, options.size, options.batch or 0, skipped=str(error)))
     if not subjects:
         raise GansmithError(f"There is nothing to measure: {skipped[0].skipped}")
     rows, peaks = measure(subjects, options.rounds)

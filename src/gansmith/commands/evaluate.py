@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
+from gansmith.commands._equivariance import measure_equivariance
 from gansmith.commands._parse import parse, say, show_table
 from gansmith.errors import GansmithError
 from gansmith.files.paths import check_free, check_writable
@@ -38,10 +39,11 @@ class Options:
 
     model: tyro.conf.Positional[str]
     """A run folder, a model folder or a Hub id; or pictures somebody else's model made: a folder, zip or .npz."""
-    data: str
-    """The real pictures: a folder, zip, .npz, IDX file, hf:NAME or a standard name; A,B for models of pairs."""
+    data: str = ""
+    """The real pictures: a folder, zip, .npz, IDX file, hf:NAME or a standard name; A,B for models of pairs. eq needs none."""
     metrics: str = "fid,kid,prdc"
-    """Which scores, separated by commas: fid, kid, prdc, is, swd."""
+    """Which scores, separated by commas: fid, kid, prdc, is, swd. Or eq alone: EQ-T and EQ-R of a stylegan3 model, on at most 256
+    pictures that are moved and turned inside the generator."""
     features: str = "auto"
     """What to measure on: mnist-cnn, fashion-cnn, effnet-lite0 (these offline), inception, dinov2, or auto, which takes the one that fits."""
     weights: Path | None = None
@@ -50,8 +52,8 @@ class Options:
     """How many samples, against as many real pictures (models that repair windows of photographs: at most 100)."""
     seed: int = 0
     """Chooses samples and real pictures."""
-    size: int = 0
-    """Bring all pictures to this size; 0 takes the model's, or the data's own."""
+    size: int | None = None
+    """Bring all pictures to this size; by default the model's, or the data's own."""
     memorisation: Path | None = None
     """Also write this picture: the samples most like a training picture, each beside the nearest ones; and give the share of such samples."""
     overwrite: bool = False
@@ -65,6 +67,7 @@ class Options:
 def main(argv: list[str]) -> int:
     """Run ``gansmith evaluate``."""
     options = parse(Options, argv, "evaluate", __doc__ or "")
+    from gansmith.abilities import Sampled
     from gansmith.devices import resolve
     from gansmith.files.pictures import PICTURE_SUFFIXES
     from gansmith.metrics.evaluate import MINIMUM, check_counts, check_metrics, evaluate, extractor_for
@@ -72,7 +75,18 @@ def main(argv: list[str]) -> int:
     from gansmith.models.bundle import load
 
     metrics = list(dict.fromkeys(part.strip() for part in options.metrics.split(",") if part.strip()))
+    device = resolve(options.device, "fp32").torch_device
+    if metrics == ["eq"]:
+        return measure_equivariance(
+            options.model, n=options.n, seed=options.seed, device=str(device), as_json=options.json
+        )
+    if "eq" in metrics:
+        raise GansmithError("eq compares no pictures with real ones: measure it alone, with --metrics eq.")
     check_metrics(metrics)
+    if not options.data:
+        raise GansmithError(
+            "--data names the real pictures to measure against: a folder, a zip, or a name such as mnist10k."
+        )
     if options.n < (least := max(MINIMUM[metric] for metric in metrics)):
         raise GansmithError(f"--n {options.n} is too few: {options.metrics} needs at least {least} samples.")
     if options.seed < 0:
@@ -84,9 +98,8 @@ def main(argv: list[str]) -> int:
     if options.memorisation is not None:
         check_writable(options.memorisation, "--memorisation")
         check_free(options.memorisation, options.overwrite, "--memorisation")
-    device = resolve(options.device, "fp32").torch_device
     model = None if _holds_pictures(Path(options.model)) else load(options.model, str(device))
-    if model is not None and not hasattr(model.game, "seeded_latents"):
+    if model is not None and not isinstance(model.game, Sampled):
         return _measure_translation(model, options)
     with _Progress() as progress:
         real = _open_real(options, model)

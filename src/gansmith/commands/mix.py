@@ -20,7 +20,7 @@ class Options:
     model: tyro.conf.Positional[str]
     """A run folder, a model folder, or a Hub id such as user/name."""
     rows: str = "0-3"
-    """Seeds of the pictures that give everything else."""
+    """Seeds of the pictures that give all other styles."""
     columns: str = "4-9"
     """Seeds of the pictures that give the styles of --layers."""
     layers: str = "fine"

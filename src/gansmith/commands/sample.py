@@ -47,7 +47,7 @@ class Options:
     seeds: str | None = None
     """One picture per seed instead, for example 0-63 or 3,7,11-20; each is the first picture of its seed."""
     label: Annotated[str | None, tyro.conf.arg(name="class")] = None
-    """Only this class, by number or name (conditional models); by default every class in turn, which --seeds count by the seed."""
+    """Only this class, by number or name (conditional models); by default every class in turn, and with --seeds the seed decides the class."""
     truncation: float = 1.0
     """Below 1: closer to the average picture, less variety."""
     columns: int = 0
@@ -131,14 +131,14 @@ def check_out(out: Path, overwrite: bool) -> None:
     check_free(out, overwrite)
 
 
-def check_file(out: Path, suffixes: Sequence[str], what: str, overwrite: bool) -> None:
+def check_file(out: Path, suffixes: Sequence[str], what: str, overwrite: bool, flag: str = "--out") -> None:
     """Before any work: can a picture or a video be written there, and would nothing be lost?"""
     if out.suffix.lower() not in suffixes:
-        raise GansmithError(f"--out {out}: {what} are written as {', '.join(suffixes)}.")
+        raise GansmithError(f"{flag} {out}: {what} are written as {', '.join(suffixes)}.")
     if out.is_dir():
-        raise GansmithError(f"--out {out} is a folder. Give the name of a file.")
-    check_writable(out)
-    check_free(out, overwrite)
+        raise GansmithError(f"{flag} {out} is a folder. Give the name of a file.")
+    check_writable(out, flag)
+    check_free(out, overwrite, flag)
 
 
 def save_grid(out: Path, array: np.ndarray) -> None:

@@ -6,12 +6,13 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from gansmith.commands._parse import parse, say, show_table
 from gansmith.commands.train import take_option
+from gansmith.config import Bounds
 from gansmith.errors import GansmithError, shown
 from gansmith.files.paths import check_free
 
@@ -34,16 +35,16 @@ class Options:
     """ring, grid or stacked-mnist."""
     family: str
     """Which family plays; its own settings are options too."""
-    seeds: int = 0
-    """How many runs, with seeds 0, 1, ...; 0 is 5 (ring, grid) or 1 (stacked-mnist)."""
-    seed: int = 0
+    seeds: Annotated[int | None, Bounds(1, was=0)] = None
+    """How many runs, with seeds 0, 1, ...; by default 5 (ring, grid) or 1 (stacked-mnist)."""
+    seed: Annotated[int, Bounds(0)] = 0
     """The first seed."""
-    images: int = 0
-    """Points or pictures seen by each run; 0 is the family's usual number."""
-    minutes: float = 0.0
+    images: Annotated[int | None, Bounds(1, unit="images", was=0)] = None
+    """Points or pictures seen by each run; by default the family's usual number."""
+    minutes: Annotated[float | None, Bounds(above=0, unit="minutes", was=0)] = None
     """Stop each run after this many minutes instead; 55 for stacked-mnist where neither is given."""
-    batch: int = 0
-    """Points or pictures per step; 0 is the family's usual number."""
+    batch: Annotated[int | None, Bounds(1, was=0)] = None
+    """Points or pictures per step; by default the family's usual number."""
     json: bool = False
     """Print plain JSON instead of a table."""
     out: Path | None = None
@@ -52,8 +53,8 @@ class Options:
     """Replace the results that are in the folder already."""
     device: str = "auto"
     """cuda, mps, cpu, or auto; points always take the CPU."""
-    threads: int = 0
-    """CPU threads; 0 leaves the choice to torch. Points are quickest with 1 or 2."""
+    threads: Annotated[int | None, Bounds(1, was=0)] = None
+    """CPU threads; by default torch chooses. Points are quickest with 1 or 2."""
 
 
 def main(argv: list[str]) -> int:

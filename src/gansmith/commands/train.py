@@ -125,7 +125,7 @@ def option_values(argv: list[str], name: str) -> list[str]:
 def without_old_goal(run_settings: TrainSettings, argv: list[str]) -> TrainSettings:
     """The same settings; a goal among the flags replaces the one they have."""
     if {f"--{goal}" for goal in GOALS} & {word.split("=")[0] for word in argv}:
-        return dataclasses.replace(run_settings, images=0, steps=0, minutes=0.0)
+        return dataclasses.replace(run_settings, images=None, steps=None, minutes=None)
     return run_settings
 
 
@@ -137,7 +137,7 @@ def updated(
     run_plain.pop("out", None)
     saved, saved_family = configs.to_plain(run_settings), configs.to_plain(family_config)
     if run_plain.keys() & set(GOALS):
-        saved |= dict.fromkeys(GOALS, 0)
+        saved |= dict.fromkeys(GOALS)
     return (
         configs.make(TrainSettings, saved | run_plain, f"{config_file}: train"),
         configs.make(type(family_config), saved_family | family_plain, f"{config_file}: {family}"),

@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from gansmith.data.pairs import TwoSided
+from gansmith.data.photographs import Photographs
+from gansmith.data.sources import Pictures
 from gansmith.files.alpha import spread_batch
 from gansmith.files.pictures import to_float
 from gansmith.game import Batch
@@ -48,10 +51,35 @@ class Order:
         return self._epochs[epoch]
 
 
-def order_of(pictures: Any, seed: int, batch: int) -> Callable[[int, int], np.ndarray]:
+def order_of(pictures: OneSided | Photographs, seed: int, batch: int) -> Callable[[int, int], np.ndarray]:
     """The order in which pictures are drawn: their own where it matters where they lie, else a plain shuffle."""
-    own = pictures.order(seed, batch) if hasattr(pictures, "order") else None
+    own = pictures.order(seed, batch) if isinstance(pictures, Pictures) else None
     return own or Order(len(pictures), seed)
+
+
+OneSided: TypeAlias = "Pictures | Rows"
+"""Pictures of one size, to be drawn whole."""
+Source: TypeAlias = "OneSided | TwoSided | Photographs"
+"""What a family trains on: pictures, two sides of them, or photographs to cut windows from."""
+
+
+class Rows:
+    """Some of the pictures of a set."""
+
+    def __init__(self, pictures: Pictures, rows: np.ndarray) -> None:
+        self.pictures, self.rows = pictures, rows
+        self.streams = pictures.streams
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def fetch(self, indices: np.ndarray) -> tuple[Tensor, Tensor | None]:
+        """Pixels and labels of the ``indices``-th of them."""
+        return self.pictures.fetch(self.rows[indices])
+
+    def fetch_deep(self, indices: np.ndarray) -> tuple[Tensor, Tensor | None]:
+        """The same with all bits that there are; see :meth:`gansmith.data.Pictures.fetch_deep`."""
+        return self.pictures.fetch_deep(self.rows[indices])
 
 
 Damage = Callable[[Tensor], Tensor]
@@ -73,12 +101,12 @@ class Loaded:
 
 
 class Batches:
-    """Batches of single pictures (:class:`Pictures`) or of two sides (:class:`TwoSided`).
+    """Batches of single pictures, of two sides, or of windows of photographs (:class:`CropBatches`).
 
     For a GPU, and where pictures are decoded as they are needed, a thread makes the next batch ready meanwhile.
 
     Args:
-        source: the data; two-sided data has ``a``, ``b`` and ``aligned``.
+        source: the data.
         batch: pictures per step over all processes; must divide by their number.
         crop: pictures were loaded larger than this (height, width): cut a random window of that size.
         flip: mirror every second picture, at random.
@@ -88,7 +116,7 @@ class Batches:
 
     def __init__(
         self,
-        source: Any,
+        source: Source,
         batch: int,
         seed: int,
         *,
@@ -103,11 +131,11 @@ class Batches:
         self.source, self.world_size, self.seed = source, batch, seed
         self.device, self.flip, self.crop, self.channels_last = torch.device(device), flip, crop, channels_last
         self.damage = damage
-        self.sides = [source.a, source.b] if hasattr(source, "a") else [source]
-        aligned = getattr(source, "aligned", True)
-        side_seeds = [seed if aligned else seeds.derive(seed, "side", i) for i in range(len(self.sides))]
+        self.sides = [source.a, source.b] if isinstance(source, TwoSided) else [source]
+        self.aligned = source.aligned if isinstance(source, TwoSided) else True
+        side_seeds = [seed if self.aligned else seeds.derive(seed, "side", i) for i in range(len(self.sides))]
         self.orders = [order_of(side, number, batch) for side, number in zip(self.sides, side_seeds, strict=True)]
-        ahead = self.device.type != "cpu" or any(getattr(side, "streams", False) for side in self.sides)
+        ahead = self.device.type != "cpu" or any(side.streams for side in self.sides)
         self._pool = ThreadPoolExecutor(1, "gansmith-batches", self._enter_thread) if ahead else None
         self._next: tuple[int, Future[Loaded]] | None = None
 
@@ -153,10 +181,10 @@ class Batches:
         start = drawn + rank * count
         made: list[Tensor] = []
         labels = None
-        aligned = getattr(self.source, "aligned", True)
         for i, (side, order) in enumerate(zip(self.sides, self.orders, strict=True)):
-            pixels, side_labels = getattr(side, "fetch_deep", side.fetch)(order(start, count))
-            if i == 0 or not aligned:  # aligned sides are cut and mirrored alike
+            assert not isinstance(side, Photographs)
+            pixels, side_labels = side.fetch_deep(order(start, count))
+            if i == 0 or not self.aligned:  # aligned sides are cut and mirrored alike
                 choice = random.random((self.world_size, 3))[rank * count :][:count]
             made.append(self._finish(pixels, choice))
             labels = side_labels if i == 0 else labels
@@ -183,14 +211,14 @@ class Batches:
 class CropBatches(Batches):
     """Batches of random square windows of photographs of any size (:class:`Photographs`)."""
 
-    def __init__(self, source: Any, batch: int, seed: int, size: int, **options: Any) -> None:
+    def __init__(self, source: Photographs, batch: int, seed: int, size: int, **options: Any) -> None:
         super().__init__(source, batch, seed, **options)
-        self.size = size
+        self.photographs, self.size = source, size
 
     def _load(self, drawn: int, random: np.random.Generator) -> Loaded:
         rank, world = self.process
         count = self.world_size // world
         start = drawn + rank * count
         choice = random.random((self.world_size, 3))[rank * count :][:count]
-        pixels = self.source.crops(self.orders[0](start, count), self.size, choice[:, :2], deep=True)
+        pixels = self.photographs.crops(self.orders[0](start, count), self.size, choice[:, :2], deep=True)
         return Loaded(self._finish(pixels, choice))

@@ -1,4 +1,4 @@
-"""Which picture files are read, and what is said of those that are not."""
+"""Which picture files are read, and the messages about files that are not."""
 
 from __future__ import annotations
 

@@ -49,9 +49,13 @@ class TwoSided:
         both = f"{a.hash} {b.hash} {aligned}".encode()
         self.hash = hashlib.blake2b(both, digest_size=16).hexdigest()
         self._skipped = list(skipped)
-        self.unread = list(dict.fromkeys([*a.unread, *b.unread]))
-        self.notes = list(dict.fromkeys([*([words] if words else []), *a.notes, *b.notes]))
+        self.unread: list[tuple[str, str]] = list(dict.fromkeys([*a.unread, *b.unread]))
+        self.notes: list[str] = list(dict.fromkeys([*([words] if words else []), *a.notes, *b.notes]))
         self.known_range = b.known_range or a.known_range
+
+    def __len__(self) -> int:
+        """Pictures of side A."""
+        return len(self.a)
 
     @property
     def skipped(self) -> list[tuple[str, str]]:

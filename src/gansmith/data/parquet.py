@@ -3,7 +3,7 @@
 ``hf-stream:OWNER/NAME[/CONFIG][:SPLIT]`` takes the Parquet form that the Hub makes of every public set;
 ``parquet:PLACE`` a file, a folder or a pattern, on this disk or wherever fsspec reads (``https://``, ``s3://``, ``hf://``).
 At the start only the tables' footers, the labels and a few pictures are read. A file's pictures are fetched when its turn
-comes, into the cache of :class:`gansmith.data.tars.Files`, laid out so that each can be read by itself; the order is that of
+comes, into the cache of :class:`gansmith.data.cache.CachedFiles`, laid out so that each can be read by itself; the order is that of
 tars, so a run resumes to the sample.
 """
 
@@ -16,19 +16,21 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
+from gansmith.data.cache import CachedFiles
 from gansmith.data.decode import Header, read_header
 from gansmith.data.pages import left_out
 from gansmith.data.shards import ShardSource, names_for
-from gansmith.data.tars import Files
 from gansmith.data.threads import Broken, in_parallel
 from gansmith.errors import DataError, MissingExtra, first_line
 
 LOOKED_AT = 8
 """Pictures of the first file whose size and mode stand for all: give --size where they differ."""
+AT_ONCE = 64
+"""Pictures that are in memory at once while a file is fetched."""
 _LABELS = ("label", "labels", "class", "cls", "fine_label")
 
 
@@ -173,7 +175,7 @@ def _open(path: str, name: str) -> tuple[Any, bytes]:
         raise DataError(f"{path} of '{name}' cannot be fetched ({first_line(error)}). Check the connection.") from None
 
 
-class ParquetFiles(Files):
+class ParquetFiles(CachedFiles):
     """Parquet files far away, and in the cache a file for each in which every picture can be found.
 
     That is: the number of pictures n, n + 1 places where they begin and the last ends, all little-endian 64-bit numbers;
@@ -193,25 +195,28 @@ class ParquetFiles(Files):
         start, end = struct.unpack("<qq", places)
         return self.read(shard, start, end - start)
 
-    def _fetch(self, place: str) -> bytes:
+    def fetch(self, place: str, target: BinaryIO) -> None:
         import pyarrow.parquet as pq  # pyright: ignore[reportMissingImports]
 
         path = self._sources[PurePosixPath(place).name]
         file, _ = _open(path, self._name)
         with file:
             try:
-                cells = pq.ParquetFile(file).read(columns=[self._column]).column(0)
-                contents = [_content(cell) for cell in cells.to_pylist()]
+                table = pq.ParquetFile(file)
+                count, sizes = table.metadata.num_rows, [0]
+                target.seek(8 * (count + 2))
+                for group in range(table.num_row_groups):  # all at once, pyarrow would hold all of them
+                    for batch in table.iter_batches(AT_ONCE, row_groups=[group], columns=[self._column]):
+                        sizes += [target.write(_content(cell.as_py())) for cell in batch.column(0)]
             except (OSError, ValueError) as error:
                 raise DataError(f"{path} of '{self._name}' cannot be fetched ({first_line(error)}).") from None
-        first = 8 * (len(contents) + 2)
-        ends = first + np.cumsum([0, *map(len, contents)], dtype=np.int64)
-        return struct.pack("<q", len(contents)) + ends.astype("<i8").tobytes() + b"".join(contents)
+        target.seek(0)
+        target.write(struct.pack("<q", count) + (8 * (count + 2) + np.cumsum(sizes)).astype("<i8").tobytes())
 
 
 def _cache_names(digests: Sequence[bytes]) -> list[str]:
     """Names in the cache: by place in the set and by content, so that a changed file is fetched again."""
-    return [f"{number:05d}-{digest.hex()[:16]}.tar" for number, digest in enumerate(digests)]
+    return [f"{number:05d}-{digest.hex()[:16]}.pictures" for number, digest in enumerate(digests)]
 
 
 class ParquetSource(ShardSource):

@@ -36,6 +36,7 @@ class Pictures(ABC):
         unread: (name, reason) of pictures that were found and are of kinds that cannot be read here.
         notes: what a person should know of how the set was read.
         known_range: black and white in the files, for pictures with more than 8 bits a channel.
+        sharded: whether the pictures lie in tars, to be read one after the other.
     """
 
     spec: ImageSpec
@@ -47,6 +48,7 @@ class Pictures(ABC):
     unread: Sequence[tuple[str, str]] = ()
     notes: Sequence[str] = ()
     known_range: Range | None = None
+    sharded: bool = False
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -61,6 +63,10 @@ class Pictures(ABC):
 
     def labels(self) -> np.ndarray | None:
         """The class number of every picture, int64 [N], or None where there are no labels."""
+        return None
+
+    def order(self, seed: int, batch: int) -> Callable[[int, int], np.ndarray] | None:
+        """An order that suits where the pictures lie, (start, count) -> indices; None where any does."""
         return None
 
     def relabel(self, labels: np.ndarray | None) -> None:
@@ -148,6 +154,7 @@ class StreamedPictures(Pictures):
         self._dtype = torch.int16 if plan.deep else torch.uint8
         self.name, self.names = plan.source.name, plan.source.names
         self.standins = Standins(plan.source, plan.skipped, self.skipped, plan.total)
+        self.sharded = isinstance(plan.source, ShardSource)
 
     def __len__(self) -> int:
         return len(self.source)
@@ -158,13 +165,7 @@ class StreamedPictures(Pictures):
     def relabel(self, labels: np.ndarray | None) -> None:
         self.source.labels = labels
 
-    @property
-    def sharded(self) -> bool:
-        """Whether the pictures lie in tars, to be read one after the other."""
-        return isinstance(self.source, ShardSource)
-
     def order(self, seed: int, batch: int) -> Callable[[int, int], np.ndarray] | None:
-        """An order that suits where the pictures lie, or None where any does."""
         source = self.source
         return ShardOrder(source.shard_of, seed, batch, files=source.files) if isinstance(source, ShardSource) else None
 

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
-import hashlib
+import io
 import json
-import os
 import re
 import tarfile
-import threading
 import zlib
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 
+from gansmith.data.cache import LEAST, CachedFiles, copy_bounded
 from gansmith.data.formats import EXTENSIONS
-from gansmith.data.threads import Broken
 from gansmith.errors import DataError, MissingExtra
 
 INDEX = "index.json.gz"
+MOST_INDEX = 1 << 28
+"""Bytes of an index, packed."""
+MOST_TEXT = 1 << 32
+"""Bytes of an index, unpacked: some 30 million pictures."""
 _REMOTE = re.compile(r"^(https?|s3|gs|hf)://[\w.~:/?&=%+,@{}-]+$")
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
@@ -31,7 +32,7 @@ class Shard:
 
     Attributes:
         name: file name.
-        bytes: length of the tar; 0 where nobody knows.
+        bytes: length of the tar; 0 if it is unknown.
         digest: blake2b of the tar, or empty.
         files: names inside the tar.
         labels: class numbers, or empty.
@@ -90,7 +91,11 @@ def read_index(base: str, files: Files) -> tuple[dict[str, Shard], tuple[str, ..
     if content is None:
         return {}, ()
     try:
-        document = json.loads(gzip.decompress(content))
+        with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
+            text = file.read(min(MOST_TEXT, max(1 << 20, 200 * len(content))) + 1)
+            if file.read(1):
+                raise ValueError("it unpacks to far more than an index of its size")
+        document = json.loads(text)
         return {entry["name"]: Shard(**entry) for entry in document["shards"]}, tuple(document["class_names"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zlib.error) as error:
         raise DataError(
@@ -144,32 +149,12 @@ def _label(file: Any, ending: str) -> int | None:
         return None
 
 
-def _cache_limit() -> int:
-    """Bytes that the cache may take."""
-    text = os.environ.get("GANSMITH_SHARD_CACHE_GB", "20")
-    try:
-        return int(float(text) * (1 << 30))
-    except (ValueError, OverflowError):
-        raise DataError(f"GANSMITH_SHARD_CACHE_GB is a number of gigabytes, such as 20, not '{text}'.") from None
-
-
-class Files:
-    """Where the tars are: on this disk, or on the net and then in a cache, as many at once as fit.
-
-    The cache is ``~/.cache/gansmith/shards`` (XDG_CACHE_HOME moves it) and keeps GANSMITH_SHARD_CACHE_GB, 20 by default.
-    """
+class Files(CachedFiles):
+    """Where the tars are: on this disk, or on the net and then in the cache."""
 
     def __init__(self, places: list[str]) -> None:
-        self.places, self.remote = places, "://" in places[0]
+        super().__init__(places)
         self._expected: dict[str, Shard] = {}
-        self._locks = [threading.Lock() for _ in places]
-        self._ahead = ThreadPoolExecutor(2, "gansmith-shards") if self.remote else None
-        self._asked: set[int] = set()
-        if self.remote:
-            root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-            where = hashlib.blake2b(places[0].rpartition("/")[0].encode(), digest_size=8).hexdigest()
-            self.cache = root / "gansmith" / "shards" / where
-            self.limit = _cache_limit()
 
     def expect(self, shards: dict[str, Shard]) -> None:
         """What the index says of the tars: what is fetched must be that."""
@@ -180,85 +165,35 @@ class Files:
         if not self.remote:
             path = Path(base or ".") / INDEX
             return path.read_bytes() if path.is_file() else None
+        content = io.BytesIO()
         try:
-            return self._fetch(f"{base}/{INDEX}")
+            self.fetch(f"{base}/{INDEX}", content)
         except DataError:
             return None
+        return content.getvalue()
 
-    def read(self, shard: int, offset: int, size: int) -> bytes:
-        """A piece of a tar. Raises ``Broken``."""
-        for _ in range(3):  # another process may drop a cached tar between finding and opening it
-            try:
-                with self.local(shard).open("rb") as file:
-                    file.seek(offset)
-                    return file.read(size)
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                raise Broken(f"its tar cannot be read: {error.strerror or error}") from None
-        raise Broken("its tar is gone")
-
-    def local(self, shard: int) -> Path:
-        """A tar on this disk, fetched if need be.
-
-        Raises:
-            DataError: it cannot be fetched, or is not what the index says.
-        """
-        if not self.remote:
-            return Path(self.places[shard])
-        path = self.cache / PurePosixPath(self.places[shard]).name
-        with self._locks[shard]:
-            if path.is_file():
-                os.utime(path)
-                return path
-            content = self._fetch(self.places[shard])
-            known = self._expected.get(path.name)
-            if known and known.digest and hashlib.blake2b(content).hexdigest() != known.digest:
-                raise DataError(
-                    f"{self.places[shard]} is not the file that {INDEX} describes: it was changed or cut short. Upload it again."
-                )
-            self.cache.mkdir(parents=True, exist_ok=True)
-            self._make_room(len(content))
-            temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-            temporary.write_bytes(content)
-            temporary.replace(path)
-            return path
-
-    def ahead(self, shards: Sequence[int]) -> None:
-        """Fetch these soon, in the background."""
-        if self._ahead is None:
-            return
-        for shard in shards:
-            if shard not in self._asked:
-                self._asked.add(shard)
-                self._ahead.submit(self._quietly, shard)
-
-    def _quietly(self, shard: int) -> None:
-        try:
-            self.local(shard)
-        except (DataError, OSError):  # said when it is read
-            pass
-        finally:
-            self._asked.discard(shard)
-
-    def _make_room(self, size: int) -> None:
-        cached = sorted(self.cache.glob("*.tar"), key=lambda path: path.stat().st_mtime)
-        used = sum(path.stat().st_size for path in cached) + size
-        for path in cached:
-            if used <= self.limit:
-                break
-            used -= path.stat().st_size
-            path.unlink(missing_ok=True)
-
-    def _fetch(self, place: str) -> bytes:
+    def fetch(self, place: str, target: BinaryIO) -> None:
         try:
             from webdataset.gopen import gopen  # pyright: ignore[reportMissingImports]
         except ImportError:
             raise MissingExtra("webdataset", "shards", "Reading shards from the net") from None
+        known = self._expected.get(PurePosixPath(place).name)
+        most = known.bytes if known and known.bytes else max(self.limit, LEAST)
         try:
             with gopen(place) as stream:
-                return stream.read()
+                digest = copy_bounded(stream, target, MOST_INDEX if place.endswith(INDEX) else most, place)
+        except (DataError, OSError) as error:
+            if isinstance(error, DataError) or error.errno == errno.ENOSPC:
+                raise
+            raise _unfetched(place, error) from None
         except Exception as error:  # subcommands, http and cloud clients: their errors share no class
+            raise _unfetched(place, error) from None
+        if known and known.digest and digest != known.digest:
             raise DataError(
-                f"{place} cannot be fetched ({str(error).strip()[:200] or type(error).__name__}). Check the address and the connection."
-            ) from None
+                f"{place} is not the file that {INDEX} describes: it was changed or cut short. Upload it again."
+            )
+
+
+def _unfetched(place: str, error: Exception) -> DataError:
+    said = str(error).strip()[:200] or type(error).__name__
+    return DataError(f"{place} cannot be fetched ({said}). Check the address and the connection.")

@@ -10,10 +10,12 @@ import numpy as np
 import torch
 
 from gansmith.config import TrainSettings
-from gansmith.data.batches import Batches, CropBatches, Damage
+from gansmith.data.batches import Batches, CropBatches, Damage, Rows, Source
 from gansmith.data.formats import why_unread
+from gansmith.data.pairs import TwoSided
+from gansmith.data.photographs import Photographs
 from gansmith.data.planning import FEW, FEWEST, FEWEST_WINDOWS, WINDOW, few_pictures, windows_in
-from gansmith.data.sources import without_empty_classes
+from gansmith.data.sources import Pictures, without_empty_classes
 from gansmith.errors import DataError
 from gansmith.game import Batch, Game, ImageSpec
 from gansmith.parallel import seeds
@@ -27,45 +29,24 @@ _FEWEST_OF_A_SIDE = 2
 _FEW_OF_A_SIDE = 10
 
 
-class Rows:
-    """Some of the pictures of a set."""
-
-    def __init__(self, pictures: Any, rows: np.ndarray) -> None:
-        self.pictures, self.rows = pictures, rows
-        self.streams = getattr(pictures, "streams", False)
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def fetch(self, indices: np.ndarray) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Pixels and labels of the ``indices``-th of them."""
-        return self.pictures.fetch(self.rows[indices])
-
-    def fetch_deep(self, indices: np.ndarray) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """The same with all bits that there are; see :meth:`gansmith.data.Pictures.fetch_deep`."""
-        return self.pictures.fetch_deep(self.rows[indices])
-
-
 @dataclass
 class TrainingData:
     """Opened data.
 
     Attributes:
-        source: ``Pictures``, ``TwoSided`` or ``Photographs``.
+        source: pictures, two sides of them, or photographs to be cut into random windows.
         spec: the facts that flow into the networks.
         crop: (height, width) cut at random from pictures that were loaded larger, or None.
         flip: mirror at random.
-        windows: the source is photographs, to be cut into random windows.
         unseen: pictures that are kept from training, or None.
     """
 
-    source: Any
+    source: Pictures | TwoSided | Photographs
     spec: ImageSpec
     flip: bool
     crop: tuple[int, int] | None = None
-    windows: bool = False
     unseen: Rows | None = None
-    _trained_on: Any = None
+    _trained_on: Rows | None = None
 
     @property
     def name(self) -> str:
@@ -78,19 +59,24 @@ class TrainingData:
     @property
     def skipped(self) -> list[tuple[str, str]]:
         """(name, reason) of every picture that is not trained on, those of kinds that cannot be read here too."""
-        return [*self.source.skipped, *getattr(self.source, "unread", ())]
+        return [*self.source.skipped, *self.source.unread]
 
     @property
     def notes(self) -> list[str]:
         """What a person should know of how the set was read: the layout that was found, labels, pages."""
-        return list(getattr(self.source, "notes", ()))
+        return list(self.source.notes)
 
     def __len__(self) -> int:
-        return len(self.source.a) if hasattr(self.source, "a") else len(self.source)
+        return len(self.source)
+
+    @property
+    def whole(self) -> bool:
+        """Whether batches hold whole pictures of one set, neither windows nor pairs."""
+        return isinstance(self.source, Pictures)
 
     def class_counts(self) -> tuple[int, ...]:
         """How many pictures each class has; empty where they have no labels, or none that are known before they are read."""
-        labels = self.source.labels() if self.spec.classes and hasattr(self.source, "labels") else None
+        labels = self.source.labels() if self.spec.classes and isinstance(self.source, Pictures) else None
         return () if labels is None else tuple(np.bincount(labels, minlength=self.spec.classes).tolist())
 
     def class_shares(self) -> tuple[float, ...]:
@@ -100,16 +86,16 @@ class TrainingData:
 
     def facts(self) -> dict[str, Any]:
         """Name, hash and count, for config.yaml and the model; black and white of pictures with more than 8 bits."""
-        known = getattr(self.source, "known_range", None)
+        known = self.source.known_range
         deep = {} if known is None else {"range": [known.low, known.high]}
         return {"name": self.name, "hash": self.hash, "pictures": len(self)} | deep
 
     def describe(self) -> str:
         """One line for a person."""
-        spec, known = self.spec, getattr(self.source, "known_range", None)
+        spec, source, known = self.spec, self.source, self.source.known_range
         colour = {1: "grey", 3: "RGB", 4: "RGBA"}.get(spec.channels, f"{spec.channels} channels")
         classes = f", {spec.classes} classes" if spec.classes else ""
-        count = f"{len(self.source.a):,} + {len(self.source.b):,}" if hasattr(self.source, "b") else f"{len(self):,}"
+        count = f"{len(source.a):,} + {len(source.b):,}" if isinstance(source, TwoSided) else f"{len(self):,}"
         deep = "" if known is None else f", black and white at {known}, by {known.origin}"
         return f"{self.name}: {count} pictures, {spec.width}x{spec.height}, {colour}{classes}{deep}"
 
@@ -120,7 +106,7 @@ class TrainingData:
             DataError: so few that nothing but copies can come out.
         """
         source, count = self.source, len(self)
-        if hasattr(source, "b"):
+        if isinstance(source, TwoSided):
             sides = min(len(source.a), len(source.b))
             if sides < _FEWEST_OF_A_SIDE:
                 raise DataError(
@@ -129,7 +115,7 @@ class TrainingData:
                 )
             few = f"Only {sides} pictures a side: what comes out will follow them closely."
             return few if sides < _FEW_OF_A_SIDE else ""
-        if self.windows:
+        if isinstance(source, Photographs):
             window = self.spec.height
             windows = windows_in(source.sizes, window)
             if windows < FEWEST_WINDOWS:
@@ -158,21 +144,22 @@ class TrainingData:
         options: dict[str, Any] = {
             "device": device, "flip": self.flip, "channels_last": channels_last, "damage": damage, "process": process,
         }  # fmt: skip
-        if self.windows:
+        if isinstance(self.source, Photographs):
             return CropBatches(self.source, batch, seed, self.spec.height, **options)
         return Batches(self._trained_on or self.source, batch, seed, crop=self.crop, **options)
 
     def keep_some_from_training(self, share: float) -> None:
         """Hold out a share of the pictures, the same ones for every seed: at most 256, and none where it makes fewer than 16."""
         count = min(256, int(share * len(self)))
-        sharded = getattr(self.source, "sharded", False)  # pictures drawn here and there would need every tar
-        if count >= 16 and not self.windows and not hasattr(self.source, "a") and not sharded:
-            shuffled = np.random.default_rng(0).permutation(len(self))
-            self.unseen = Rows(self.source, shuffled[:count])
-            self._trained_on = Rows(self.source, np.sort(shuffled[count:]))
+        source = self.source
+        if not isinstance(source, Pictures) or source.sharded or count < 16:
+            return  # pictures drawn here and there would need every tar
+        shuffled = np.random.default_rng(0).permutation(len(self))
+        self.unseen = Rows(source, shuffled[:count])
+        self._trained_on = Rows(source, np.sort(shuffled[count:]))
 
     @property
-    def trained_on(self) -> Any:
+    def trained_on(self) -> Source:
         """The pictures that are drawn for training: all but those that are kept from it."""
         return self._trained_on or self.source
 
@@ -184,7 +171,7 @@ class TrainingData:
 
     def preview_batch(self, count: int, device: torch.device) -> Batch:
         """Real pictures of the training set that stay the same over the run. At most as many as there are."""
-        count = max(1, min(count, len(self._trained_on or self.source) if not hasattr(self.source, "a") else len(self)))
+        count = max(1, min(count, len(self.trained_on)))
         batches = self.batches(count, seeds.derive(0, "preview"), device, False, process=seeds.ALONE)
         batches.flip = False
         return batches.one(0)
@@ -208,7 +195,7 @@ def open_training_data(
             "paired": "two folders with the same file names, or one of side-by-side pictures or with both sides",
         }.get(family.data, "one data set")
         raise DataError(f"This family trains on {need}; --data names {len(specs)}.")
-    scale = getattr(config, "load_scale", 1.0)
+    scale = family.load_scale(config)
     if scale < 1:
         raise DataError(
             f"--load-scale says how much larger pictures are loaded than the window cut out: 1 or more, not {scale}."
@@ -217,7 +204,7 @@ def open_training_data(
     if family.data == "crops":
         window = size or WINDOW
         photos = data.open_photographs(specs[0], min_size=window)
-        opened = TrainingData(photos, photos.spec_for(window), settings.flip, windows=True)
+        opened = TrainingData(photos, photos.spec_for(window), settings.flip)
     elif family.data == "images":
         source = data.open_pictures(specs[0], size=load_size)
         if empty := without_empty_classes(source):
@@ -241,10 +228,11 @@ def open_training_data(
 
 def _tell_left_out(opened: TrainingData, warn: Callable[[str], None]) -> None:
     """Say how many pictures are not trained on, and why."""
-    skipped, unread = opened.source.skipped, getattr(opened.source, "unread", ())
+    source = opened.source
+    skipped, unread = source.skipped, source.unread
     if not skipped and not unread:
         return
-    used = len(opened) + (len(opened.source.b) if hasattr(opened.source, "b") and not opened.source.aligned else 0)
+    used = len(opened) + (len(source.b) if isinstance(source, TwoSided) and not source.aligned else 0)
     reasons = [why_unread(unread)] if unread else []
     if skipped:
         path, reason = skipped[0]
@@ -257,8 +245,8 @@ def _tell_left_out(opened: TrainingData, warn: Callable[[str], None]) -> None:
 
 def _check_measurable(opened: TrainingData) -> None:
     """Raise DataError where ``--eval-every`` could not measure: said before a run begins."""
-    real = getattr(opened.source, "b", opened.source)
-    cut = opened.windows or opened.crop is not None
+    real = opened.source.b if isinstance(opened.source, TwoSided) else opened.source
+    cut = isinstance(opened.source, Photographs) or opened.crop is not None
     if cut or len(real) < MEASURABLE:
         why = "this run learns from windows cut out of larger ones" if cut else f"there are {len(real)}"
         instead = "Leave --eval-every out; gansmith evaluate measures a finished model."

@@ -30,7 +30,7 @@ def to_ncnn(model: Model, half: bool = True) -> tuple[bytes, bytes]:
     Raises:
         GansmithError: the model is no upscaler of ours.
     """
-    generator = getattr(model.game, "generator", None)
+    generator = dict(model.game.named_children()).get("generator")
     if not isinstance(generator, (RRDBNet, SRVGGNet)):
         raise GansmithError(
             f"--to ncnn writes upscalers (RRDBNet and the compact SRVGG), and this is a {model.family} model. Use: --to onnx"

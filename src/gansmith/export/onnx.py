@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gansmith.abilities import Translates
 from gansmith.errors import GansmithError, MissingExtra, first_line
 from gansmith.export.program import Program
 from gansmith.export.rewrites import recording
@@ -169,7 +170,7 @@ def runner(file: bytes, sized: bool = False) -> Any:
 def compare(run: Any, program: Program, model: Model, tolerance: float | None = None) -> list[Check]:
     """Compare ``run(inputs by name) -> pictures [N, C, H, W]`` with the model, on several kinds of inputs."""
     checks = []
-    fitting, odd = _sizes(program, getattr(model.game, "overview_size", 0))
+    fitting, odd = _sizes(program, model.game.overview_size if isinstance(model.game, Translates) else 0)
     for seed, (batch, size) in enumerate(((1, None), (3, fitting), (2, odd)), start=1):
         inputs = program.example(batch, seed, size)
         if "truncation" in inputs and seed == 1:

@@ -15,8 +15,11 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor, nn
 
+from gansmith.abilities import Sampled, Styled
 from gansmith.errors import GansmithError
 from gansmith.models.bundle import Model
+from gansmith.nn.fit import Padded
+from gansmith.nn.styled import StyledConv
 from gansmith.translation import Translation
 
 NoiseInput = Literal["const", "input"]
@@ -60,20 +63,15 @@ class Program:
 class GeneratorProgram(nn.Module):
     """(z, label, truncation, noise) -> pictures, as ``Model.decode`` makes them."""
 
-    def __init__(self, game: Any, noise: NoiseInput) -> None:
+    def __init__(self, game: Sampled[Any], noise: NoiseInput) -> None:
         super().__init__()
-        self.generator = game.generator
         self.conditional = bool(game.classes)
-        self.styled = hasattr(self.generator, "mapping") and hasattr(self.generator, "synthesis")
         self.noise = noise == "input"
-        self.sizes = (
-            [layer.size for layer in self.generator.synthesis.layers if hasattr(layer, "noise_const")]
-            if self.styled
-            else []
-        )
-        if self.noise and self.styled:
-            self.generator = copy.deepcopy(game.generator)
-            for layer in self.generator.synthesis.layers:
+        self.game = copy.deepcopy(game) if self.noise else game
+        self.noisy = [module for module in self.game.modules() if isinstance(module, StyledConv)]
+        self.sizes = [layer.size for layer in self.noisy]
+        if self.noise:
+            for layer in self.noisy:
                 del layer.noise_const  # what the layer adds comes in from outside
 
     @property
@@ -85,19 +83,18 @@ class GeneratorProgram(nn.Module):
         values = list(rest)
         label = values.pop(0) if self.conditional else None
         truncation = values.pop(0)
-        if not self.styled:
-            return self.generator(z * truncation, label).float()
-        mapping, synthesis = self.generator.mapping, self.generator.synthesis
-        average = mapping.w_avg
-        w = average + truncation * (mapping(z, label) - average)
-        styles = w[:, None].expand(-1, synthesis.styles, -1)
+        game = self.game
+        if not isinstance(game, Styled):
+            return game.sample(z * truncation, label).float()
+        average = game.average_style()
+        styles = average + truncation * (game.styles(z, label) - average)
         if not self.noise:
-            return synthesis(styles, "const")
+            return game.synthesize(styles)
         parts = values.pop(0).split([height * width for height, width in self.sizes], 1)
-        for layer, part, size in zip(synthesis.layers, parts, self.sizes, strict=True):
+        for layer, part, size in zip(self.noisy, parts, self.sizes, strict=True):
             object.__setattr__(layer, "noise_const", part.unflatten(1, (1, *size)))  # no buffer here: see __init__
-        pictures = synthesis(styles, "const")
-        for layer in synthesis.layers:
+        pictures = game.synthesize(styles)
+        for layer in self.noisy:
             object.__delattr__(layer, "noise_const")
         return pictures
 
@@ -137,8 +134,8 @@ def program_of(
 
 
 def _generator(model: Model, noise: NoiseInput, direction: str) -> Program:
-    game: Any = model.game
-    if not hasattr(game, "seeded_latents"):
+    game = model.game
+    if not isinstance(game, Sampled):
         raise GansmithError(
             f"A {model.family} model neither makes pictures from noise nor changes pictures; it cannot be exported."
         )
@@ -147,8 +144,8 @@ def _generator(model: Model, noise: NoiseInput, direction: str) -> Program:
             f"A {model.family} model makes pictures from noise and has no directions: leave out --direction."
         )
     module = GeneratorProgram(game, noise)
-    facts = _facts(model) | {"latent_dim": game.config.latent_dim, "classes": model.classes}
-    shapes: dict[str, list[int]] = {"z": [2, game.config.latent_dim]}
+    facts = _facts(model) | {"latent_dim": game.latent_dim, "classes": model.classes}
+    shapes: dict[str, list[int]] = {"z": [2, game.latent_dim]}
     if model.classes:
         shapes["label"] = [2]
     shapes["truncation"] = []
@@ -168,7 +165,7 @@ def _generator(model: Model, noise: NoiseInput, direction: str) -> Program:
 def _translator(model: Model, direction: str, free_size: bool, size: int) -> Program:
     game = cast(Translation, model.game)
     game.check_direction(direction)
-    smallest = max((getattr(m, "multiple", 1) for m in game.modules()), default=1)
+    smallest = max((m.multiple for m in game.modules() if isinstance(m, Padded)), default=1)
     smallest = max(8, smallest)
     channels = model.spec.channels if game.inputs == model.spec.channels else game.inputs
     if direction == "ba":

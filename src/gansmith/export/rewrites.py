@@ -1,4 +1,4 @@
-"""Equivalents of functions that look at sizes or values before they choose a way, for recording a model as a graph.
+"""Functions for recording a model as a graph, in place of functions that branch on sizes or values.
 
 A recorded graph has one way only. Each function here computes what the one it stands in for does, for every size from
 ``multiple`` on, without a choice.

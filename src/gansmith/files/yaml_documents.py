@@ -41,7 +41,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     try:
         content = read_yaml(path)
     except FileNotFoundError:
-        raise GansmithError(f"There is no file {path}.") from None
+        raise GansmithError(f"There is no file '{path}'.") from None
     except OSError as error:
         raise GansmithError(f"{path} cannot be read: {error.strerror or error}.") from None
     except Unreadable as error:

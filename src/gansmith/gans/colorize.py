@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
 from torch import Tensor, nn
 
+from gansmith.config import Bounds, Count
 from gansmith.damage import luma
 from gansmith.game import ImageSpec
 from gansmith.nn.oklab import paint
@@ -25,13 +27,13 @@ REACH = 0.35
 class Config(PairedConfig):
     """Settings of colorize."""
 
-    width: int = 32
+    width: Count = 32
     """Channels of the U-Net's first layer."""
-    load_scale: float = 1.0
+    load_scale: Annotated[float, Bounds(1)] = 1.0
     """Pictures are loaded larger than --size by this factor, and a random window is cut out of them."""
 
 
-class Colorize(Paired):
+class Colorize(Paired[Config]):
     """Luma in, chroma out, painted over the luma."""
 
     Config = Config
@@ -42,21 +44,19 @@ class Colorize(Paired):
     def __init__(self, config: Config, spec: ImageSpec, networks: Mapping[str, nn.Module] | None = None) -> None:
         super().__init__(config, spec, networks)
         self.require_colour("colorize")
+        self.alignment = self.tile_alignment()
+        self.overview_size = 2 * min(spec.height, spec.width)
 
     def networks(self) -> dict[str, nn.Module]:
         config, spec = self.config, self.spec
         return {
             "generator": UNet(1, 2, min(6, unet_depth(spec.height, spec.width)), config.width, dropout=False),
-            "discriminator": PatchDiscriminator(4, config.width_discriminator),
+            "discriminator": PatchDiscriminator(4, self.width_discriminator),
         }
 
     @property
     def inputs(self) -> int:
         return 1
-
-    @property
-    def alignment(self) -> int:  # type: ignore[override]
-        return getattr(self.generator, "multiple", 4)
 
     def pair(self, images: Tensor, other: Tensor | None = None) -> Pair:
         return Pair(luma(images), images)
@@ -67,10 +67,6 @@ class Colorize(Paired):
     def chroma(self, grey: Tensor) -> Tensor:
         """OKLab's a and b for grey pictures [N, 1, H, W] in [-1, 1]: [N, 2, H, W]."""
         return self.generator(grey).float() * REACH
-
-    @property
-    def overview_size(self) -> int:  # type: ignore[override]
-        return 2 * min(self.spec.height, self.spec.width)
 
     def overview(self, images: Tensor) -> Tensor:
         return self.chroma(luma(images))

@@ -1,4 +1,4 @@
-"""CUT: translate between two sets of pictures without pairs, one way and in half the time (Park et al. 2020, arXiv:2007.15651).
+"""CUT: translate between two sets of pictures without pairs, one way, with half of the networks (Park et al. 2020, arXiv:2007.15651).
 
     L(G, H) = |D(G(a)) - 1|^2 + 1/2 lambda (NCE(a, G(a)) + NCE(b, G(b)))
     L(D)    = 1/2 (|D(b) - 1|^2 + |D(G(a))|^2)
@@ -13,12 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
+from gansmith.config import Bounds, Count
 from gansmith.damage import luma
 from gansmith.errors import GansmithError
 from gansmith.game import Batch, Grid, Logs, Turn
@@ -33,21 +34,21 @@ class Config(TranslationConfig):
     """Settings of CUT."""
 
     preset: Literal["cut", "fastcut"] = "cut"
-    """fastcut compares no patches of side B, ten times as hard those of side A, and mirrors half of the pictures: it takes half
-    the time of cut again, and half the memory."""
-    nce: float = 0.0
-    """Weight lambda of the patches; 0 takes the preset's: 1, or 10 for fastcut."""
-    temperature: float = 0.07
+    """fastcut compares no patches of side B, weighs those of side A ten times as much, and mirrors half of the pictures: about half
+    the work and the memory of cut."""
+    nce: Annotated[float | None, Bounds(above=0, was=0)] = None
+    """Weight lambda of the patches; by default the preset's: 1, or 10 for fastcut."""
+    temperature: Annotated[float, Bounds(above=0)] = 0.07
     """tau: how sharply a patch must tell its own from the others."""
-    patches: int = 256
+    patches: Annotated[int, Bounds(2)] = 256
     """Patches of a picture that are compared in every layer."""
-    width_heads: int = 256
+    width_heads: Count = 256
     """Length of the vectors that patches are compared by."""
-    blocks: int = 0
-    """Residual blocks of the generator; 0 takes 9 from 256 px on, and 6 below."""
-    width: int = 64
+    blocks: Annotated[int | None, Bounds(1, was=0)] = None
+    """Residual blocks of the generator; by default 9 from 256 px on, and 6 below."""
+    width: Count = 64
     """Channels of the generator's first layer (ngf)."""
-    width_discriminator: int = 64
+    width_discriminator: Count = 64
     """Channels of the discriminator's first layer (ndf)."""
     antialias: bool = True
     """Blur before the size is halved, in both networks, so that nothing folds over."""
@@ -77,7 +78,7 @@ class Heads(nn.Module):
 
     def forward(self, features: Sequence[Tensor], places: Sequence[Tensor]) -> list[Tensor]:
         """Maps [N, C_l, H_l, W_l] and numbers of pixels [P_l] -> [N, P_l, width] of length 1."""
-        made = []
+        made: list[Tensor] = []
         for head, maps, chosen in zip(self.layers, features, places, strict=True):
             patches = maps.flatten(2)[:, :, chosen].transpose(1, 2)
             made.append(normalize(head(patches).float(), dim=2, eps=1e-7))
@@ -91,7 +92,7 @@ def patch_nce(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
     return cross_entropy(logits.flatten(0, 1), own.flatten())
 
 
-class CUT(Translation):
+class CUT(Translation[Config]):
     """A generator, with heads that read its features, against one discriminator."""
 
     Config = Config
@@ -113,8 +114,6 @@ class CUT(Translation):
             raise GansmithError(
                 f"cut needs pictures of at least {SMALLEST} px, and these are {spec.width}x{spec.height}."
             )
-        if config.temperature <= 0 or config.patches < 2 or config.nce < 0:
-            raise GansmithError("cut needs a --temperature above 0, --patches of at least 2 and no negative --nce.")
         outputs = spec.other_channels or spec.channels
         blocks = config.blocks or (9 if smaller >= 256 else 6)
         generator = ResnetGenerator(

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import Annotated, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 
+from gansmith.config import Bounds, Count, OptionalTerm, Weight
 from gansmith.errors import GansmithError
 from gansmith.game import Batch, Grid, ImageSpec, Logs, Turn
 from gansmith.nn.patchgan import SMALLEST, PatchDiscriminator
@@ -29,11 +30,11 @@ from gansmith.translation import Translation, TranslationConfig, other_side, row
 class Config(TranslationConfig):
     """Settings of CycleGAN."""
 
-    blocks: int = 0
-    """Residual blocks of a generator; 0 takes 9 from 256 px on, and 6 below."""
-    width: int = 64
+    blocks: Annotated[int | None, Bounds(1, was=0)] = None
+    """Residual blocks of a generator; by default 9 from 256 px on, and 6 below."""
+    width: Count = 64
     """Channels of a generator's first layer (ngf)."""
-    width_discriminator: int = 64
+    width_discriminator: Count = 64
     """Channels of a discriminator's first layer (ndf)."""
     upsample: UpsampleName = "transposed"
     """How generators double the size: the paper's transposed convolutions, which leave a checkerboard where a run is short, or
@@ -41,11 +42,11 @@ class Config(TranslationConfig):
     skip: bool = False
     """Add a picture's own colours before a generator's last tanh, by a 1x1 convolution that starts as the identity: large flat
     areas keep their colour, which instance norm otherwise forgets."""
-    cycle: float = 10.0
+    cycle: Weight = 10.0
     """Weight lambda of the cycle: there and back should be where it began."""
-    identity: float = 0.5
+    identity: OptionalTerm = 0.5
     """Weight of leaving alone what is already on the other side, as a share of the cycle's."""
-    pool: int = 50
+    pool: Annotated[int, Bounds(0, unit="pictures", off=True)] = 50
     """How many older fakes each discriminator is also shown."""
 
 
@@ -60,7 +61,7 @@ class Made(NamedTuple):
     same_b: Tensor | None
 
 
-class CycleGAN(Translation):
+class CycleGAN(Translation[Config]):
     """Two generators against two discriminators; the generators also against each other's way back."""
 
     Config = Config
@@ -79,7 +80,7 @@ class CycleGAN(Translation):
 
     def __init__(self, config: Config, spec: ImageSpec, networks: Mapping[str, nn.Module] | None = None) -> None:
         super().__init__(config, spec, networks)
-        if hasattr(self, "discriminator_a"):  # a model to apply has none, and needs no pools
+        if self.has("discriminator_a"):  # a model to apply has none, and needs no pools
             self.pool_a = ImagePool(config.pool, spec.shape)
             self.pool_b = ImagePool(config.pool, (self.other_channels, spec.height, spec.width))
 

@@ -7,9 +7,11 @@ factor of two.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from torch import nn
 
+from gansmith.config import Bounds
 from gansmith.generation import AdversarialConfig, Generation
 from gansmith.nn.dcgan import Discriminator, Generator
 from gansmith.nn.stages import check_size
@@ -19,12 +21,12 @@ from gansmith.nn.stages import check_size
 class Config(AdversarialConfig):
     """Settings of DCGAN."""
 
-    width: int = 0
-    """Channels of the layer next to the picture (ngf = ndf); they double with every stage, up to 8 times this. 0 takes the
+    width: Annotated[int | None, Bounds(1, was=0)] = None
+    """Channels of the layer next to the picture (ngf = ndf); they double with every stage, up to 8 times this. By default the
     paper's 64, and 32 for grey pictures up to 32 px, which come out better when they are seen more often."""
 
 
-class DCGAN(Generation):
+class DCGAN(Generation[Config]):
     """The GAN losses (``Generation.discriminator_loss`` and ``generator_loss``) on convolutional networks."""
 
     Config = Config

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from gansmith.config import Count
 from gansmith.game import ImageSpec
 from gansmith.generation import AdversarialConfig, Generation
 from gansmith.nn.classes import ClassEmbedding
@@ -22,7 +23,7 @@ from gansmith.nn.classes import ClassEmbedding
 class Config(AdversarialConfig):
     """Settings of the MLP GAN."""
 
-    width: int = 256
+    width: Count = 256
     """Units of the generator's first hidden layer; the next have two and four times as many."""
 
 
@@ -71,7 +72,7 @@ class Discriminator(nn.Module):
         return logit
 
 
-class GAN(Generation):
+class GAN(Generation[Config]):
     """Alternating turns of the losses above (``Generation.discriminator_loss`` and ``generator_loss``)."""
 
     Config = Config

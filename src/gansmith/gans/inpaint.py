@@ -8,16 +8,17 @@ MI-GAN's, of separable convolutions (ICCV 2023).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor, nn
 
+from gansmith.config import Bounds, Count, Decay, HalfLife, OptionalTerm, Rate, Share, Weight
 from gansmith.damage import holes
 from gansmith.errors import GansmithError
-from gansmith.game import Clock
+from gansmith.game import Clock, ImageSpec
 from gansmith.nn.ffc import FFCGenerator
 from gansmith.nn.inpainting import InpaintUNet
 from gansmith.nn.losses import AdversarialName
@@ -34,42 +35,42 @@ class Config(PairedConfig):
     arch: Literal["gated", "ffc", "migan"] = "gated"
     """The network: a gated U-Net that adds to a smooth fill; LaMa's, of fast Fourier convolutions, which sees all of a picture at
     once and goes on with patterns; or MI-GAN's, of separable convolutions, which is quick where pictures are large."""
-    width: int = 16
+    width: Count = 16
     """Channels at full resolution. LaMa has 64; MI-GAN 64 for 512 px and 128 for 256 px."""
-    blocks: int = 9
+    blocks: Annotated[int, Bounds(0)] = 9
     """Residual blocks of --arch ffc: 9 in LaMa, 18 in Big LaMa."""
-    halvings: int = 3
+    halvings: Count = 3
     """How often --arch ffc halves the size before its blocks."""
-    global_share: float = 0.75
+    global_share: Share = 0.75
     """The share of a block's channels, in --arch ffc, that see all of the picture."""
-    smallest_hole: float = 0.1
+    smallest_hole: Share = 0.1
     """The least share of a picture that is lost while learning."""
-    largest_hole: float = 0.4
+    largest_hole: Share = 0.4
     """The largest share of a picture that is lost while learning."""
-    lr: float = 5e-4
+    lr: Rate = 5e-4
     """Learning rate."""
-    beta2: float = 0.99
+    beta2: Decay = 0.99
     """Adam's decay of the gradient's mean square."""
-    ema_images: int = 10_000
+    ema_images: HalfLife = 10_000
     """Half-life, in images, of the weight average that the model is made of; 0 takes the last weights, and so does --arch ffc,
     whose batch norms belong to them."""
     loss: AdversarialName = "hinge"
     """Which adversarial loss."""
-    pixels: float = 10.0
+    pixels: Weight = 10.0
     """Weight of the mean absolute difference to the true picture, in the hole."""
-    adversarial: float = 0.05
+    adversarial: Weight = 0.05
     """Weight of the adversarial loss."""
-    perceptual: float = 0.5
+    perceptual: OptionalTerm = 0.5
     """Weight of the difference in a classifier's features; in the discriminator's own where no such weights are at hand."""
-    pretrain: float = 0.5
+    pretrain: Share = 0.5
     """Share of the run that learns from the pixels alone, before the discriminator joins in."""
-    width_discriminator: int = 32
+    width_discriminator: Count = 32
     """Channels of the discriminator's first layer; they double up to eight times."""
-    load_scale: float = 1.0
+    load_scale: Annotated[float, Bounds(1)] = 1.0
     """Windows are cut from photographs at their own size."""
 
 
-class Inpaint(Paired):
+class Inpaint(Paired[Config]):
     """Picture and mask in, picture out."""
 
     Config = Config
@@ -81,6 +82,13 @@ class Inpaint(Paired):
     overlap = 128
     default_batch = 8
 
+    def __init__(self, config: Config, spec: ImageSpec, networks: Mapping[str, nn.Module] | None = None) -> None:
+        super().__init__(config, spec, networks)
+        trained = self.trained_size
+        self.alignment = {"gated": 4, "ffc": 2**config.halvings, "migan": trained // 4}[config.arch]
+        self.window = {"gated": 0, "ffc": 512, "migan": trained}[config.arch]
+        self.reach = trained // 4 if config.arch == "migan" else 0
+
     def networks(self) -> dict[str, nn.Module]:
         config, spec = self.config, self.spec
         if not 0 < config.smallest_hole <= config.largest_hole < 1:
@@ -88,7 +96,7 @@ class Inpaint(Paired):
         return {
             "generator": self.network(),
             "discriminator": PatchDiscriminator(
-                spec.channels + 1, config.width_discriminator, norm="none", spectral=True
+                spec.channels + 1, self.width_discriminator, norm="none", spectral=True
             ),
         }
 
@@ -112,18 +120,6 @@ class Inpaint(Paired):
     def trained_size(self) -> int:
         """The side of the pictures that --arch migan is built for: the largest power of 2 that fits into those it learns from."""
         return 2 ** (min(self.spec.height, self.spec.width).bit_length() - 1)
-
-    @property
-    def alignment(self) -> int:  # type: ignore[override]
-        return {"gated": 4, "ffc": 2**self.config.halvings, "migan": self.trained_size // 4}[self.config.arch]
-
-    @property
-    def window(self) -> int:  # type: ignore[override]
-        return {"gated": 0, "ffc": 512, "migan": self.trained_size}[self.config.arch]
-
-    @property
-    def reach(self) -> int:  # type: ignore[override]
-        return self.trained_size // 4 if self.config.arch == "migan" else 0
 
     def ema_beta(self, clock: Clock, batch: int) -> float:
         return 0.0 if self.config.arch == "ffc" else super().ema_beta(clock, batch)

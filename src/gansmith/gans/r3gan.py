@@ -14,17 +14,18 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
-from gansmith import conditioning
+from gansmith.config import Bounds, Count, Decay, OptionalTerm, Weight
 from gansmith.errors import GansmithError
 from gansmith.game import Batch, Clock, ImageSpec, Logs, Optimizer, Turn
 from gansmith.generation import Generation, GenerationConfig, judgement_logs
-from gansmith.nn import dcgan
+from gansmith.nn import conditioning, dcgan
+from gansmith.nn.augment import AdaptiveAugment
 from gansmith.nn.classes import ClassEmbedding
 from gansmith.nn.losses import ADVERSARIAL
 from gansmith.nn.penalties import squared_gradient_norm
@@ -40,48 +41,48 @@ SLOPE = 0.2
 class Config(GenerationConfig):
     """Settings of R3GAN. ``A -> B`` means: a cosine from A at the start to B at the end of the burn-in."""
 
-    latent_dim: int = 64
+    latent_dim: Count = 64
     """Length of the noise vector z ~ N(0, I)."""
-    width: int = 64
+    width: Count = 64
     """Channels at the lowest resolution (4 to 7 px)."""
     generator: Literal["auto", "residual", "dcgan"] = "auto"
     """The paper's residual generator, or DCGAN's of half the width next to the picture: its first layer and its batch norm make
     more different pictures where channels are few. auto takes that for grey pictures up to 32 px."""
-    taper: float = 0.5
+    taper: Annotated[float, Bounds(above=0)] = 0.5
     """Channels shrink by this factor with every doubling of the size; the paper's small models have 1."""
-    level: int = 0
+    level: Annotated[int, Bounds(0)] = 0
     """Doublings of the size before channels begin to shrink; the paper's models of 64 px and more have 3, and a taper of 0.5."""
-    class_dim: int = 0
-    """Length of the vectors by which D compares classes; 0 takes the noise vector's. The paper's have the width."""
+    class_dim: Annotated[int | None, Bounds(1, was=0)] = None
+    """Length of the vectors by which D compares classes; by default the noise vector's. The paper's have the width."""
     stem: Literal[1, 2] = 2
     """2: the largest maps are half as large as the picture, at a quarter of the work; 1: as large, as in the paper."""
-    blocks: int = 1
+    blocks: Count = 1
     """Residual blocks at each resolution; the paper has 2."""
-    expansion: int = 2
+    expansion: Count = 2
     """Channels inside a block, as a multiple of those between blocks."""
-    group_width: int = 16
+    group_width: Count = 16
     """Channels per group of the 3x3 convolutions: a cardinality of width * expansion / group_width."""
-    gamma: float = 3.0
+    gamma: OptionalTerm = 3.0
     """Weight of R1 and R2 at the start; more where D wins, less where pictures stay soft."""
-    gamma_end: float = 0.3
+    gamma_end: Weight = 0.3
     """gamma -> gamma_end."""
-    penalty_every: int = 4
+    penalty_every: Annotated[int, Bounds(1, unit="steps")] = 4
     """Compute R1 and R2 at every k-th step only, k times as strong; the paper has 1, which takes about twice the time."""
-    lr: float = -1.0
-    """Learning rate at the start; -1 takes 0.15 / width, at most 0.002, which is the paper's 0.0002 at its width; 0.25 / width, at
+    lr: Annotated[float | None, Bounds(0, was=-1)] = None
+    """Learning rate at the start; by default 0.15 / width, at most 0.002, which is the paper's 0.0002 at its width; 0.25 / width, at
     most 0.004, for grey pictures up to 32 px."""
-    lr_end: float = -1.0
-    """lr -> lr_end; -1 takes a twentieth of lr."""
-    beta1: float = 0.0
+    lr_end: Annotated[float | None, Bounds(0, was=-1)] = None
+    """lr -> lr_end; by default a twentieth of lr."""
+    beta1: Decay = 0.0
     """Adam's decay of the gradient's mean."""
-    beta2: float = 0.9
+    beta2: Decay = 0.9
     """Adam's decay of the gradient's mean square at the start."""
-    beta2_end: float = 0.99
+    beta2_end: Decay = 0.99
     """beta2 -> beta2_end."""
-    augment_p: float = 0.0
-    """With --augment ada: its probability, 0 -> augment_p; 0 adapts it instead."""
-    burn_in: int = 0
-    """Length of the schedules in images; 0 is the whole run. It may be given with --resume: a longer run keeps its rates then."""
+    augment_p: Annotated[float | None, Bounds(above=0, most=1, was=0)] = None
+    """With --augment ada: its probability, 0 -> augment_p; by default it adapts instead."""
+    burn_in: Annotated[int | None, Bounds(1, unit="images", was=0)] = None
+    """Length of the schedules in images; by default the whole run. It may be given with --resume: a longer run keeps its rates then."""
 
 
 def cosine(start: float, end: float, progress: float) -> float:
@@ -209,7 +210,7 @@ class Discriminator(nn.Module):
         return logit
 
 
-class R3GAN(Generation):
+class R3GAN(Generation[Config]):
     """Alternating turns of the losses above, each on real pictures of its own."""
 
     Config = Config
@@ -227,8 +228,6 @@ class R3GAN(Generation):
         check_size(spec, "r3gan")
         if config.width % config.group_width:
             raise GansmithError(f"--width {config.width} must be a multiple of --group-width, {config.group_width}.")
-        if config.level < 0 or config.class_dim < 0:
-            raise GansmithError(f"--level and --class-dim are 0 or more, not {config.level} and {config.class_dim}.")
         if config.generator == "dcgan" or (config.generator == "auto" and spec.small_and_grey):
             generator: nn.Module = dcgan.Generator(config.latent_dim, config.width // 2, spec, self.classes)
         else:
@@ -290,23 +289,27 @@ class R3GAN(Generation):
 
     def optimizer(self, player: str, clock: Clock) -> Optimizer:
         config, progress = self.config, self.burnt(clock)
-        usual = min(0.25 / config.width, 4e-3) if self.spec.small_and_grey else min(0.15 / config.width, 2e-3)
-        start = config.lr if config.lr >= 0 else usual
-        end = config.lr_end if config.lr_end >= 0 else start / 20
-        ratio = config.lr_discriminator / start if player == "discriminator" and config.lr_discriminator else 1.0
+        start, ratio = self.lr, 1.0
+        end = start / 20 if config.lr_end is None else config.lr_end
+        if player == "discriminator" and config.lr_discriminator is not None:
+            ratio = config.lr_discriminator / start
         return Optimizer(
             ratio * cosine(start, end, progress), (config.beta1, cosine(config.beta2, config.beta2_end, progress))
         )
 
+    @property
+    def usual_lr(self) -> float:
+        width = self.config.width
+        return min(0.25 / width, 4e-3) if self.spec.small_and_grey else min(0.15 / width, 2e-3)
+
     def ema_beta(self, clock: Clock, batch: int) -> float:
         # the paper's burn-in ends long before its run does; where all ends together, an average lags behind if it is long
         most = 0.25 if self.config.burn_in else 0.05
-        half_life = min(cosine(0.0, self.config.ema_images, self.burnt(clock)), most * clock.images)
+        half_life = min(cosine(0.0, self.ema_images(batch), self.burnt(clock)), most * clock.images)
         return 0.5 ** (batch / half_life) if half_life > 0 else 0.0
 
     def schedule_augment(self, clock: Clock) -> None:
         """The probability of ADA's pipeline as a function of the clock, where the settings say so."""
-        if self.config.augment == "ada" and self.config.augment_p:
-            assert self.augment is not None
+        if isinstance(self.augment, AdaptiveAugment) and self.config.augment_p:
             self.augment.fixed = True
             self.augment.set_p(cosine(0.0, self.config.augment_p, self.burnt(clock)))

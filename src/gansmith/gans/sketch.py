@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
 from torch import Tensor, nn
 
+from gansmith.config import Bounds, Count, HalfLife, OptionalTerm, Share
 from gansmith.damage import EdgeName, edges, luma
 from gansmith.game import ImageSpec
 from gansmith.nn.patchgan import PatchDiscriminator
@@ -23,19 +25,19 @@ class Config(PairedConfig):
 
     edges: EdgeName = "mixed"
     """What a drawing is: thin canny lines, shaded sobel lines, or some of each so that many hands are understood."""
-    width: int = 32
+    width: Count = 32
     """Channels of the U-Net's first layer."""
-    perceptual: float = 10.0
+    perceptual: OptionalTerm = 10.0
     """Weight of the difference in a classifier's features, where such weights are at hand."""
-    pretrain: float = 0.5
+    pretrain: Share = 0.5
     """Share of the run that learns from the pixels alone, before the discriminator joins in; 1 leaves it out."""
-    ema_images: int = 4000
+    ema_images: HalfLife = 4000
     """Half-life, in images, of the weight average that the model is made of; 0 takes the last weights."""
-    load_scale: float = 1.0
+    load_scale: Annotated[float, Bounds(1)] = 1.0
     """Pictures are loaded larger than --size by this factor, and a random window is cut out of them."""
 
 
-class Sketch(Paired):
+class Sketch(Paired[Config]):
     """Edges in, picture out."""
 
     Config = Config
@@ -46,21 +48,18 @@ class Sketch(Paired):
     def __init__(self, config: Config, spec: ImageSpec, networks: Mapping[str, nn.Module] | None = None) -> None:
         super().__init__(config, spec, networks)
         self.require_colour("sketch")
+        self.alignment = self.tile_alignment()
 
     def networks(self) -> dict[str, nn.Module]:
         config, spec = self.config, self.spec
         return {
             "generator": UNet(1, 3, min(6, unet_depth(spec.height, spec.width)), config.width),
-            "discriminator": PatchDiscriminator(4, config.width_discriminator),
+            "discriminator": PatchDiscriminator(4, self.width_discriminator),
         }
 
     @property
     def inputs(self) -> int:
         return 1
-
-    @property
-    def alignment(self) -> int:  # type: ignore[override]
-        return getattr(self.generator, "multiple", 4)
 
     def pair(self, images: Tensor, other: Tensor | None = None) -> Pair:
         return Pair(self.drawn(images) if other is None else other, images)

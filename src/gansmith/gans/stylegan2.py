@@ -14,17 +14,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import cached_property
+from typing import Annotated, Literal, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gansmith import conditioning
+from gansmith.abilities import Styled
+from gansmith.config import Bounds, Count, Decay, OptionalTerm
 from gansmith.errors import GansmithError
 from gansmith.game import Batch, Clock, ImageSpec, Logs, Optimizer, Turn
 from gansmith.generation import Generation, GenerationConfig, judgement_logs
-from gansmith.nn import styled_discriminator
+from gansmith.nn import conditioning, styled_discriminator
 from gansmith.nn.equalized import Dense
 from gansmith.nn.penalties import half_precision_scale, squared_gradient_norm
 from gansmith.nn.resample import upsample
@@ -35,51 +37,51 @@ from gansmith.parallel import processes, seeds
 
 @dataclass(frozen=True)
 class Config(GenerationConfig):
-    """Settings of StyleGAN2. Where -1 stands for the paper's choice, it depends on the pictures or the batch."""
+    """Settings of StyleGAN2. Defaults that depend on the pictures or the batch are the paper's choice."""
 
-    latent_dim: int = 512
+    latent_dim: Count = 512
     """Length of the noise vector z ~ N(0, I)."""
-    style_dim: int = 512
+    style_dim: Count = 512
     """Length of the style vector w."""
     preset: Literal["small", "full"] = "small"
     """small: 2 mapping layers and half the channels; full: 8 layers, all channels from 512 px."""
-    width: float = 1.0
+    width: Annotated[float, Bounds(above=0)] = 1.0
     """Multiplies the channels of every layer: 0.125 or 0.25 make networks for a CPU."""
-    mapping_layers: int = -1
-    """Layers of the mapping network; -1 takes the preset's."""
-    channel_base: int = -1
-    """Channels times resolution; -1 takes the preset's: 16384 (small), 32768 (full, from 512 px)."""
-    channel_max: int = 512
+    mapping_layers: Annotated[int | None, Bounds(0, unit="layers", was=-1)] = None
+    """Layers of the mapping network; by default the preset's."""
+    channel_base: Annotated[int | None, Bounds(1, was=-1)] = None
+    """Channels times resolution; by default the preset's: 16384 (small), 32768 (full, from 512 px)."""
+    channel_max: Count = 512
     """Most channels of any layer."""
-    clamp: float = 256.0
+    clamp: OptionalTerm = 256.0
     """Activations are kept within this, which makes half precision safe; 0 does not clamp."""
-    lr: float = -1.0
-    """Learning rate; -1 takes the paper's: 0.0025, and 0.002 from 1024 px."""
-    beta1: float = 0.0
+    lr: Annotated[float | None, Bounds(0, was=-1)] = None
+    """Learning rate; by default the paper's: 0.0025, and 0.002 from 1024 px."""
+    beta1: Decay = 0.0
     """Adam's decay of the gradient's mean."""
-    beta2: float = 0.99
+    beta2: Decay = 0.99
     """Adam's decay of the gradient's mean square."""
-    ema_images: int = -1
-    """Half-life, in images, of the weight average; -1 takes the paper's 312.5 batches, 0 switches it off."""
-    r1: float = -1.0
-    """Weight gamma of R1; -1 takes the paper's 0.0002 * pixels / batch, and 4 for networks narrower than half, of which
+    ema_images: Annotated[int | None, Bounds(0, unit="images", off=True, was=-1)] = None
+    """Half-life, in images, of the weight average; by default the paper's 312.5 batches, 0 switches it off."""
+    r1: Annotated[float | None, Bounds(0, off=True, was=-1)] = None
+    """Weight gamma of R1; by default the paper's 0.0002 * pixels / batch, and 4 for networks narrower than half, of which
     D otherwise wins at once; 0 switches it off."""
-    r1_every: int = 16
+    r1_every: Annotated[int, Bounds(1, unit="steps")] = 16
     """Steps between R1 turns (lazy regularisation); the penalty is multiplied by it."""
-    path_weight: float = -1.0
-    """Weight of path length regularisation; -1 takes the paper's 2, and none for networks narrower than half, which do not get out
+    path_weight: Annotated[float | None, Bounds(0, off=True, was=-1)] = None
+    """Weight of path length regularisation; by default the paper's 2, and none for networks narrower than half, which do not get out
     of an early collapse with it; 0 switches it off."""
-    path_every: int = 4
+    path_every: Annotated[int, Bounds(1, unit="steps")] = 4
     """Steps between path length turns; the penalty is multiplied by it."""
-    style_mixing: float = -1.0
-    """Probability of training pictures with two styles, one for the coarse layers and one for the fine ones; -1 takes the
+    style_mixing: Annotated[float | None, Bounds(0, 1, off=True, was=-1)] = None
+    """Probability of training pictures with two styles, one for the coarse layers and one for the fine ones; by default the
     paper's 0.9, and 0 for networks narrower than half."""
 
 
 def channels_of(config: Config, sizes: list[tuple[int, int]]) -> list[int]:
     """Channels of every level: min(base / resolution, most), times ``config.width``."""
     base = config.channel_base
-    if base < 0:
+    if base is None:
         base = 32768 if config.preset == "full" and max(sizes[-1]) >= 512 else 16384
     return styled_discriminator.channels_of(base, config.channel_max, config.width, sizes)
 
@@ -106,8 +108,8 @@ class Synthesis(nn.Module):
 
     def affines(self) -> list[Dense]:
         """The maps from w to what it sets, one per style."""
-        layers: list[Any] = [*self.layers, self.to_image[-1]]
-        return [layer.affine for layer in layers]
+        layers = [*self.layers, self.to_image[-1]]
+        return [cast("StyledConv | ToImage", layer).affine for layer in layers]
 
     def forward(self, styles: Tensor, noise: NoiseMode = "random") -> Tensor:
         w = styles.unbind(1)
@@ -126,7 +128,7 @@ class Generator(nn.Module):
 
     def __init__(self, config: Config, spec: ImageSpec, classes: int) -> None:
         super().__init__()
-        depth = config.mapping_layers if config.mapping_layers >= 0 else {"small": 2, "full": 8}[config.preset]
+        depth = {"small": 2, "full": 8}[config.preset] if config.mapping_layers is None else config.mapping_layers
         self.mapping = Mapping(config.latent_dim, classes, config.style_dim, depth)
         self.synthesis = Synthesis(config, spec)
 
@@ -160,7 +162,7 @@ def path_lengths(images: Tensor, styles: Tensor, directions: Tensor) -> Tensor:
     return (gradient.float() / scale).square().sum(2).mean(1).sqrt()
 
 
-class StyleGAN2(Generation):
+class StyleGAN2(Generation[Config], Styled[Config]):
     """Four turns: each player's loss at every step, and lazily its regulariser."""
 
     Config = Config
@@ -187,10 +189,10 @@ class StyleGAN2(Generation):
     def turns(self) -> tuple[Turn, ...]:
         config = self.config
         turns = [Turn("discriminator", self.discriminator_loss, after=self.adapt_augment)]
-        if config.r1:
+        if config.r1 != 0:
             turns.append(Turn("discriminator", self.r1_penalty, every=config.r1_every))
         turns.append(Turn("generator", self.generator_loss))
-        if self.regularises_paths:
+        if self.path_weight > 0:
             turns.append(Turn("generator", self.path_penalty, every=config.path_every))
         return tuple(turns)
 
@@ -209,21 +211,21 @@ class StyleGAN2(Generation):
         """Probability of two styles per picture."""
         return self._asked(self.config.style_mixing, 0.9)
 
-    def _asked(self, value: float, paper: float) -> float:
-        """A setting as asked for, or where it is -1 the paper's, or none for narrow networks."""
-        if value >= 0:
+    def _asked(self, value: float | None, paper: float) -> float:
+        """A setting as asked for, or else the paper's, or none for narrow networks."""
+        if value is not None:
             return value
         return 0.0 if self.narrow else paper
 
     @property
-    def regularises_paths(self) -> bool:
-        return self.path_weight > 0 and isinstance(self.generator, Generator)
-
-    @property
     def styled(self) -> Generator:
-        """The generator, known to be of this family (toy worlds bring their own, without styles)."""
-        assert isinstance(self.generator, Generator)
-        return self.generator
+        """The generator, known to have a mapping and a synthesis."""
+        return cast(Generator, self.generator)
+
+    @cached_property
+    def judges_across_batch(self) -> bool:
+        """The discriminator compares the pictures of a group."""
+        return True
 
     def discriminator_loss(self, batch: Batch) -> tuple[Tensor, Logs]:
         labels = self.labels_of(batch)
@@ -234,7 +236,7 @@ class StyleGAN2(Generation):
         real = batch.images.detach().requires_grad_()
         r1 = squared_gradient_norm(self.judge(real, self.labels_of(batch)), real).mean()
         gamma = self.config.r1
-        if gamma < 0:
+        if gamma is None:
             usual = 0.0002 * self.spec.height * self.spec.width / batch.world_size
             gamma = max(usual, 4.0) if self.narrow else usual
         return 0.5 * gamma * self.config.r1_every * r1, {"r1": r1.detach()}
@@ -255,8 +257,6 @@ class StyleGAN2(Generation):
         return self.path_weight * self.config.path_every * penalty, logs
 
     def generate(self, batch: Batch) -> Tensor:
-        if not isinstance(self.generator, Generator):  # a toy world's
-            return super().generate(batch)
         return self.styled.synthesis(self.mixed_styles(len(batch), self.labels_of(batch), track=True))
 
     def mixed_styles(self, n: int, labels: Tensor | None, track: bool = False) -> Tensor:
@@ -275,22 +275,41 @@ class StyleGAN2(Generation):
         return styles
 
     def sample(self, z: Tensor, labels: Tensor | None = None, truncation: float = 1.0) -> Tensor:
-        if not isinstance(self.generator, Generator):
-            return super().sample(z, labels, truncation)
-        return self.generator(z, labels, truncation, noise="const")
+        return self.synthesize(self.styles(z, labels, truncation))
+
+    @property
+    def synthesis(self) -> Synthesis:
+        return self.styled.synthesis
+
+    @property
+    def layers(self) -> int:
+        return self.synthesis.styles
+
+    def styles(self, z: Tensor, labels: Tensor | None = None, truncation: float = 1.0) -> Tensor:
+        return self.styled.styles(z, self.weights_of(labels), truncation)
+
+    def synthesize(self, styles: Tensor) -> Tensor:
+        return self.synthesis(styles, "const")
+
+    def average_style(self) -> Tensor:
+        return self.styled.mapping.w_avg.detach().clone().expand(1, self.layers, -1)
+
+    def style_weights(self) -> list[Tensor]:
+        return [affine.weight for affine in self.synthesis.affines()]
 
     def optimizer(self, player: str, clock: Clock) -> Optimizer:
         """Adam, slowed down by k / (k + 1) for the regulariser's extra step after every k (appendix B)."""
-        config = self.config
-        lr = config.lr if config.lr >= 0 else 0.002 if max(self.spec.height, self.spec.width) >= 1024 else 0.0025
+        config, lr = self.config, super().optimizer(player, clock).lr
         if player == "discriminator":
-            lr, lazy, every = config.lr_discriminator or lr, bool(config.r1), config.r1_every
+            lazy, every = config.r1 != 0, config.r1_every
         else:
-            lazy, every = self.regularises_paths, config.path_every
+            lazy, every = self.path_weight > 0, config.path_every
         share = every / (every + 1) if lazy else 1.0
         return Optimizer(lr * share, (float(config.beta1) ** share, float(config.beta2) ** share))
 
-    def ema_beta(self, clock: Clock, batch: int) -> float:
-        half_life = self.config.ema_images if self.config.ema_images >= 0 else batch * 10_000 / 32
-        half_life = min(half_life, 0.05 * clock.images)
-        return 0.5 ** (batch / half_life) if half_life > 0 else 0.0
+    @property
+    def usual_lr(self) -> float:
+        return 0.002 if max(self.spec.height, self.spec.width) >= 1024 else 0.0025
+
+    def ema_images(self, batch: int) -> float:
+        return batch * 10_000 / 32 if self.config.ema_images is None else self.config.ema_images

@@ -13,11 +13,14 @@ Sizes may be any h x w that halves evenly down to 4 to 15 pixels.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from functools import cached_property
+from typing import Annotated, Literal, cast
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gansmith.abilities import Styled
+from gansmith.config import Bounds, Count, Decay, OptionalTerm
 from gansmith.errors import GansmithError
 from gansmith.game import Batch, Clock, ImageSpec, Logs, Optimizer, Turn
 from gansmith.generation import Generation, GenerationConfig, judgement_logs
@@ -34,75 +37,73 @@ OUTPUT_SCALE = 0.25
 
 @dataclass(frozen=True)
 class Config(GenerationConfig):
-    """Settings of StyleGAN3. Where -1 stands for the paper's choice, it depends on the variant, the pictures or the batch."""
+    """Settings of StyleGAN3. Defaults that depend on the variant, the pictures or the batch are the paper's choice."""
 
-    latent_dim: int = 512
+    latent_dim: Count = 512
     """Length of the noise vector z ~ N(0, I)."""
-    style_dim: int = 512
+    style_dim: Count = 512
     """Length of the style vector w."""
     variant: Literal["t", "r"] = "t"
     """t: details follow translations; r: rotations too, by 1x1 convolutions of twice the channels and radial filters."""
-    width: float = 1.0
+    width: Annotated[float, Bounds(above=0)] = 1.0
     """Multiplies the channels of every layer: 0.0625 or 0.125 make networks for a CPU."""
-    layers: int = -1
-    """Layers between the Fourier features and the colours; -1 takes the paper's 14, 10 below 128 px and 8 below 64 px."""
-    critical: int = 2
+    layers: Annotated[int | None, Bounds(2, unit="layers", was=-1)] = None
+    """Layers between the Fourier features and the colours; by default the paper's 14, 10 below 128 px and 8 below 64 px."""
+    critical: Annotated[int, Bounds(1, unit="layers")] = 2
     """How many of the last layers fill their sampling rate to the edge, which keeps the finest details."""
-    margin: int = 10
+    margin: Annotated[int, Bounds(0, unit="pixels")] = 10
     """Pixels around the picture that every layer but the last two computes too, so that nothing is tied to the border."""
-    first_cutoff: float = 2.0
+    first_cutoff: Annotated[float, Bounds(above=0)] = 2.0
     """Frequency, in cycles per picture, up to which the first layer's signal is kept; it grows to half the size in pixels."""
-    first_stopband: float = 2**2.1
+    first_stopband: Annotated[float, Bounds(above=0)] = 2**2.1
     """Frequency, in cycles per picture, from which the first layer's signal is gone."""
-    last_stopband: float = 2**0.3
+    last_stopband: Annotated[float, Bounds(above=1)] = 2**0.3
     """The same for the last layer, as a multiple of half the size in pixels."""
-    mapping_layers: int = 2
+    mapping_layers: Annotated[int, Bounds(0, unit="layers")] = 2
     """Layers of the mapping network."""
-    channel_base: int = -1
-    """Channels times resolution in the generator; -1 takes the paper's 32768, and twice that for the variant r. The
+    channel_base: Annotated[int | None, Bounds(1, was=-1)] = None
+    """Channels times resolution in the generator; by default the paper's 32768, and twice that for the variant r. The
     discriminator has half as many in the variant r."""
-    channel_max: int = -1
-    """Most channels of any layer of the generator; -1 takes the paper's 512, and twice that for the variant r. The
+    channel_max: Annotated[int | None, Bounds(1, was=-1)] = None
+    """Most channels of any layer of the generator; by default the paper's 512, and twice that for the variant r. The
     discriminator has half as many in the variant r."""
-    clamp: float = 256.0
+    clamp: OptionalTerm = 256.0
     """Activations are kept within this, which makes half precision safe; 0 does not clamp."""
-    lr: float = 0.0025
+    lr: Annotated[float | None, Bounds(0)] = 0.0025
     """Learning rate of the generator."""
-    lr_discriminator: float = 0.002
-    """Learning rate of the discriminator; 0 takes the generator's."""
-    beta1: float = 0.0
+    lr_discriminator: Annotated[float | None, Bounds(above=0, was=0)] = 0.002
+    """Learning rate of the discriminator."""
+    beta1: Decay = 0.0
     """Adam's decay of the gradient's mean."""
-    beta2: float = 0.99
+    beta2: Decay = 0.99
     """Adam's decay of the gradient's mean square."""
-    ema_images: int = -1
-    """Half-life, in images, of the weight average; -1 takes the paper's 312.5 batches, 0 switches it off."""
-    magnitude_images: int = 20_000
+    ema_images: Annotated[int | None, Bounds(0, unit="images", off=True, was=-1)] = None
+    """Half-life, in images, of the weight average; by default the paper's 312.5 batches, 0 switches it off."""
+    magnitude_images: Annotated[int, Bounds(0, unit="images", off=True)] = 20_000
     """Half-life, in images, of the average size of every layer's input, by which it is divided."""
-    r1: float = -1.0
-    """Weight gamma of R1; -1 takes the published settings', 0.001 * pixels / batch, and at least 4 for networks narrower than
+    r1: Annotated[float | None, Bounds(0, off=True, was=-1)] = None
+    """Weight gamma of R1; by default the published settings', 0.001 * pixels / batch, and at least 4 for networks narrower than
     half, of which D otherwise wins at once; 0 switches it off."""
-    r1_every: int = 16
+    r1_every: Annotated[int, Bounds(1, unit="steps")] = 16
     """Steps between R1 turns (lazy regularisation); the penalty is multiplied by it."""
-    blur: float = -1.0
-    """Blur what D sees at first by this many pixels, so that it cannot judge details before shapes; -1 takes the paper's: for the
+    blur: Annotated[float | None, Bounds(0, unit="pixels", off=True, was=-1)] = None
+    """Blur what D sees at first by this many pixels, so that it cannot judge details before shapes; by default the paper's: for the
     variant r 10 px from 256 px and less in proportion below, for t none."""
-    blur_images: int = -1
-    """The blur fades over so many images; -1 takes the paper's 6250 batches."""
+    blur_images: Annotated[int | None, Bounds(0, unit="images", off=True, was=-1)] = None
+    """The blur fades over so many images; by default the paper's 6250 batches."""
 
 
 def depth_of(config: Config, spec: ImageSpec) -> int:
     """How many layers lie between the Fourier features and the colours."""
     longer = max(spec.height, spec.width)
-    return config.layers if config.layers >= 0 else 14 if longer >= 128 else 10 if longer >= 64 else 8
+    usual = 14 if longer >= 128 else 10 if longer >= 64 else 8
+    return usual if config.layers is None else config.layers
 
 
 def channels_of_generator(config: Config) -> tuple[int, int]:
     """Channels times resolution, and the most channels of any layer."""
     more = 2 if config.variant == "r" else 1
-    return (
-        config.channel_base if config.channel_base > 0 else 32768 * more,
-        config.channel_max if config.channel_max > 0 else 512 * more,
-    )
+    return config.channel_base or 32768 * more, config.channel_max or 512 * more
 
 
 def signals_of(config: Config, spec: ImageSpec) -> list[Signal]:
@@ -125,7 +126,7 @@ def signals_of(config: Config, spec: ImageSpec) -> list[Signal]:
             f"above 1. They are {config.first_cutoff:g}, {config.first_stopband:g} and {config.last_stopband:g}."
         )
     base, most = channels_of_generator(config)
-    signals = []
+    signals: list[Signal] = []
     for index in range(last + 1):
         share = min(index / (last - config.critical), 1.0)
         cutoff = config.first_cutoff * (longer / 2 / config.first_cutoff) ** share
@@ -207,7 +208,7 @@ class Generator(nn.Module):
 # --- the game ---------------------------------------------------------------------------------------------------------
 
 
-class StyleGAN3(Generation):
+class StyleGAN3(Generation[Config], Styled[Config]):
     """Three turns: each player's loss at every step, and lazily R1."""
 
     Config = Config
@@ -229,7 +230,7 @@ class StyleGAN3(Generation):
 
     def turns(self) -> tuple[Turn, ...]:
         turns = [Turn("discriminator", self.discriminator_loss, after=self.adapt_augment)]
-        if self.config.r1:
+        if self.config.r1 != 0:
             turns.append(Turn("discriminator", self.r1_penalty, every=self.config.r1_every))
         return (*turns, Turn("generator", self.generator_loss))
 
@@ -245,7 +246,7 @@ class StyleGAN3(Generation):
         real = batch.images.detach().requires_grad_()
         r1 = squared_gradient_norm(self.judge(self.blurred(real, batch), self.labels_of(batch)), real).mean()
         gamma = self.config.r1
-        if gamma < 0:
+        if gamma is None:
             usual = 0.001 * self.spec.height * self.spec.width / batch.world_size
             gamma = max(usual, 4.0) if self.config.width < 0.5 else usual
         return 0.5 * gamma * self.config.r1_every * r1, {"r1": r1.detach()}
@@ -258,15 +259,13 @@ class StyleGAN3(Generation):
         """Pictures as D sees them before they are augmented (appendix G.1: "Gaussian blur at the beginning")."""
         config, longer = self.config, max(self.spec.height, self.spec.width)
         paper = 10.0 * min(longer / 256, 1.0) if config.variant == "r" else 0.0
-        sigma = config.blur if config.blur >= 0 else paper
-        fades = config.blur_images if config.blur_images >= 0 else 6250 * batch.world_size
+        sigma = paper if config.blur is None else config.blur
+        fades = 6250 * batch.world_size if config.blur_images is None else config.blur_images
         left = 1 - batch.clock.images / fades if fades else 0.0
         return blur(images, sigma * left) if sigma * left > 0 else images
 
     def generate(self, batch: Batch) -> Tensor:
-        generator = self.generator
-        if not isinstance(generator, Generator):  # a toy world's
-            return super().generate(batch)
+        generator = self.styled
         w = generator.mapping(self.latents(len(batch)), self.labels_of(batch))
         generator.mapping.track(w, 0.998)
         styles = w[:, None].expand(-1, generator.synthesis.styles, -1)
@@ -274,20 +273,49 @@ class StyleGAN3(Generation):
         return generator.synthesis(styles, decay=decay)
 
     def sample(self, z: Tensor, labels: Tensor | None = None, truncation: float = 1.0) -> Tensor:
-        if not isinstance(self.generator, Generator):
-            return super().sample(z, labels, truncation)
-        return self.generator(z, labels, truncation)
+        return self.synthesize(self.styles(z, labels, truncation))
+
+    @property
+    def styled(self) -> Generator:
+        """The generator, known to have a mapping and a synthesis."""
+        return cast(Generator, self.generator)
+
+    @cached_property
+    def judges_across_batch(self) -> bool:
+        """The discriminator compares the pictures of a group."""
+        return True
+
+    @property
+    def synthesis(self) -> Synthesis:
+        return self.styled.synthesis
+
+    @property
+    def layers(self) -> int:
+        return self.synthesis.styles
+
+    def styles(self, z: Tensor, labels: Tensor | None = None, truncation: float = 1.0) -> Tensor:
+        return self.styled.styles(z, self.weights_of(labels), truncation)
+
+    def synthesize(self, styles: Tensor) -> Tensor:
+        return self.styled.synthesis(styles)
+
+    def average_style(self) -> Tensor:
+        return self.styled.mapping.w_avg.detach().clone().expand(1, self.layers, -1)
+
+    def style_weights(self) -> list[Tensor]:
+        return [affine.weight for affine in self.styled.synthesis.affines()]
 
     def optimizer(self, player: str, clock: Clock) -> Optimizer:
         """Adam; the discriminator's is slowed down by k / (k + 1) for R1's extra step after every k."""
-        config = self.config
+        config, usual = self.config, super().optimizer(player, clock)
         if player == "generator":
-            return Optimizer(config.lr, (config.beta1, config.beta2))
-        share = config.r1_every / (config.r1_every + 1) if config.r1 else 1.0
-        lr = config.lr_discriminator or config.lr
-        return Optimizer(lr * share, (float(config.beta1) ** share, float(config.beta2) ** share))
+            return usual
+        share = config.r1_every / (config.r1_every + 1) if config.r1 != 0 else 1.0
+        return Optimizer(usual.lr * share, (float(config.beta1) ** share, float(config.beta2) ** share))
 
-    def ema_beta(self, clock: Clock, batch: int) -> float:
-        half_life = self.config.ema_images if self.config.ema_images >= 0 else batch * 10_000 / 32
-        half_life = min(half_life, 0.05 * clock.images)
-        return 0.5 ** (batch / half_life) if half_life > 0 else 0.0
+    @property
+    def usual_lr(self) -> float:
+        return 0.0025
+
+    def ema_images(self, batch: int) -> float:
+        return batch * 10_000 / 32 if self.config.ema_images is None else self.config.ema_images

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from gansmith import damage
+from gansmith.config import Bounds, Decay, HalfLife, OptionalTerm, Share, Weight
 from gansmith.errors import GansmithError
-from gansmith.game import Clock, ImageSpec, Optimizer
+from gansmith.game import Batch, Clock, ImageSpec, Optimizer
 from gansmith.nn.losses import AdversarialName
 from gansmith.nn.patchgan import SMALLEST, PatchDiscriminator
 from gansmith.nn.perceptual import Perceptual
@@ -27,7 +28,7 @@ from gansmith.translation import Pair, Paired, PairedConfig
 
 
 class Size(NamedTuple):
-    """What ``--network`` stands for where a setting is 0."""
+    """What ``--network`` stands for where a setting is left out."""
 
     width: int
     blocks: int
@@ -51,10 +52,10 @@ class Config(PairedConfig):
     """How many times larger; 1 only mends pictures, and goes with --damage wild."""
     network: Literal["light", "compact", "full"] = "light"
     """A light RRDBNet that trains on a CPU; Real-ESRGAN's compact SRVGG of .6 million weights, for films; or ESRGAN's RRDBNet of 16.7 million."""
-    width: int = 0
-    """Channels of the network; 0 takes 24 for the light one and 64 for the others. An RRDBNet's dense layers grow by half of them."""
-    blocks: int = 0
-    """Residual dense blocks, or convolutions of the compact network; 0 takes 2 for the light network, 16 for the compact and 23 for the full one."""
+    width: Annotated[int | None, Bounds(1, was=0)] = None
+    """Channels of the network; by default 24 for the light one and 64 for the others. An RRDBNet's dense layers grow by half of them."""
+    blocks: Annotated[int | None, Bounds(1, was=0)] = None
+    """Residual dense blocks, or convolutions of the compact network; by default 2 for the light network, 16 for the compact and 23 for the full one."""
     fold: bool = True
     """The full network at scales 1 and 2 folds pixels into channels first, as Real-ESRGAN does; the first ESRGAN did not."""
     activation: Activation = "prelu"
@@ -63,35 +64,35 @@ class Config(PairedConfig):
     """A PatchGAN that judges windows, or Real-ESRGAN's U-Net that judges every pixel."""
     damage: Literal["bicubic", "wild"] = "bicubic"
     """How small pictures came to be: by bicubic resizing, or by blur, noise, JPEG and resizing, twice, as on the web."""
-    lr: float = 0.0
-    """Learning rate; 0 takes 1e-3 for the light network, 5e-4 for the compact and 2e-4 for the full one. Half of it, at most 2e-4, once the discriminator joins in."""
-    beta1: float = 0.9
+    lr: Annotated[float | None, Bounds(above=0, was=0)] = None
+    """Learning rate; by default 1e-3 for the light network, 5e-4 for the compact and 2e-4 for the full one. Half of it, at most 2e-4, once the discriminator joins in."""
+    beta1: Decay = 0.9
     """Adam's decay of the gradient's mean."""
-    beta2: float = 0.99
+    beta2: Decay = 0.99
     """Adam's decay of the gradient's mean square."""
-    decay_from: float = 0.8
+    decay_from: Share = 0.8
     """Share of the run with a constant learning rate; from there it falls linearly to 0. 1 keeps it constant."""
-    ema_images: int = 10_000
+    ema_images: HalfLife = 10_000
     """Half-life, in images, of the weight average that the model is made of; 0 takes the last weights."""
     loss: AdversarialName = "relativistic"
     """Which adversarial loss."""
-    pixels: float = 0.01
+    pixels: Weight = 0.01
     """Weight of the mean absolute difference to the true picture."""
-    pixels_unaided: float = 0.5
+    pixels_unaided: Weight = 0.5
     """The same where the perceptual loss is not VGG-19's: other features say less about single pixels."""
-    adversarial: float = 0.005
+    adversarial: Weight = 0.005
     """Weight of the adversarial loss."""
-    perceptual: float = 1.0
+    perceptual: OptionalTerm = 1.0
     """Weight of the difference in a classifier's features; in the discriminator's own where no such weights are at hand."""
-    pretrain: float = 0.5
+    pretrain: Share = 0.5
     """Share of the run that learns from the pixels alone, before the discriminator joins in; 1 makes the sharpest PSNR."""
-    width_discriminator: int = 0
-    """Channels of the discriminator's first layer, which double up to eight times; 0 takes 32 for the light network and 64 for the others."""
-    load_scale: float = 1.0
+    width_discriminator: Annotated[int | None, Bounds(1, was=0)] = None
+    """Channels of the discriminator's first layer, which double up to eight times; by default 32 for the light network and 64 for the others."""
+    load_scale: Annotated[float, Bounds(1)] = 1.0
     """Windows are cut from photographs at their own size."""
 
 
-class Upscale(Paired):
+class Upscale(Paired[Config]):
     """Small picture in, large picture out; the discriminator sees the large one alone."""
 
     Config = Config
@@ -115,44 +116,37 @@ class Upscale(Paired):
                 "--scale 1 mends pictures without making them larger: add --damage wild, or another --scale."
             )
         super().__init__(config, spec, networks)
+        tail = SIZES[config.network].tail
+        self.scale = config.scale
+        self.alignment = max(2, folding(config.scale, tail, config.fold))
+        # networks that work at the small size need little memory; the full one's last layers work at the large size
+        self.tile = 384 if tail == "shuffle" else max(128, 768 // config.scale)
 
     def networks(self) -> dict[str, nn.Module]:
         config, size = self.config, SIZES[self.config.network]
         width, blocks = config.width or size.width, config.blocks or size.blocks
         channels, compact = self.spec.channels, config.network == "compact"
-        width_discriminator = config.width_discriminator or size.width_discriminator
         return {
             "generator": SRVGGNet(channels, config.scale, width, blocks, config.activation)
             if compact
             else RRDBNet(channels, config.scale, width, blocks, width // 2, size.tail, config.fold),
-            "discriminator": UNetDiscriminator(channels, width_discriminator)
+            "discriminator": UNetDiscriminator(channels, self.width_discriminator)
             if config.discriminator == "unet"
-            else PatchDiscriminator(channels, width_discriminator, norm="none", spectral=True),
+            else PatchDiscriminator(channels, self.width_discriminator, norm="none", spectral=True),
         }
-
-    @property
-    def scale(self) -> int:  # type: ignore[override]
-        return self.config.scale
-
-    @property
-    def alignment(self) -> int:  # type: ignore[override]
-        return max(2, folding(self.config.scale, SIZES[self.config.network].tail, self.config.fold))
-
-    @property
-    def tile(self) -> int:  # type: ignore[override]
-        # networks that work at the small size need little memory; the full one's last layers work at the large size
-        return 384 if SIZES[self.config.network].tail == "shuffle" else max(128, 768 // self.config.scale)
 
     def optimizer(self, player: str, clock: Clock) -> Optimizer:
         base = super().optimizer(player, clock)
-        lr = self.config.lr or SIZES[self.config.network].lr
-        left = (
-            base.lr / self.config.lr
-            if self.config.lr
-            else min(1.0, (1 - clock.progress) / max(1e-9, 1 - self.config.decay_from))
-        )
-        stage = 1.0 if clock.progress < self.config.pretrain else min(0.5, 2e-4 / lr)
-        return Optimizer(lr * max(0.0, left) * stage, base.betas)
+        stage = 1.0 if clock.progress < self.config.pretrain else min(0.5, 2e-4 / self.lr)
+        return Optimizer(base.lr * stage, base.betas)
+
+    @property
+    def usual_lr(self) -> float:
+        return SIZES[self.config.network].lr
+
+    @property
+    def usual_width_discriminator(self) -> int:
+        return SIZES[self.config.network].width_discriminator
 
     def pair(self, images: Tensor, other: Tensor | None = None) -> Pair:
         return Pair(self.smaller(images) if other is None else other, images)
@@ -187,5 +181,5 @@ class Upscale(Paired):
         self.check_direction(direction)
         return self.restore(Pair(images, images)).clamp(-1, 1)
 
-    def metrics_images(self, real, seed):
+    def metrics_images(self, real: Batch, seed: int) -> Tensor:
         return super().metrics_images(real, seed).clamp(-1, 1)

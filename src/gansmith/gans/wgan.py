@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 
+from gansmith.config import Bounds, Count, Decay, Rate
 from gansmith.game import Batch, Clock, Logs, Optimizer, Turn
 from gansmith.generation import Generation, GenerationConfig, judgement_logs
 from gansmith.nn.dcgan import Discriminator, Generator
-from gansmith.nn.losses import ADVERSARIAL
 from gansmith.nn.stages import check_size
 
 
@@ -25,21 +26,21 @@ from gansmith.nn.stages import check_size
 class Config(GenerationConfig):
     """Settings of WGAN."""
 
-    width: int = 64
+    width: Count = 64
     """Channels of the layer next to the picture; they double with every stage, up to 8 times this."""
-    clip: float = 0.01
+    clip: Annotated[float, Bounds(above=0)] = 0.01
     """Weights of the critic stay within +- this: c in Algorithm 1."""
-    critic_steps: int = 5
+    critic_steps: Count = 5
     """Critic turns per generator turn: n_critic in Algorithm 1."""
-    lr: float = 5e-5
+    lr: Rate = 5e-5
     """Learning rate."""
-    beta1: float = 0.0
-    """Momentum of RMSprop; the paper warns of any."""
-    beta2: float = 0.99
+    beta1: Decay = 0.0
+    """Momentum of RMSprop; the paper advises against any momentum."""
+    beta2: Decay = 0.99
     """RMSprop's decay of the gradient's mean square."""
 
 
-class WGAN(Generation):
+class WGAN(Generation[Config]):
     """A critic's turn at every step, the generator's at every 5th."""
 
     Config = Config
@@ -64,7 +65,7 @@ class WGAN(Generation):
         with torch.no_grad():
             fake = self.generate(batch)
         real_scores, fake_scores = self.judge_both(batch.images, fake, self.labels_of(batch))
-        loss = ADVERSARIAL["wasserstein"].discriminator(real_scores, fake_scores)
+        loss = fake_scores.mean() - real_scores.mean()
         return loss, judgement_logs(real_scores, fake_scores, relative=True) | {"distance": -loss.detach()}
 
     @torch.no_grad()

@@ -6,24 +6,24 @@
 No batch norm in the critic, since the penalty is about one picture at a time. ``--arch`` chooses the networks: ``cnn``
 (DCGAN's, fit for a laptop), or the paper's residual networks for 32 px and for 64 px; each makes 16 to 128 px.
 
-Grey pictures up to 32 px have usual settings of their own for ``cnn``: with the paper's, ten minutes of a CPU are 1,275
-generator turns. The paper's are ``--critic-steps 5 --width 64 --lr 2e-4 --batch 64``.
+On grey pictures up to 32 px, ``cnn`` has usual settings of its own, since ten minutes of a CPU with the paper's are 1,275
+generator turns. The paper's are ``--critic-steps 5 --batch 64`` there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor, nn
 
+from gansmith.config import Bounds, Count, Decay, Weight
 from gansmith.game import Batch, Clock, ImageSpec, Logs, Optimizer, Turn
 from gansmith.generation import Generation, GenerationConfig, judgement_logs
 from gansmith.nn.dcgan import Discriminator as ConvCritic
 from gansmith.nn.dcgan import Generator as ConvGenerator
-from gansmith.nn.losses import ADVERSARIAL
 from gansmith.nn.penalties import gradient_penalty
 from gansmith.nn.stages import check_size
 from gansmith.nn.wgan_resnet import Critic, Generator, Shape
@@ -32,27 +32,26 @@ from gansmith.parallel import seeds
 
 @dataclass(frozen=True)
 class Config(GenerationConfig):
-    """Settings of WGAN-GP. Settings at 0 take what the paper has for the architecture."""
+    """Settings of WGAN-GP. By default settings are what the paper has for the architecture."""
 
     arch: Literal["cnn", "resnet32", "resnet64"] = "cnn"
     """Networks: DCGAN's, or the paper's residual ones for 32 px or 64 px; all make any size from 16 to 128 px."""
-    width: int = -1
-    """Channels of the layer next to the picture; -1 takes 32 for grey pictures up to 32 px, and otherwise the paper's; 0 is always the
-    paper's: 64 (cnn, resnet64) or 128 (resnet32)."""
-    latent_dim: int = 128
+    width: Annotated[int | None, Bounds(1, was=0)] = None
+    """Channels of the layer next to the picture; by default 64 (cnn, resnet64) or 128 (resnet32)."""
+    latent_dim: Count = 128
     """Length of the noise vector z ~ N(0, I)."""
-    penalty: float = 10.0
+    penalty: Weight = 10.0
     """Weight of the gradient penalty: lambda in Eq. 3."""
-    critic_steps: int = 0
-    """Critic turns per generator turn, n_critic in Algorithm 1; 0 is the paper's 5, and 1 for grey pictures up to 32 px."""
-    lr: float = -1.0
-    """Learning rate; -1 takes 1e-3 for grey pictures up to 32 px, and otherwise the paper's; 0 is always the paper's: 2e-4, and 1e-4 for
-    resnet64."""
+    critic_steps: Annotated[int | None, Bounds(1)] = None
+    """Critic turns per generator turn, n_critic in Algorithm 1. By default the paper's 5; for grey pictures up to 32 px 1, and then width and
+    learning rate are by default 32 and 1e-3."""
+    lr: Annotated[float | None, Bounds(above=0, was=0)] = None
+    """Learning rate; by default 2e-4, and 1e-4 for resnet64."""
     lr_decay: Literal["auto", "linear", "none"] = "auto"
     """Let the learning rate fall to 0 over the run; auto does, but for resnet64."""
-    beta1: float = 0.0
+    beta1: Decay = 0.0
     """Adam's decay of the gradient's mean."""
-    beta2: float = 0.9
+    beta2: Decay = 0.9
     """Adam's decay of the gradient's mean square."""
 
 
@@ -67,18 +66,19 @@ class Arch:
     """Shape of the residual networks."""
     generator_batch: int = 1
     """Fakes the generator learns from per real picture of the batch."""
+    critic_steps: int = 5
+    """Critic turns per generator turn."""
 
 
 ARCHS = {
     "cnn": Arch(64, 2e-4, decay=True),
+    "small": Arch(32, 1e-3, decay=True, critic_steps=1),
     "resnet32": Arch(128, 2e-4, decay=True, shape="level", generator_batch=2),
     "resnet64": Arch(64, 1e-4, decay=False, shape="pyramid"),
 }
-SMALL = Arch(32, 1e-3, decay=True)
-"""What is usual for ``cnn`` on grey pictures up to 32 px, with one critic turn for each of G and batches of 32."""
 
 
-class WGANGP(Generation):
+class WGANGP(Generation[Config]):
     """A critic's turn at every step, the generator's at every ``critic_steps``-th."""
 
     Config = Config
@@ -86,13 +86,9 @@ class WGANGP(Generation):
 
     @property
     def arch(self) -> Arch:
-        """What goes with ``config.arch``."""
-        return ARCHS[self.config.arch]
-
-    @property
-    def small(self) -> bool:
-        """Whether settings that are left open are those for small grey pictures."""
-        return self.config.arch == "cnn" and self.spec.small_and_grey
+        """What goes with ``config.arch``; on small grey pictures ``small`` for ``cnn``, where ``critic_steps`` is left open."""
+        small = self.config.arch == "cnn" and self.spec.small_and_grey and self.config.critic_steps is None
+        return ARCHS["small" if small else self.config.arch]
 
     @classmethod
     def usual_batch(cls, spec: ImageSpec) -> int:
@@ -102,7 +98,7 @@ class WGANGP(Generation):
     def networks(self) -> dict[str, nn.Module]:
         config, spec, arch = self.config, self.spec, self.arch
         check_size(spec, "wgan-gp", 128)
-        width = SMALL.width if config.width < 0 and self.small else max(config.width, 0) or arch.width
+        width = config.width or arch.width
         if arch.shape is None:
             critic = ConvCritic(width, spec, self.classes, config.pack, batch_norm=False)
             return {
@@ -117,7 +113,7 @@ class WGANGP(Generation):
     def turns(self) -> Sequence[Turn]:
         return (
             Turn("discriminator", self.critic_loss, after=self.adapt_augment),
-            Turn("generator", self.generator_loss, every=self.config.critic_steps or (1 if self.small else 5)),
+            Turn("generator", self.generator_loss, every=self.config.critic_steps or self.arch.critic_steps),
         )
 
     def critic_loss(self, batch: Batch) -> tuple[Tensor, Logs]:
@@ -126,7 +122,7 @@ class WGANGP(Generation):
         with torch.no_grad():
             fake = self.generate(batch)
         real_scores, fake_scores = self.judge_both(batch.images, fake, labels)
-        wasserstein = ADVERSARIAL["wasserstein"].discriminator(real_scores, fake_scores)
+        wasserstein = fake_scores.mean() - real_scores.mean()
         penalty = gradient_penalty(lambda images: self.judge(images, labels), batch.images, fake)
         logs = judgement_logs(real_scores, fake_scores, relative=True)
         logs |= {"distance": -wasserstein.detach(), "penalty": penalty.detach()}
@@ -142,10 +138,13 @@ class WGANGP(Generation):
 
     def optimizer(self, player: str, clock: Clock) -> Optimizer:
         config, arch = self.config, self.arch
-        usual = SMALL.lr if config.lr < 0 and self.small else max(config.lr, 0) or arch.lr
-        lr = (config.lr_discriminator if player == "discriminator" else 0.0) or usual
+        usual = super().optimizer(player, clock)
         decay = arch.decay if config.lr_decay == "auto" else config.lr_decay == "linear"
-        return replace(super().optimizer(player, clock), lr=lr * (1 - clock.progress) if decay else lr)
+        return replace(usual, lr=usual.lr * (1 - clock.progress)) if decay else usual
+
+    @property
+    def usual_lr(self) -> float:
+        return self.arch.lr
 
 
 def init_he(module: nn.Module) -> None:

@@ -281,7 +281,7 @@ def _copying(records: Sequence[Record]) -> Finding | None:
 
 
 def few_pictures(count: int) -> Finding | None:
-    """What is to be said of a run on so few pictures before it begins; None where there are enough."""
+    """The finding about a run on few pictures, before it begins; None if there are enough."""
     if count >= FEW:
         return None
     return Finding(

@@ -76,10 +76,11 @@ def _go_on(run: Run) -> str:
 def _anew(run: Run, family: str, settings: Mapping[str, Any]) -> str:
     """A new run on the same data with what this one was asked for, and some changes; another family keeps only what is of the pictures."""
     usual = config.to_plain(TrainSettings())
-    train = {k: v for k, v in run.train.items() if k in usual and v != usual[k] and k not in (*_OWN, "data")}
-    mine = {k: v for k, v in run.settings.items() if family == run.family or k in _OF_PICTURES}
+    asked = config.modern(TrainSettings, run.train)
+    train = {k: v for k, v in asked.items() if k in usual and v not in (None, usual[k]) and k not in (*_OWN, "data")}
+    mine = {k: v for k, v in _settings(run).items() if family == run.family or k in _OF_PICTURES}
     known = _defaults(family)
-    own = {k: v for k, v in mine.items() if k in known and v != known[k]}
+    own = {k: v for k, v in mine.items() if k in known and v not in (None, known[k])}
     if "conditional" in own and own["conditional"] is _labelled(run):
         del own["conditional"]  # what auto does by itself
     chosen = {k: v for k, v in {**train, **own, **settings}.items() if k in known or k in usual}
@@ -96,8 +97,16 @@ def _anew(run: Run, family: str, settings: Mapping[str, Any]) -> str:
     return shlex.join(words)
 
 
+def _settings(run: Run) -> Mapping[str, Any]:
+    """The run's settings of its family, in today's words where the family is here."""
+    try:
+        return config.modern(registry.family(run.family).Config, run.settings)
+    except GansmithError:
+        return run.settings
+
+
 def _defaults(family: str) -> dict[str, Any]:
-    """The family's settings as they are where nobody says otherwise; none for a family that is not here."""
+    """The family's default settings; none for a family that is not here."""
     try:
         return {f.name: f.default for f in dataclasses.fields(registry.family(family).Config)}
     except GansmithError:

@@ -44,7 +44,9 @@ def write_report(run: Run, findings: Sequence[Finding]) -> Path:
     if any(plots):
         lines += ["## Curves", "", *[f"![{path.stem}](report/{path.name})" for path in plots if path is not None], ""]
     lines += ["## Settings", "", "| setting | value |", "| --- | --- |"]
-    lines += [f"| {name} | {value} |" for name, value in (run.train | run.settings).items()]
+    lines += [
+        f"| {name} | {'the usual' if value is None else value} |" for name, value in (run.train | run.settings).items()
+    ]
     path = run.root / "report.md"
     write_atomically(path, "\n".join(lines) + "\n")
     return path

@@ -19,8 +19,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gansmith.abilities import Sampled
 from gansmith.files.pictures import to_uint8
 from gansmith.game import Batch, Clock, Game, Logs
+from gansmith.generation import Generation
 from gansmith.health.believable import Believable, Features
 from gansmith.health.copies import Copies
 from gansmith.parallel import seeds
@@ -68,7 +70,7 @@ class Vitals:
     @torch.no_grad()
     def __call__(self, game: Game, state: State, logs: Logs) -> None:
         number = int(state.clock.progress * self.checks)
-        if number <= self._done or not hasattr(game, "seeded_latents"):
+        if number <= self._done or not isinstance(game, Sampled):
             return
         self._done = number
         if self._took > DEAR and self._spent > SHARE * state.seconds:
@@ -101,13 +103,13 @@ class Vitals:
             found["classes_missing"] = float(len(self._real_classes - seen))
         return found
 
-    def memorising(self, game: Any, fakes: Tensor) -> dict[str, float]:
+    def memorising(self, game: Game, fakes: Tensor) -> dict[str, float]:
         """How D's logits on unseen real pictures compare with those on training pictures and on fakes."""
-        if self.unseen is None or not hasattr(game, "discriminator") or getattr(game.config, "pack", 1) > 1:
+        if self.unseen is None or not isinstance(game, Generation) or game.config.pack > 1:
             return {}
 
         def logit(images: Tensor, labels: Tensor | None) -> Tensor:
-            return game.discriminator(images, labels if game.classes else None).float().mean()
+            return game.discriminator(images, game.weights_of(labels)).float().mean()
 
         known, others = self.real, self.unseen
         seen, unseen, fake = torch.stack(

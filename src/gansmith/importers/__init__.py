@@ -53,11 +53,11 @@ def import_file(path: str | Path, key: str | Sequence[str] = (), labels: int = 0
     keys = [one for one in keys if one]
     if len(keys) > 2:
         raise ModelError(f"--key takes one network, or the two directions of a CycleGAN, not {len(keys)}.")
-    if path.is_dir():
-        raise ModelError(f"{path} is a folder. Give the file with the weights: {_TORCH}.")
-    if path.exists() and not path.is_file():
-        raise ModelError(f"{path} is not a file. Give the file with the weights: {_TORCH}.")
     try:
+        if path.is_dir():
+            raise ModelError(f"{path} is a folder. Give the file with the weights: {_TORCH}.")
+        if path.exists() and not path.is_file():
+            raise ModelError(f"{path} is not a file. Give the file with the weights: {_TORCH}.")
         with path.open("rb") as file:
             start = file.read(512)
         if ncnn.is_ncnn(path, start):
@@ -71,7 +71,7 @@ def import_file(path: str | Path, key: str | Sequence[str] = (), labels: int = 0
                 )
             return stylegan.read(path)
     except FileNotFoundError:
-        raise ModelError(f"There is no file {path}.") from None
+        raise ModelError(f"There is no file '{path}'.") from None
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror or error}.") from None
     weights = torch_file.open_weights(path)

@@ -83,8 +83,8 @@ _CHECKPOINTS = _TENSORS | {
     *(f"datetime.{name}" for name in ("date", "datetime", "time", "timedelta", "timezone")),
 }
 _PARTS = ("torch._utils._rebuild_", "torch._tensor._rebuild_", "torch.nn.", "torch.optim.", "torch._C._nn.", "torch.distributed.optim.",
-          "torch.amp.", "torch.cuda.amp.", "pathlib.", "numpy.dtypes.", "numpy.random.")  # fmt: skip
-"""What trainers also save beside tensors: layers, optimizers, paths, states of random numbers."""
+          "torch.amp.", "torch.cuda.amp.", "torch.jit._pickle.build_", "pathlib.", "numpy.dtypes.", "numpy.random.")  # fmt: skip
+"""What trainers also save beside tensors: layers, optimizers, lists of TorchScript, paths, states of random numbers."""
 _STORAGE = re.compile(r"torch\.[A-Z]\w{0,20}Storage", re.ASCII)
 _OTHERS = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", re.ASCII)
 _SYSTEM = sys.stdlib_module_names | {"__builtin__", "nt", "posix", "torch", "numpy", "os2", "copy_reg"}

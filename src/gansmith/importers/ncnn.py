@@ -49,7 +49,7 @@ def _content(path: Path, most: int) -> bytes:
         return path.read_bytes()
     except FileNotFoundError:
         raise ModelError(
-            f"There is no file {path}. A network of ncnn is two files of one name, .param and .bin, in one folder."
+            f"There is no file '{path}'. A network of ncnn is two files of one name, .param and .bin, in one folder."
         ) from None
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror or error}.") from None

@@ -1,6 +1,6 @@
 """R3GAN's networks, out of the pickles that its trainer writes: plain modules, which keep no arguments.
 
-What they were built with is told by the shapes of their tensors.
+The shapes of their tensors tell what they were built with.
 """
 
 from __future__ import annotations

@@ -124,6 +124,7 @@ def average_style(tensors: Mapping[str, Tensor], config: Config) -> Tensor:
     """The mean of the mapping's output, for files that do not have it."""
     from gansmith.nn.styled import Mapping as MappingNetwork
 
+    assert config.mapping_layers is not None
     network = MappingNetwork(config.latent_dim, 0, config.style_dim, config.mapping_layers)
     prefix = "generator.mapping."
     network.load_state_dict({n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)})

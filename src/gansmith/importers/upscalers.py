@@ -164,6 +164,6 @@ _HINT = " Some 40 other kinds of upscalers are read with the package spandrel: p
 
 
 def _may_be_known(table: Table) -> bool:
-    """Whether spandrel is worth naming: for upscalers, LaMa, and what nobody knows."""
+    """Whether spandrel is worth naming: for upscalers, LaMa, and files that are not recognised."""
     known = kinds.other(table.shapes)
     return known is None or any(word in known[0] for word in ("upscaler", "LaMa", "ESRGAN+"))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from gansmith.data.pairs import TwoSided
 from gansmith.errors import GansmithError
 from gansmith.metrics import features as extractors
 from gansmith.metrics import scores
@@ -42,14 +43,14 @@ class Cheap:
 
     def __init__(
         self,
-        real: Pictures,
+        real: Pictures | TwoSided,
         features: str = "auto",
         n: int = 2000,
         seed: int = 0,
         cache: Path | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
-        real = getattr(real, "b", real)
+        real = real.b if isinstance(real, TwoSided) else real
         n = min(n, len(real))
         if n < MINIMUM["fid"]:
             raise GansmithError(

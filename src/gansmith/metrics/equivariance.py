@@ -16,8 +16,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, conv_transpose2d, grid_sample, pad
 
+from gansmith.abilities import Styled
 from gansmith.errors import GansmithError
 from gansmith.game import Game
+from gansmith.nn.alias_free import FourierFeatures
 
 KINDS = ("EQ-T", "EQ-T_frac", "EQ-R")
 """Moved by whole pixels; by any distance; turned by any angle."""
@@ -41,19 +43,18 @@ def equivariance(game: Game, *, n: int = 64, batch: int = 8, seed: int = 0) -> d
     Raises:
         GansmithError: the model's pictures are not placed by a transform.
     """
-    generator: Any = getattr(game, "generator", None)
-    if not hasattr(getattr(generator, "synthesis", None), "input"):
+    generator: Any = dict(game.named_children()).get("generator")
+    if not isinstance(game, Styled) or not any(isinstance(m, FourierFeatures) for m in generator.modules()):
         raise GansmithError("Only models of stylegan3 can be moved and turned inside, which EQ-T and EQ-R measure.")
     if n < 1 or batch < 1:
         raise GansmithError(f"To measure needs at least one picture in a batch of at least one, not {n} and {batch}.")
     dice = torch.Generator().manual_seed(seed)
     sums = {kind: [0.0, 0.0] for kind in KINDS}
-    latents = game.seeded_latents(n, seed)  # type: ignore[operator]
-    classes: int = getattr(game, "classes", 0)
-    labels = torch.randint(classes, (n,), generator=dice).to(latents.device) if classes else None
+    latents = game.seeded_latents(n, seed)
+    labels = torch.randint(game.classes, (n,), generator=dice).to(latents.device) if game.classes else None
     for start in range(0, n, batch):
         chosen = slice(start, start + batch)
-        styles = generator.styles(latents[chosen], None if labels is None else labels[chosen])
+        styles = game.styles(latents[chosen], None if labels is None else labels[chosen])
 
         def draw(transform: Tensor, styles: Tensor = styles) -> Tensor:
             return generator.synthesis(styles, transform=transform.to(styles.device)).cpu().double()

@@ -6,6 +6,7 @@ Pictures are [N, C, H, W] in [-1, 1]; scores are means over pictures, computed i
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -64,9 +65,11 @@ def ssim(made: Tensor, true: Tensor, border: int = 0) -> Tensor:
 
 
 def lpips_weights() -> Path | None:
-    """AlexNet's weights, which LPIPS needs, where they are already on this machine; nothing is downloaded."""
+    """AlexNet's weights, which LPIPS needs, if they are on this machine and the extra ``metrics`` is; nothing is downloaded."""
     from torchvision.models import AlexNet_Weights
 
+    if importlib.util.find_spec("torchmetrics") is None:
+        return None
     file = Path(torch.hub.get_dir()) / "checkpoints" / AlexNet_Weights.IMAGENET1K_V1.url.rsplit("/", 1)[1]
     return file if file.is_file() else None
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gansmith import config as configs
 from gansmith import registry
+from gansmith.abilities import Sampled
 from gansmith.errors import GansmithError
 from gansmith.files.pictures import to_arrays
 from gansmith.game import Game, ImageSpec
@@ -60,7 +61,7 @@ class Model:
     @property
     def classes(self) -> int:
         """How many classes ``label`` chooses from; 0 for unconditional models."""
-        return getattr(self.game, "classes", 0)
+        return self.game.classes if isinstance(self.game, Sampled) else 0
 
     def sample(
         self,
@@ -160,8 +161,8 @@ class Model:
         """The same as :func:`gansmith.load`."""
         return load(path)
 
-    def _generation(self) -> Any:
-        if not hasattr(self.game, "seeded_latents"):
+    def _generation(self) -> Sampled[Any]:
+        if not isinstance(self.game, Sampled):
             raise GansmithError(
                 f"A {self.family} model changes pictures, it does not make them from noise. Use: gansmith apply."
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gansmith.abilities import Sampled
 from gansmith.game import Game
 
 _CARD = """---
@@ -64,7 +65,7 @@ def _terms(catalogue: dict[str, Any]) -> str:
 
 def model_card(document: dict[str, Any], game: Game) -> str:
     """The card's text for a model's config.json."""
-    generates = hasattr(game, "seeded_latents")
+    generates = isinstance(game, Sampled)
     spec, data = document["spec"], document.get("data") or {}
     metrics = document.get("metrics") or {}
     found = document.get("catalogue")
@@ -82,7 +83,7 @@ def model_card(document: dict[str, Any], game: Game) -> str:
         width=spec["width"],
         height=spec["height"],
         channels=spec["channels"],
-        classes=f", {spec['classes']} classes" if getattr(game, "classes", 0) else "",
+        classes=f", {spec['classes']} classes" if isinstance(game, Sampled) and game.classes else "",
         data=f"{data.get('name', 'unknown')} ({data.get('pictures', '?')} pictures, hash {str(data.get('hash', '?'))[:16]})",
         images=f"{document.get('images', 0):,}",
         parameters=sum(p.numel() for p in game.parameters()),

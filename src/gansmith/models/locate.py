@@ -23,18 +23,22 @@ def locate(path: str | Path) -> Path:
         ModelError: there is none.
     """
     folder = Path(path)
-    if folder.is_dir():
+    try:
+        is_folder = folder.is_dir()
+    except OSError as error:  # a name that no system has
+        raise ModelError(f"There is no model at '{path}': {error.strerror or error}.") from None
+    if is_folder:
         return folder / "model" if (folder / "model").is_dir() else folder
     entry = entries.find(str(path))
     if entry is not None:
         return store.folder_of(entry)
     if folder.is_file():
-        whole = (folder.parent / "config.json").is_file() and folder.suffix in (".json", ".safetensors", ".md")
+        if (folder.parent / "config.json").is_file() and folder.suffix in (".json", ".safetensors", ".md"):
+            raise ModelError(f"'{path}' is a file of a model. Give the folder that it lies in: {folder.parent}.")
         raise ModelError(
-            f"'{path}' is a file, and a model is a folder. "
-            + (f"Give the folder that it lies in: {folder.parent}." if whole else
-               f"If it holds another program's weights: gansmith import {path} --out FOLDER.")
-        )  # fmt: skip
+            f"'{path}' is a file, and a model is a folder. If it holds another program's weights, import them first: gansmith import {path} "
+            "--out FOLDER."
+        )
     parts = str(path).split("/")
     if folder.exists() or len(parts) != 2 or not all(parts) or str(path).startswith((".", "~")):
         close = difflib.get_close_matches(str(path).lower(), entries.entries(), n=1)

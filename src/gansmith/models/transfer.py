@@ -23,8 +23,10 @@ from torch import Tensor, nn
 
 from gansmith import config as configs
 from gansmith import registry
+from gansmith.abilities import Sampled
 from gansmith.errors import ModelError
 from gansmith.game import Game, ImageSpec
+from gansmith.generation import GenerationConfig
 from gansmith.models.bounds import load_tensors
 from gansmith.models.bundle import OPPONENT, Model, exported_tensors, load
 from gansmith.models.locate import locate
@@ -58,7 +60,7 @@ class Transfer:
 
     @property
     def opponent_is_new(self) -> bool:
-        """Whether the discriminator has weights that nobody trained yet."""
+        """Whether the discriminator has weights that were never trained."""
         return self.kept_opponent < 1
 
     def lines(self) -> list[str]:
@@ -211,7 +213,7 @@ class _Match:
             or not name.startswith(_exported(self.game))
         ):
             return new, 0.0
-        dim, latent = other[0], getattr(self.game.config, "latent_dim", 0)
+        dim, latent = other[0], self.game.latent_dim if isinstance(self.game, Sampled) else 0
         if min(new.shape[dim], found.shape[dim]) != latent:
             return new, 0.0
         if isinstance(self.game.get_submodule(name.rpartition(".")[0]), Dense):  # scaled by 1 / sqrt(inputs) as it runs
@@ -240,7 +242,7 @@ def _exported(game: Game) -> tuple[str, ...]:
 
 
 def _classes(config: Any, spec: ImageSpec) -> int:
-    return spec.classes if getattr(config, "conditional", False) else 0
+    return spec.classes if isinstance(config, GenerationConfig) and config.conditional else 0
 
 
 def _same_classes(new: ImageSpec, new_count: int, old: ImageSpec, old_count: int) -> list[tuple[int, int]]:

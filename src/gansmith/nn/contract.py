@@ -22,31 +22,25 @@ class Asked:
         latent_dim: length of the latents.
         pack: pictures that are judged together.
         classes: 0 where they are unconditional.
-        fades: labels may be weights of classes.
     """
 
     family: str
     latent_dim: int
     pack: int
     classes: int
-    fades: bool
 
-    def labels(self) -> list[Tensor | None]:
-        """Labels of two pictures, in every form that may come."""
-        if not self.classes:
-            return [None]
-        numbers = torch.arange(_COUNT) % self.classes
-        return [numbers, torch.full((_COUNT, self.classes), 1 / self.classes)] if self.fades else [numbers]
+    def labels(self) -> Tensor | None:
+        """Labels of two pictures."""
+        return torch.full((_COUNT, self.classes), 1 / self.classes) if self.classes else None
 
 
 def check_generator(network: nn.Module, spec: ImageSpec, asked: Asked) -> None:
     """Raise a GansmithError unless it makes pictures [2, C, H, W] of latents and labels."""
-    for labels in asked.labels():
-        made = _try(network, torch.zeros(_COUNT, asked.latent_dim), labels, f"The generator of {asked.family}")
-        if tuple(made.shape) != (_COUNT, *spec.shape):
-            raise GansmithError(
-                f"The generator of {asked.family} makes {list(made.shape)} of {_COUNT} latents, and should make {[_COUNT, *spec.shape]}."
-            )
+    made = _try(network, torch.zeros(_COUNT, asked.latent_dim), asked.labels(), f"The generator of {asked.family}")
+    if tuple(made.shape) != (_COUNT, *spec.shape):
+        raise GansmithError(
+            f"The generator of {asked.family} makes {list(made.shape)} of {_COUNT} latents, and should make {[_COUNT, *spec.shape]}."
+        )
 
 
 def check_discriminator(network: nn.Module, spec: ImageSpec, asked: Asked) -> None:
@@ -55,12 +49,9 @@ def check_discriminator(network: nn.Module, spec: ImageSpec, asked: Asked) -> No
     who = f"The discriminator of {asked.family}"
     if asked.pack > 1:
         who += f", which with --pack {asked.pack} judges {channels} channels at once,"
-    for labels in asked.labels():
-        made = _try(network, torch.zeros(_COUNT, channels, spec.height, spec.width), labels, who)
-        if made.numel() != _COUNT:
-            raise GansmithError(
-                f"{who} gives {list(made.shape)} for {_COUNT} pictures, and should give one logit each."
-            )
+    made = _try(network, torch.zeros(_COUNT, channels, spec.height, spec.width), asked.labels(), who)
+    if made.numel() != _COUNT:
+        raise GansmithError(f"{who} gives {list(made.shape)} for {_COUNT} pictures, and should give one logit each.")
 
 
 @torch.no_grad()
@@ -69,13 +60,9 @@ def _try(network: nn.Module, given: Tensor, labels: Tensor | None, who: str) -> 
     try:
         with torch.random.fork_rng(devices=[]):
             return network.eval()(given, labels)
-    except Exception as error:  # whatever a network of somebody else's raises
-        why = ""
-        if labels is not None:
-            weights = (
-                "weights of classes [N, classes], as --class-fade gives (gansmith.nn.classes.ClassEmbedding takes them)"
-            )
-            why = f" with {weights if labels.is_floating_point() else 'class numbers [N]'}"
+    except Exception as error:  # another person's network may raise anything
+        why = " with labels, which are weights of classes [N, K] (gansmith.nn.classes.ClassEmbedding takes them)"
+        why = "" if labels is None else why
         raise GansmithError(f"{who} failed on {_COUNT} pictures{why}: {first_line(error)}") from error
     finally:
         network.train(training)

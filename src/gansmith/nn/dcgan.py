@@ -47,7 +47,8 @@ class Generator(nn.Module):
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         if self.embed is not None:
             z = torch.cat([z, self.embed(labels)], 1)
-        return crop_to(self.layers(z[:, :, None, None]), self.spec)
+        images = self.layers(z[:, :, None, None])
+        return images if images.shape[1:] == self.spec.shape else crop_to(images, self.spec)
 
 
 class Discriminator(nn.Module):

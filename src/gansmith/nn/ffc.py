@@ -137,7 +137,7 @@ class Join(nn.Module):
         return maps[0] if maps[1] is None else torch.cat([maps[0], maps[1]], 1)
 
 
-class FFCGenerator(nn.Module):
+class FFCGenerator(fit.Padded):
     """(images [N, C, H, W] in [-1, 1], mask [N, 1, H, W]) -> [N, C, H, W] in [-1, 1], what the holes should hold; any H and W.
 
     Args:

@@ -5,8 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import pad
+
+
+class Padded(nn.Module):
+    """A network that pads pictures to multiples of some number of pixels, and crops its result.
+
+    Attributes:
+        multiple: that number. Tiles that start at multiples of it are computed as they are within the whole picture.
+    """
+
+    multiple: int
 
 
 def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:

@@ -11,9 +11,9 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import leaky_relu
+from torch.nn.functional import leaky_relu, leaky_relu_
 
-from gansmith.nn.fit import at_any_size
+from gansmith.nn.fit import Padded, at_any_size
 from gansmith.nn.resample import BINOMIAL, upfirdn
 
 CLAMP = 256.0
@@ -23,8 +23,10 @@ SMALLEST = 4
 
 
 def activation(x: Tensor) -> Tensor:
-    """Leaky ReLU with a slope of 0.2 and a gain of the square root of 2."""
-    return (leaky_relu(x, 0.2) * math.sqrt(2)).clamp(-CLAMP, CLAMP)
+    """Leaky ReLU with a slope of 0.2 and a gain of the square root of 2; in place where no gradient will need what it is given."""
+    if torch.is_grad_enabled() or torch.jit.is_tracing():
+        return (leaky_relu(x, 0.2) * math.sqrt(2)).clamp(-CLAMP, CLAMP)
+    return leaky_relu_(x, 0.2).mul_(math.sqrt(2)).clamp_(-CLAMP, CLAMP)
 
 
 def halved(x: Tensor) -> Tensor:
@@ -97,7 +99,7 @@ class SynthesisBlock(nn.Module):
         return x, made if picture is None else doubled(picture) + made
 
 
-class MIGANGenerator(nn.Module):
+class MIGANGenerator(Padded):
     """(images [N, C, H, W] in [-1, 1], mask [N, 1, H, W]) -> [N, C, H, W], about [-1, 1], what the holes should hold; any H and W.
 
     Args:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, one_hot
+from torch.nn.functional import avg_pool2d, one_hot, pad
 
-from gansmith.nn.fit import at_any_size
+from gansmith.nn.fit import Padded, at_any_size
 from gansmith.nn.mirror import ReflectionPad
 from gansmith.nn.norms import NormName, init_normal, make_norm
 from gansmith.nn.resnet_generator import ResidualBlock, ResnetGenerator
@@ -23,7 +23,7 @@ def global_network(
     return ResnetGenerator(inputs, outputs, width, blocks, norm, halvings=halvings, bias=True)
 
 
-class LocalEnhancer(nn.Module):
+class LocalEnhancer(Padded):
     """[N, inputs, H, W] -> [N, outputs, H, W] in [-1, 1]: the global network at a lower resolution, enhancers around it.
 
     Args:
@@ -100,10 +100,7 @@ def label_planes(maps: Tensor, labels: int, instances: bool) -> Tensor:
 
 def borders_of(numbers: Tensor) -> Tensor:
     """Pixels whose neighbour (left, right, above, below) has another number: [N, 1, H, W] -> bool of the same shape."""
-    borders = torch.zeros_like(numbers, dtype=torch.bool)
-    across, down = numbers[..., 1:] != numbers[..., :-1], numbers[..., 1:, :] != numbers[..., :-1, :]
-    borders[..., 1:] |= across
-    borders[..., :-1] |= across
-    borders[..., 1:, :] |= down
-    borders[..., :-1, :] |= down
-    return borders
+    across = (numbers[..., 1:] != numbers[..., :-1]).float()
+    down = (numbers[..., 1:, :] != numbers[..., :-1, :]).float()
+    sides = pad(across, (0, 1)) + pad(across, (1, 0)) + pad(down, (0, 0, 0, 1)) + pad(down, (0, 0, 1, 0))
+    return sides > 0

@@ -30,7 +30,7 @@ class ImagePool(Scalars):
         if len(self.pictures) == 0:
             return fakes
         rank, world = seeds.process()
-        with seeds.alone():  # every process draws for all, on the CPU: nobody has to wait for a GPU or be told
+        with seeds.alone():  # every process draws for all, on the CPU: none waits for a GPU or for another process
             swaps = seeds.uniform(world * len(fakes)).tolist()
             places = seeds.integers(len(self.pictures), world * len(fakes)).tolist()
         given = []

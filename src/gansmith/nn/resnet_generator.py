@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv_transpose2d, pad
 
 from gansmith.nn.antialias import BlurDouble, BlurHalf
-from gansmith.nn.fit import at_any_size, pad_to_multiple
+from gansmith.nn.fit import Padded, at_any_size, pad_to_multiple
 from gansmith.nn.mirror import ReflectionPad
 from gansmith.nn.norms import NormName, init_normal, make_norm
 
@@ -54,7 +54,7 @@ class ResidualBlock(nn.Module):
         return x + self.conv_block(x)
 
 
-class ResnetGenerator(nn.Module):
+class ResnetGenerator(Padded):
     """[N, inputs, H, W] -> [N, outputs, H, W] in [-1, 1]; any H and W of at least 8.
 
     Args:

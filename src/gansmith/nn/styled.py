@@ -112,7 +112,7 @@ class ToImage(nn.Module):
 class Mapping(nn.Module):
     """(z [N, latent_dim] or None, labels) -> w [N, outputs], by a few dense layers that learn 100 times slower.
 
-    Labels are class numbers [N], or weights of classes [N, classes]. With ``track`` it keeps the average of w,
+    Labels are weights of classes [N, K]. With ``track`` it keeps the average of w,
     towards which truncation moves styles.
     """
 
@@ -134,8 +134,6 @@ class Mapping(nn.Module):
             if self.embed is not None:
                 if labels is None:
                     raise GansmithError("This model makes pictures of a class: say of which one, with labels.")
-                if not labels.is_floating_point():
-                    labels = F.one_hot(labels, self.classes)
                 parts.append(normalize(self.embed(labels.float())))
             return self.layers(torch.cat(parts, 1))
 

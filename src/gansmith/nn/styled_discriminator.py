@@ -61,8 +61,6 @@ class Discriminator(nn.Module):
         clamp: activations are kept within this; 0 does not clamp.
     """
 
-    mixes_samples = True
-
     def __init__(
         self, inputs: int, sizes: Sequence[tuple[int, int]], channels: Sequence[int], classes: int, clamp: float
     ) -> None:

@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from gansmith.nn.fit import at_any_size
+from gansmith.nn.fit import Padded, at_any_size
 from gansmith.nn.norms import NormName, init_normal, make_norm
 
 
@@ -53,7 +53,7 @@ class Outermost(nn.Module):
         return self.model(x)
 
 
-class UNet(nn.Module):
+class UNet(Padded):
     """[N, inputs, H, W] -> [N, outputs, H, W] in [-1, 1]; other sizes than multiples of 2^depth are padded and cropped.
 
     Args:

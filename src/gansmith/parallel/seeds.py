@@ -58,7 +58,7 @@ def derive(*parts: int | str) -> int:
 def seed_step(seed: int, step: int, *names: str) -> None:
     """Seed torch's global generators for one step of one run, as ``torch.manual_seed`` does.
 
-    That function takes half a millisecond where there is no GPU: it notes the stack for one that may come.
+    ``torch.manual_seed`` takes half a millisecond on a machine without a GPU, because it records a stack trace to seed CUDA later.
     """
     number = derive(seed, step, *names)
     torch.default_generator.manual_seed(number)

@@ -40,7 +40,7 @@ def look(spec: str) -> dict[str, Any]:
     name = spec.removeprefix(standard.STANDARD).partition(":")[0].partition("[")[0]
     if name.startswith("hf") or (name in standard.NAMES and not standard.is_ready(name)):
         return {}
-    key = spec, _stamp(spec)
+    key = spec, stamp(spec)
     if key in _known:
         return _known[key]
     source = open_source(spec)
@@ -81,7 +81,7 @@ def check_sides(data: str, specs: list[str]) -> None:
         raise Refused("This family trains on two sets: choose side B too, or one folder that holds trainA and trainB.")
 
 
-def _stamp(spec: str) -> float:
+def stamp(spec: str) -> float:
     """When a set changed last: its folder or file, and the folders right below."""
     path = Path(spec.partition("[")[0])
     try:
@@ -108,6 +108,8 @@ def settings_for(
         facts: what :func:`look` found; empty for a set that is not here yet.
         other: of side B, for families with two.
     """
+    from gansmith.generation import Generation
+
     chosen: dict[str, Any] = {}
     why: list[Any] = []
     if not facts:
@@ -120,7 +122,7 @@ def settings_for(
         reason = "sizes" if facts["sizes"] > 1 else "small" if kind.data == "crops" else "large"
         why.append([reason, {"n": facts["sizes"], "size": size, "smallest": facts["smallest"]}])
     per_class = facts["pictures"] / max(1, facts["classes"])
-    if "conditional" in usual and facts["classes"] >= 2 and per_class >= getattr(kind, "per_class", 0):
+    if issubclass(kind, Generation) and facts["classes"] >= 2 and per_class >= kind.per_class:
         why.append(["classes", {"n": facts["classes"]}])
     if usual.get("augment") == "none" and facts["pictures"] < FEW:
         chosen["augment"] = "ada"

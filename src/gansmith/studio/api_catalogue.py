@@ -18,6 +18,7 @@ from gansmith.errors import GansmithError
 from gansmith.studio.arguments import Arguments
 from gansmith.studio.core import Studio, get, post
 from gansmith.studio.errors import Refused
+from gansmith.studio.words import said
 
 
 @dataclass
@@ -67,11 +68,12 @@ def listed(studio: Studio, fetches: Fetches) -> Any:
         row = facts(entry)
         fetch = fetches.by_name.get(name)
         rows.append(
-            {key: row[key] for key in ("name", "task", "family", "about", "scale", "bytes", "licence", "allows", "commercial", "source", "needs")}
+            {key: row[key] for key in ("name", "task", "family", "scale", "bytes", "commercial", "source", "needs")}
             | {
+                **{key: said(row[key]) for key in ("about", "licence", "allows")},
                 "here": (_place(studio, name) / "model.safetensors").is_file(),
                 "downloads": not row["here"],
-                "fetch": None if fetch is None else {"done": fetch.done, "total": fetch.total, "error": fetch.error, "over": fetch.over},
+                "fetch": None if fetch is None else {"done": fetch.done, "total": fetch.total, "error": said(fetch.error), "over": fetch.over},
             }
         )  # fmt: skip
     return rows

@@ -112,23 +112,22 @@ def mix(studio: Studio, arguments: Arguments) -> Response:
     """Style mixing: rows give the coarse layers, columns the fine ones from ``layer`` on; the sources stand at the edges."""
     import torch
 
+    from gansmith.abilities import Styled
     from gansmith.files.pictures import to_arrays
 
     loaded = _loaded(studio, arguments)
-    functions = models.style_functions(loaded.model.game)
-    layers = models.facts(loaded.model)["styles"]
-    if functions is None or not layers:
+    found, game = loaded.model, loaded.model.game
+    if not isinstance(game, Styled):
         raise Refused("This model has no styles to mix. Models of the families stylegan2 and stylegan3 have.")
     rows, columns = (_seeds(arguments, name) for name in ("rows", "columns"))
-    layer = arguments.integer("layer", 0, layers)
+    layer = arguments.integer("layer", 0, game.layers)
     truncation = arguments.number("truncation", 0.0, 2.0, 1.0)
-    found, (styles, synthesize) = loaded.model, functions
     seeds = rows + columns
     z = torch.cat([found.latents(1, seed) for seed in seeds])
     label = arguments.text("label", "", 100)
     labels = found.labels(len(seeds), 0 if label in ("", "each") else _class(label)) if found.classes else None
     with loaded.lock, torch.inference_mode():
-        w = styles(z, None if labels is None else labels.to(z.device), truncation)  # [R + C, L, D]
+        w = game.styles(z, None if labels is None else labels.to(z.device), truncation)  # [R + C, L, D]
         coarse, fine = w[: len(rows)], w[len(rows) :]
         mixed = torch.cat(
             [
@@ -137,7 +136,7 @@ def mix(studio: Studio, arguments: Arguments) -> Response:
             ],
             2,
         ).flatten(0, 1)  # [R * C, L, D]
-        made = torch.cat([synthesize(part) for part in torch.cat([w, mixed]).split(32)])
+        made = torch.cat([game.synthesize(part) for part in torch.cat([w, mixed]).split(32)])
     arrays = to_arrays(made.float())
     n_rows, n_columns = len(rows), len(columns)
     blank = np.zeros_like(arrays[:1])

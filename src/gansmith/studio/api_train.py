@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from typing import Any
 
 from starlette.routing import Route
@@ -10,7 +11,7 @@ from starlette.routing import Route
 from gansmith import registry
 from gansmith.config import TrainSettings, validate
 from gansmith.errors import GansmithError
-from gansmith.studio import advice, forms
+from gansmith.studio import advice, forms, presets
 from gansmith.studio.arguments import Arguments
 from gansmith.studio.core import Studio, get, post
 from gansmith.studio.cures import cures, fields_named
@@ -31,6 +32,8 @@ def routes(studio: Studio) -> list[Route]:
         get("/api/jobs", studio, jobs),
         post("/api/train", studio, start),
         post("/api/train/plan", studio, plan),
+        get("/api/presets", studio, lambda studio, arguments: presets.listed()),
+        post("/api/train/estimate", studio, estimate),
         post("/api/train/again", studio, again),
         get("/api/train/like", studio, like),
         post("/api/jobs/stop", studio, stop),
@@ -60,7 +63,8 @@ def family(studio: Studio, arguments: Arguments) -> Any:
 
 def _told(fields: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Fields with their help in the page's language."""
-    return [field | {"help": said(field["help"])} for field in fields]
+    words = ("help", "unit", "range")
+    return [field | {word: said(field[word]) for word in words} for field in fields]
 
 
 def _known_family(arguments: Arguments) -> str:
@@ -89,8 +93,12 @@ def failure_of(studio: Studio, job: dict[str, Any]) -> dict[str, Any]:
 
 def start(studio: Studio, arguments: Arguments) -> Any:
     """Queue a new run. A refusal names the fields that it is about, and what would help."""
+    return _with_cures(arguments, lambda: _start(studio, arguments))
+
+
+def _with_cures(arguments: Arguments, act: Callable[[], Any]) -> Any:
     try:
-        return _start(studio, arguments)
+        return act()
     except GansmithError as error:
         name = arguments.values.get("name")
         known = registry.families() if isinstance(name, str) else {}
@@ -108,7 +116,8 @@ def _mapping(arguments: Arguments, name: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _start(studio: Studio, arguments: Arguments) -> Any:
+def _wished(studio: Studio, arguments: Arguments) -> tuple[dict[str, Any], list[str], tuple[str, float]]:
+    """A run that the page asks for, checked: what its settings file holds, what it trains on, and how long."""
     name = _known_family(arguments)
     kind = registry.family(name)
     specs = _specs(studio, arguments, kind.data)
@@ -121,8 +130,20 @@ def _start(studio: Studio, arguments: Arguments) -> Any:
     family_settings = forms.changed(kind.Config, arguments.mapping("family"), name)
     for cls, settings in ((TrainSettings, run_settings), (kind.Config, family_settings)):
         confine(studio, cls, settings)
+    return {"family": name, "settings": family_settings, "train": run_settings}, specs, (goal, amount)
+
+
+def estimate(studio: Studio, arguments: Arguments) -> Any:
+    """What a run will need: a task, or what was found before of the same settings and pictures."""
+    settings, specs, _ = _with_cures(arguments, lambda: _wished(studio, arguments))
+    stamp = [advice.stamp(studio.workspace.absolute_spec(spec)) for spec in specs]
+    return presets.measure(studio.tasks, studio.estimates, presets.key_of(settings, stamp), settings)
+
+
+def _start(studio: Studio, arguments: Arguments) -> Any:
+    settings, specs, (goal, amount) = _wished(studio, arguments)
+    name, run_settings, family_settings = settings["family"], settings["train"], settings["settings"]
     wished = arguments.text("called", "", 80).strip()
-    settings = {"family": name, "settings": family_settings, "train": run_settings}
     title = f"{name} on {' and '.join(specs)}, {amount:,.10g} {goal}"
     with studio.moving:
         run = _new_name(studio, wished, f"{name}-{'-'.join(spec.rpartition('/')[2] for spec in specs)}")

@@ -22,12 +22,24 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from gansmith.studio import api_catalogue, api_data, api_play, api_repair, api_runs, api_toy, api_train, uploads, words
+from gansmith.studio import (
+    api_catalogue,
+    api_data,
+    api_models,
+    api_play,
+    api_repair,
+    api_runs,
+    api_toy,
+    api_train,
+    uploads,
+    words,
+)
 from gansmith.studio.arguments import Arguments
 from gansmith.studio.core import Studio, failure, get
 from gansmith.studio.guard import SMALL_BODY, App, Guard, TooLarge
 from gansmith.studio.jobs import Jobs
 from gansmith.studio.repairs import Repairs
+from gansmith.studio.tasks import Tasks
 from gansmith.studio.workspace import Workspace
 from gansmith.version import __version__
 
@@ -59,8 +71,8 @@ def create_app(
     place = Workspace(workspace)
     (place.state / "jobs").mkdir(parents=True, exist_ok=True)
     shutil.rmtree(uploads.incoming(place), ignore_errors=True)  # of a studio that was killed
-    studio = Studio(place, Jobs(place), Repairs(place))
-    modules = (api_catalogue, api_data, api_train, api_runs, api_play, api_repair, api_toy)
+    studio = Studio(place, Jobs(place), Repairs(place), Tasks(place))
+    modules = (api_catalogue, api_data, api_train, api_runs, api_models, api_play, api_repair, api_toy)
     app = Starlette(
         routes=[
             Route("/", _page("index.html")),
@@ -124,6 +136,7 @@ def _lifespan(studio: Studio, warm_up: bool) -> Any:
             yield
         finally:
             keeper.cancel()
+            studio.tasks.close()
             for playground in studio.playgrounds.values():
                 playground.running = False
 

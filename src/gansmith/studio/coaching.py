@@ -1,4 +1,4 @@
-"""What the coach has said of a run, told once: by the run's own record of it, or by its log where there is none."""
+"""What the coach has said about a run: from the run's own record, or from its log if there is no record."""
 
 from __future__ import annotations
 

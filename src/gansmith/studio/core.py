@@ -25,6 +25,7 @@ from gansmith.studio.jobs import Jobs
 from gansmith.studio.logs import Logs
 from gansmith.studio.models import Models
 from gansmith.studio.repairs import Repairs
+from gansmith.studio.tasks import Tasks
 from gansmith.studio.workspace import Workspace
 
 log = logging.getLogger("gansmith.studio")
@@ -37,10 +38,13 @@ class Studio:
     workspace: Workspace
     jobs: Jobs
     repairs: Repairs
+    tasks: Tasks
     logs: Logs = field(default_factory=Logs)
     models: Models = field(default_factory=Models)
     playgrounds: dict[str, Any] = field(default_factory=dict)
     checks: dict[str, Any] = field(default_factory=dict)
+    estimates: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What runs need, by their settings and pictures."""
     uploaded: dict[Path, int] = field(default_factory=dict)
     """Files in sets that are being uploaded."""
     lock: threading.Lock = field(default_factory=threading.Lock)

@@ -119,7 +119,7 @@ def _special(text: str, settings: dict[str, Any], fields: dict[str, Any]) -> lis
     if _MEMORY.search(text):
         accumulate = int(settings.get("accumulate") or 1)
         found.append({"set": {"accumulate": accumulate * 2}})
-        if settings.get("size", 0) > 32:
+        if (settings.get("size") or 0) > 32:
             found.append({"set": {"size": settings["size"] // 2}})
     if "gradient penalty" in text and "r1" in fields and not settings.get("r1"):
         found.append({"set": {"r1": 1.0}})

@@ -2,42 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 import dataclasses
-import functools
-import inspect
-import itertools
-import re
-import textwrap
 import types
 import typing
 from typing import Any, Literal
 
 from gansmith import config as configs
 from gansmith.errors import GansmithError
-from gansmith.registry import PARSING
-
-_STANDS_FOR = {
-    "automatic": "takes|keeps|is|has|goes|adapts",
-    "off": "does not|switches it off|trains on all|leaves it out",
-}
-
-
-@functools.cache
-def helps(cls: type) -> dict[str, str]:
-    """Field name -> the string literal below it, of this class alone."""
-    try:
-        with PARSING:
-            tree = ast.parse(textwrap.dedent(inspect.getsource(cls)))
-    except (OSError, TypeError, SyntaxError):
-        return {}
-    body = tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else []
-    found = {}
-    for field, text in itertools.pairwise(body):
-        match field, text:
-            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str() as words)):
-                found[name] = " ".join(words.split())
-    return found
 
 
 def fields(cls: type, leave_out: tuple[str, ...] = ()) -> list[dict[str, Any]]:
@@ -49,18 +20,19 @@ def fields(cls: type, leave_out: tuple[str, ...] = ()) -> list[dict[str, Any]]:
 
     Returns:
         One dict per field: name, kind (integer, number, switch, choice, list, text), default, choices, help, own:
-        whether this class declares it itself (the family's own settings come first on the page), and stands_for: what a default of
-        0 or -1 means, ``automatic`` or ``off``, where it is no number to be shown.
+        whether this class declares it itself (the family's own settings come first on the page), unit and range: what a number
+        counts and what it may be, in words, and stands_for: what the default means, ``automatic`` or ``off``, where it is no
+        number to be shown.
     """
     hints = typing.get_type_hints(cls)
-    default = configs.to_plain(cls())
+    default, bounds = configs.to_plain(cls()), configs.bounds_of(cls)
     rows = []
     for field in dataclasses.fields(cls):
         if field.name in leave_out:
             continue
         owner = next(base for base in cls.__mro__ if field.name in vars(base).get("__annotations__", {}))
         kind, choices = _kind(hints[field.name])
-        text = helps(owner).get(field.name, "")
+        text, own = configs.helps(owner).get(field.name, ""), bounds.get(field.name, configs.Bounds())
         rows.append(
             {
                 "name": field.name,
@@ -69,20 +41,21 @@ def fields(cls: type, leave_out: tuple[str, ...] = ()) -> list[dict[str, Any]]:
                 "default": default[field.name],
                 "help": text,
                 "own": owner is cls,
-                "stands_for": stands_for(default[field.name], text),
+                "unit": own.unit and f"in {own.unit}",
+                "range": own.range,
+                "stands_for": stands_for(default[field.name], kind, own),
             }
         )
     return sorted(rows, key=lambda row: not row["own"])
 
 
-def stands_for(default: Any, text: str) -> str:
-    """What a default of 0 or -1 means by its help: ``automatic``, ``off``, or '' where it is an ordinary number."""
-    if isinstance(default, bool) or default not in (0, -1):
+def stands_for(default: Any, kind: str, bounds: configs.Bounds) -> str:
+    """What a number's default means: ``automatic`` where it is none, ``off`` where 0 switches off, '' where it is a number."""
+    if kind not in ("integer", "number"):
         return ""
-    for word, pattern in _STANDS_FOR.items():
-        if re.search(rf"(?<![\w.-]){default:g} (?:{pattern})\b", text):
-            return word
-    return ""
+    if default is None:
+        return "automatic"
+    return "off" if default == 0 and bounds.off else ""
 
 
 def _kind(hint: Any) -> tuple[str, list[Any]]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gansmith.errors import GansmithError, first_line
 from gansmith.files.documents import MAX_LINE, Unreadable, parse_json
-from gansmith.studio import models
+from gansmith.studio import models, scores
 
 if TYPE_CHECKING:  # it brings torch, which need not be there before the page is
     from gansmith.files.run import Run
@@ -173,7 +173,7 @@ class Logs:
             "translates": models.translates(run.family),
             "grid": newest_grid(root),
             "created": int((root / "config.yaml").stat().st_ctime),
-            "scores": _scores(records),
+            "scores": scores.values(root) | _scores(records),
         }
 
     def _status(self, root: Path, run: Run, job: dict[str, Any] | None) -> str:

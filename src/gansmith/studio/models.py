@@ -77,55 +77,34 @@ class Models:
 def translates(family: str) -> bool:
     """Do models of a family change pictures (the Repair page) rather than make them (Play)? One that is not here makes them."""
     from gansmith import registry
+    from gansmith.abilities import Translates
 
     try:
-        return hasattr(registry.family(family), "translate")
+        return issubclass(registry.family(family), Translates)
     except Exception:
         return False
 
 
 def facts(model: Model) -> dict[str, Any]:
     """What the page needs to know of a model."""
+    from gansmith.abilities import Sampled, Styled, Translates
+
     game, spec = model.game, model.spec
-    makes = hasattr(game, "seeded_latents")
+    changes = game if isinstance(game, Translates) else None
     return {
         "family": model.family,
-        "makes": makes,
-        "translates": hasattr(game, "translate"),
+        "makes": isinstance(game, Sampled),
+        "translates": changes is not None,
         "size": [spec.width, spec.height, spec.channels],
         "classes": list(spec.class_names) or [str(i) for i in range(model.classes)] if model.classes else [],
-        "styles": _layers(game) if makes else 0,
-        "directions": list(getattr(game, "directions", ())),
-        "takes_mask": bool(getattr(game, "takes_mask", False)),
-        "inputs": getattr(game, "inputs", spec.channels),
-        "scale": int(getattr(game, "scale", 1)),
+        "styles": game.layers if isinstance(game, Styled) else 0,
+        "directions": [] if changes is None else list(changes.directions),
+        "takes_mask": changes is not None and changes.takes_mask,
+        "inputs": spec.channels if changes is None else changes.inputs,
+        "scale": 1 if changes is None else changes.scale,
         "weights": sum(p.numel() for p in game.parameters()),
         "images": model.info.get("images", 0),
     }
-
-
-def style_functions(game: Any) -> tuple[Any, Any] | None:
-    """(z, labels, truncation) -> styles [N, L, D], and styles -> pictures; None where a model has no styles per layer."""
-    if hasattr(game, "styles") and hasattr(game, "synthesize"):
-        return game.styles, game.synthesize
-    generator: Any = getattr(game, "generator", None)
-    if hasattr(generator, "styles") and hasattr(generator, "synthesis"):
-        return generator.styles, lambda w: generator.synthesis(w, "const")
-    return None
-
-
-def _layers(game: Any) -> int:
-    """How many layers of a style-based model take a style of their own; 0 where none do."""
-    import torch
-
-    functions = style_functions(game)
-    if functions is None:
-        return 0
-    with torch.inference_mode():
-        z = game.seeded_latents(1, 0)
-        labels = torch.zeros(1, dtype=torch.long, device=z.device) if getattr(game, "classes", 0) else None
-        w = functions[0](z, labels, 1.0)
-    return w.shape[1] if w.dim() == 3 else 0
 
 
 def slerp(a: Tensor, b: Tensor, t: float) -> Tensor:

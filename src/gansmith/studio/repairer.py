@@ -3,7 +3,7 @@
     python -m gansmith.studio.repairer WORKSPACE
 
 One per workspace (a lock file says so). It keeps the last model in memory and waits a few minutes for more work, so that the next
-repair begins at once. A repair whose process was killed is gone on with: its pictures that are done stay done.
+repair begins at once. A repair whose process was killed is continued; its finished pictures stay.
 """
 
 from __future__ import annotations

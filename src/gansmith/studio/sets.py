@@ -1,4 +1,4 @@
-"""What in the workspace looks like pictures: a quick look, of which the data check is the thorough one."""
+"""Which files of the workspace look like pictures: a quick look. The data check is the thorough one."""
 
 from __future__ import annotations
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
+from gansmith.config import Bounds
 from gansmith.study import statistics
 from gansmith.study.statistics import Estimate
 from gansmith.synthetic.classifier import SMALL
@@ -22,17 +23,17 @@ ARMS = (REAL, CLASSIC, RESAMPLED, GAN, BOTH, ONLY)
 class StudySettings:
     """Settings of ``gansmith study``."""
 
-    seeds: int = 5
+    seeds: Annotated[int, Bounds(2)] = 5
     """How often every classifier is trained, from other weights and in another order."""
     classifier: str = SMALL
     """'small' or 'tiny', residual networks of our own, or a network of torchvision such as resnet18."""
-    classifier_steps: int = 0
-    """Batches of 64 that each classifier learns from, the same for all; 0 chooses by the number of real pictures."""
-    ratio: float = 0.5
+    classifier_steps: Annotated[int | None, Bounds(1, unit="batches", was=0)] = None
+    """Batches of 64 that each classifier learns from, the same for all; by default as suits the number of real pictures."""
+    ratio: Annotated[float, Bounds(above=0, below=1)] = 0.5
     """Of what is shown of a class, at most this share is synthetic."""
     fade: bool = False
     """Let that share fall to 0 until the end of each training."""
-    smoothing: float = 0.0
+    smoothing: Annotated[float, Bounds(0, below=1)] = 0.0
     """Label smoothing of synthetic pictures: how far their labels are doubted, 0 to under 1."""
 
 

@@ -115,7 +115,7 @@ def check_study(settings: StudySettings, spec: ImageSpec) -> None:
         settings.seeds < 2
         or not 0 < settings.ratio < 1
         or not 0 <= settings.smoothing < 1
-        or settings.classifier_steps < 0
+        or (settings.classifier_steps or 0) < 0
     ):
         raise GansmithError(
             "A study needs --seeds 2 or more, a --ratio between 0 and 1, --smoothing from 0 to under 1, and no negative "

@@ -162,12 +162,8 @@ def check_settings(settings: AugmentSettings) -> None:
         raise GansmithError(
             f"--seed is a number from 0 to {MOST_SEED - 1:,}: every picture gets a seed of its own after it."
         )
-    if settings.tries < 1:
-        raise GansmithError("--tries is 1 or more.")
     if settings.images and settings.steps:
         raise GansmithError("Give one of --images and --steps, not both.")
-    if not 0 <= settings.holdout < 1:
-        raise GansmithError(f"--holdout is a share from 0 to under 1, such as 0.2, not {settings.holdout}.")
 
 
 def wanted_counts(real: Sequence[int], settings: AugmentSettings) -> list[int]:

@@ -74,7 +74,7 @@ def train_model(
         "class_names": np.array(names),
     }
     np.savez_compressed(work / "train.npz", **arrays)
-    minutes = 0.0 if settings.images or settings.steps else settings.minutes
+    minutes = None if settings.images or settings.steps else settings.minutes
     run = TrainSettings(
         data=(str(work / "train.npz"),), out=work / "run", minutes=minutes, images=settings.images, steps=settings.steps,
         batch=settings.batch, seed=settings.seed, flip=settings.flip, device=settings.device,
@@ -107,7 +107,7 @@ def load_model(path: str, pictures: Pictures) -> Model:
         ModelError: it is not conditional, or its classes, size or channels differ from the data's.
     """
     model, spec = load(path), pictures.spec
-    if not hasattr(model.game, "seeded_latents") or not model.classes:
+    if not model.classes:
         raise ModelError(
             f"The model '{path}' cannot make pictures of a given class. Train one with --conditional, or leave --model out."
         )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Annotated
 
 from torch import Tensor
 
+from gansmith.config import Bounds, Count
 from gansmith.synthetic.dataset import SyntheticDataset
 from gansmith.synthetic.filters import NAMES, Tally
 from gansmith.synthetic.split import Split
@@ -20,7 +22,7 @@ class AugmentSettings:
 
     model: str | None = None
     """A conditional model to draw from (run folder, model folder or Hub id) instead of training one."""
-    per_class: int = 0
+    per_class: Annotated[int | None, Bounds(1, unit="pictures", was=0)] = None
     """Synthetic pictures per class; by default as many as the largest class has real ones."""
     balance: bool = False
     """Fill every class up to the size of the largest instead."""
@@ -30,27 +32,27 @@ class AugmentSettings:
     """Drop pictures that are nearly training pictures."""
     outliers: bool = True
     """Drop pictures whose features are far from those of the real ones of their class."""
-    tries: int = 10
+    tries: Count = 10
     """Give up on a class after drawing this many times the pictures it needs."""
-    truncation: float = 1.0
+    truncation: Annotated[float, Bounds(0)] = 1.0
     """Below 1: closer to the average picture, less variety."""
-    holdout: float = 0.2
+    holdout: Annotated[float, Bounds(0, below=1, off=True)] = 0.2
     """Share of each class that neither the model nor anything else learns from, kept to test on; 0 learns from all."""
     test: str = ""
     """Other real pictures to test on, of the same classes; then nothing is held out, and copies of them are not learned from."""
-    minutes: float = 10.0
+    minutes: Annotated[float, Bounds(above=0, unit="minutes")] = 10.0
     """Train the model for this long."""
-    images: int = 0
+    images: Annotated[int | None, Bounds(1, unit="images", was=0)] = None
     """Train it for this many pictures seen instead."""
-    steps: int = 0
+    steps: Annotated[int | None, Bounds(1, unit="batches", was=0)] = None
     """Train it for this many batches instead."""
-    batch: int = 0
-    """Pictures per training step; 0 takes the family's usual number."""
-    size: int = 0
-    """Resize and centre-crop to this many pixels; 0 keeps the pictures' own size."""
+    batch: Annotated[int | None, Bounds(1, unit="pictures", was=0)] = None
+    """Pictures per training step; by default the family's usual number."""
+    size: Annotated[int | None, Bounds(8, unit="pixels", was=0)] = None
+    """Resize and centre-crop to this many pixels; by default pictures keep their own size."""
     flip: bool = False
     """A mirrored picture is still one of its class: mirror at random, in the model's training and in classic augmentation."""
-    seed: int = 0
+    seed: Annotated[int, Bounds(0)] = 0
     """Everything random follows from this number."""
     device: str = "auto"
     """cuda, cuda:1, mps, cpu, or auto."""

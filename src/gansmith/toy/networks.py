@@ -28,6 +28,46 @@ class Generator(nn.Module):
         return self.layers(z)
 
 
+class StyledGenerator(nn.Module):
+    """z [N, 2] -> points [N, 2]: :class:`Generator` in the two parts that StyleGAN2 asks for.
+
+    Its mapping leaves z as it is, and a point has one style, so there is nothing to mix.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mapping, self.synthesis = AsItIs(), OneStyle()
+
+    def styles(self, z: Tensor, labels: Tensor | None = None, truncation: float = 1.0) -> Tensor:
+        """z [N, 2] -> styles [N, 1, 2]."""
+        return (z * truncation)[:, None]
+
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        return self.synthesis(self.styles(z))
+
+
+class AsItIs(nn.Module):
+    """A mapping from z to w that changes nothing, and has no average to keep."""
+
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        return z
+
+    def track(self, w: Tensor, decay: float = 1.0) -> None: ...
+
+
+class OneStyle(nn.Module):
+    """Styles [N, 1, 2] -> points [N, 2]."""
+
+    styles = 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.generator = Generator()
+
+    def forward(self, styles: Tensor, noise: str = "none", decay: float | None = None) -> Tensor:
+        return self.generator(styles[:, 0])
+
+
 class Maxout(nn.Module):
     """The largest of several linear maps, unit by unit (Goodfellow et al. 2013, arXiv:1302.4389)."""
 

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from gansmith import registry
+from gansmith.abilities import Sampled
 from gansmith.devices import Device
 from gansmith.errors import GansmithError
 from gansmith.game import Game, ImageSpec, Logs
@@ -44,6 +45,10 @@ def _protocol(config: Any, world: World) -> dict[str, nn.Module]:
     return {"generator": networks.Generator(), "discriminator": networks.Discriminator(config.pack)}
 
 
+def _styled(config: Any, world: World) -> dict[str, nn.Module]:
+    return {"generator": networks.StyledGenerator(), "discriminator": networks.Discriminator(config.pack)}
+
+
 def _r3gan(config: Any, world: World) -> dict[str, nn.Module]:
     return {
         "generator": networks.ResidualGenerator(world.scale),
@@ -74,6 +79,10 @@ def preset(family: str, world: World) -> Preset:
             **gamma,
         }
         return Preset(settings, _r3gan, batch=256, images=2_560_000)
+    if family == "stylegan2":  # a point has one style and a path of no length to speak of
+        return Preset({**_COMMON, **_PROTOCOL, "path_weight": 0.0, "style_mixing": 0.0}, _styled)
+    if family == "stylegan3":
+        return Preset({**_COMMON, **_PROTOCOL}, _styled)
     own: Mapping[str, Any] = {"wgan": {}, "wgan-gp": {"lr": 1e-4, "lr_decay": "none"}}.get(family, _PROTOCOL)
     return Preset({**_COMMON, **own}, _protocol)
 
@@ -159,7 +168,8 @@ class Recorder:
 def draw(average: Average, seed: int, count: int = EVALUATED) -> torch.Tensor:
     """Samples [count, 2] of the averaged generator, the same latents at every call with the same seed."""
     # without an average, batch norm's own running statistics fit the weights
-    game: Any = average.ready(500, seed) if average.game.config.ema_images else average.game
+    game = average.ready(500, seed) if average.game.config.ema_images != 0 else average.game
+    assert isinstance(game, Sampled)
     with torch.inference_mode():
         return game.sample(game.seeded_latents(count, seeds.derive(seed, "toy"))).float()
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gansmith.abilities import Sampled
 from gansmith.data import Pictures, open_pictures
 from gansmith.data.batches import Batches
 from gansmith.devices import Device, ready_to_train
@@ -95,12 +96,14 @@ def play(
     optimizers = engine.make_optimizers(game, device.torch_device)
     hooks: list[engine.Hook] = [average, *([watch] if watch else [])]
     engine.train(game, optimizers, batches, state, goal=goal, plan=engine.Plan(device), hooks=hooks)
-    modes, kl = count(average.ready(batch, seed), seeds.derive(seed, "final"))
+    averaged = average.ready(batch, seed)
+    assert isinstance(averaged, Sampled)
+    modes, kl = count(averaged, seeds.derive(seed, "final"))
     return Stacked(seed, modes, kl, state.clock.images, state.seconds), average.game
 
 
 @torch.inference_mode()
-def count(game: Any, seed: int, n: int = EVALUATED, batch: int = 256) -> tuple[int, float]:
+def count(game: Sampled[Any], seed: int, n: int = EVALUATED, batch: int = 256) -> tuple[int, float]:
     """Modes among samples of a game with averaged networks, and the KL divergence to the uniform distribution."""
     from gansmith.metrics.modes import modes_and_kl
 

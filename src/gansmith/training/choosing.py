@@ -1,4 +1,4 @@
-"""Which family to train where nobody names one: ``gansmith train --data SPEC``, that is ``gansmith train auto --data SPEC``."""
+"""Which family to train if no family is named: ``gansmith train --data SPEC``, that is ``gansmith train auto --data SPEC``."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def choose(specs: Sequence[str]) -> tuple[str, str]:
     """
     if len(specs) > 2:
         raise DataError(f"--data names {len(specs)} sets; a family trains on one, or on two sides.")
-    if len(specs) == 1 and specs[0].startswith("hf-stream:"):  # nobody knows how many there are
+    if len(specs) == 1 and specs[0].startswith("hf-stream:"):  # the number of pictures is unknown
         return for_pictures(FEW, False)
     sources = [open_source(spec) for spec in specs]
     if len(sources) == 2:

@@ -98,7 +98,7 @@ class Display:
 class TensorBoard:
     """Writes ``tb/``: every number of the log, and the sample grids.
 
-    TensorBoard's own writer leaves the disk to a thread, whose errors nobody can catch; this one writes each record at once. Where
+    TensorBoard's own writer leaves the disk to a thread, whose errors cannot be caught; this one writes each record at once. Where
     that fails, the person is told once, and training goes on without these files.
 
     Args:

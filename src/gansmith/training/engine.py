@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -69,7 +69,7 @@ class State:
         self.clock = Clock(saved["images"], saved["step"], saved["progress"])
 
 
-Hook = Callable[[Game, State, Logs], None]
+Hook = Callable[[Game[Any], State, Logs], None]
 """Called after every step with the game, the state and the step's logs."""
 
 
@@ -82,15 +82,15 @@ class Plan:
     """Split every batch into this many parts and add up their gradients."""
     clip_grad: float = 0.0
     """Clip each player's gradient to this norm; 0 does not clip."""
-    waiting: Mapping[str, int] = field(default_factory=dict)
+    waiting: Mapping[str, int] = field(default_factory=dict[str, int])
     """Players who wait for so many images, while the others catch up with them, but for no more than half of the run."""
-    scalers: Mapping[str, GradScaler] = field(default_factory=dict)
+    scalers: Mapping[str, GradScaler] = field(default_factory=dict[str, GradScaler])
     """Loss scales by player, in float16; empty in other precisions."""
     graphs: Graphs | None = None
     """Recordings of steps, on a CUDA GPU where they are asked for."""
 
 
-def make_optimizers(game: Game, device: torch.device) -> dict[str, torch.optim.Optimizer]:
+def make_optimizers(game: Game[Any], device: torch.device) -> dict[str, torch.optim.Optimizer]:
     """One optimizer per player, fused where torch has it."""
     start = Clock()
     return {
@@ -129,7 +129,7 @@ def _set(optimizer: torch.optim.Optimizer, settings: Optimizer) -> None:
 
 
 def train(
-    game: Game,
+    game: Game[Any],
     optimizers: dict[str, torch.optim.Optimizer],
     batches: BatchSource,
     state: State,
@@ -177,7 +177,7 @@ def agree(state: State, failure: GansmithError | None = None) -> bool:
     rank, world = seeds.process()
     if world > 1:
         mine = [state.seconds if rank == 0 else 0.0, float(state.stop), float(failure is not None)]
-        state.seconds, stop, failed = processes.all_reduce_(torch.tensor(mine, dtype=torch.float64)).tolist()
+        state.seconds, stop, failed = _numbers(processes.all_reduce_(torch.tensor(mine, dtype=torch.float64)))
         state.stop = stop > 0
         if failed and failure is None:
             raise RunError("Another process of this run stopped with an error; it says why.")
@@ -187,7 +187,7 @@ def agree(state: State, failure: GansmithError | None = None) -> bool:
 
 
 def step(
-    game: Game,
+    game: Game[Any],
     optimizers: dict[str, torch.optim.Optimizer],
     batches: BatchSource,
     state: State,
@@ -222,7 +222,7 @@ def is_due(turn: Turn, clock: Clock, plan: Plan) -> bool:
 
 
 @contextlib.contextmanager
-def resting(optimizers: dict[str, torch.optim.Optimizer], turns: Sequence[Turn]) -> Iterator[None]:
+def resting(optimizers: dict[str, torch.optim.Optimizer], turns: Sequence[Turn]) -> Generator[None, None, None]:
     """Inside, weights of players with none of these ``turns``, this one and those to come, need no gradient: losses keep less.
 
     A player who has a turn yet to come in this step is playing: what its networks make now may be kept for that turn.
@@ -257,7 +257,7 @@ def split(batch: Batch, count: int, clock: Clock) -> list[Batch]:
 
 
 def play(
-    game: Game,
+    game: Game[Any],
     optimizer: torch.optim.Optimizer,
     turn: Turn,
     parts: Sequence[Batch],
@@ -302,7 +302,7 @@ def differentiate(turn: Turn, parts: Sequence[Batch], parameters: Sequence[nn.Pa
             with plan.device.autocast():
                 loss, logged = turn.loss(part)
             share = loss / len(parts) if len(parts) > 1 else loss
-            (share if scaler is None else scaler.scale(share)).backward(inputs=parameters)
+            torch.autograd.backward(share if scaler is None else scaler.scale(share), inputs=parameters)
         part_logs.append(logged | {name: loss.detach()})
     return _mean_logs(part_logs)
 
@@ -344,11 +344,17 @@ def average_over_processes(parameters: Sequence[nn.Parameter], logs: Logs) -> Lo
         flags = processes.all_reduce_(flags)
     flat = torch.cat([*(g.reshape(-1) for g in grads), values, *([flags] if one_message else [])])
     flat = processes.all_reduce_(flat).div_(world)
-    *averaged, values, last = flat.split([*(g.numel() for g in grads), len(values), len(flags) if one_message else 0])
-    reached = (last if one_message else flags).tolist()
+    lengths = [*(g.numel() for g in grads), len(values), len(flags) if one_message else 0]
+    *averaged, values, last = torch.split(flat, lengths)
+    reached = _numbers(last if one_message else flags)
     for parameter, grad, anywhere in zip(parameters, averaged, reached, strict=True):
         if parameter.grad is None and anywhere > 0:
             parameter.grad = torch.empty_like(parameter)
         if parameter.grad is not None:
             parameter.grad.copy_(grad.view_as(parameter))
     return dict(zip(logs, values.unbind(), strict=True))
+
+
+def _numbers(vector: Tensor) -> list[float]:
+    """The numbers of a vector [n], fetched from its device."""
+    return [float(number) for number in vector.cpu().numpy()]

@@ -11,6 +11,7 @@ from torch import nn
 from gansmith.config import TrainSettings
 from gansmith.errors import GansmithError
 from gansmith.game import Game
+from gansmith.generation import GenerationConfig
 from gansmith.models.transfer import Transfer, start_from
 
 ALONE_IMAGES = 60_000
@@ -22,8 +23,8 @@ Measured on ``gan`` of 5,000 steps (FD[mnist-cnn] of 5,000 samples 38.2), 1,000 
 
 
 def of_fine_tuning(config: Any) -> Any:
-    """A family's settings for a run that starts from a model: ADA moves five times as fast there, where -1 leaves it open."""
-    open_ = getattr(config, "augment_images", 0) == -1
+    """A family's settings for a run that starts from a model: ADA moves five times as fast there, where nobody says how fast."""
+    open_ = isinstance(config, GenerationConfig) and config.augment_images is None
     return dataclasses.replace(config, augment_images=100_000) if open_ else config
 
 

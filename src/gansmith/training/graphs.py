@@ -2,7 +2,7 @@
 
 A small network's kernels take a few microseconds each, about as long as Python takes to start one, so that the GPU waits. A graph
 (``torch.cuda.CUDAGraph``) starts hundreds of kernels at once. Recorded are the losses of all turns of a step and their backward
-passes. Optimizers, clipping, loss scales and what comes after a turn are played as ever, so that learning rates and betas
+passes. Optimizers, clipping, loss scales and what comes after a turn are played as usual, so that learning rates and betas
 stay functions of the clock.
 
 Whatever a loss took from Python when it was recorded stays as it was then. So steps are told apart by their turns and by
@@ -15,6 +15,7 @@ from __future__ import annotations
 import collections
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +24,7 @@ from gansmith.errors import first_line
 from gansmith.game import Batch, Clock, Game, Logs, Turn
 
 WARM = 3
-"""Steps of a kind that are played as ever before one is recorded: libraries and caches settle in them."""
+"""Steps of a kind that are played as usual before one is recorded: libraries and caches settle in them."""
 MOST = 8
 """Kinds of steps that are recorded; each keeps its memory."""
 _FORGET = 4096
@@ -80,7 +81,7 @@ class Chain:
         Args:
             parameters: the player's weights.
             parts: what the loss looks at.
-            compute: plays the turn as ever: leaves gradients with the weights, returns the logs.
+            compute: plays the turn as usual: leaves gradients with the weights, returns the logs.
         """
         if self._graphs.failure:
             return compute()
@@ -95,7 +96,7 @@ class Chain:
     def _record(
         self, parameters: Sequence[nn.Parameter], parts: Sequence[Batch], compute: Callable[[], Logs]
     ) -> _Recorded | None:
-        """None where it fails: nothing is computed while it is recorded, so that the turn can be played as ever."""
+        """None where it fails: nothing is computed while it is recorded, so that the turn can be played as usual."""
         draws, host = torch.cuda.get_rng_state(), torch.get_rng_state()
         graph = torch.cuda.CUDAGraph()
         try:
@@ -125,7 +126,7 @@ class Graphs:
     """Recordings of a game's steps, by kind.
 
     Args:
-        say: told once where a step cannot be recorded; all steps are then played as ever.
+        say: told once where a step cannot be recorded; all steps are then played as usual.
 
     Attributes:
         failure: why steps are no longer recorded, or empty.
@@ -139,8 +140,8 @@ class Graphs:
         self._seen: collections.Counter[Hashable] = collections.Counter()
         self._chains: dict[Hashable, Chain] = {}
 
-    def of(self, game: Game, due: Sequence[Turn], clock: Clock) -> Chain | None:
-        """The recording of a step's kind, which may still be to be made; None where the step is to be played as ever."""
+    def of(self, game: Game[Any], due: Sequence[Turn], clock: Clock) -> Chain | None:
+        """The recording of a step's kind, which may still be to be made; None where the step is to be played as usual."""
         phase = None if self.failure else game.phase(clock)
         if phase is None:
             return None

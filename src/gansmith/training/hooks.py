@@ -27,9 +27,9 @@ from gansmith.training.scaling import SKIPPED
 class Average:
     """Keeps the exponential moving average of the exported networks' weights; buffers are copied.
 
-    A slow average is moved at every k-th step only, k times as far: as rarely as it still moves by at most
-    :data:`Average.LEAP` of the way to the weights. Steps in between would change nothing that can be seen, and on small
-    networks averaging takes as long as a matrix product.
+    A slow average is moved at every k-th step only, k times as far. k is the largest number with which the average moves at
+    most :data:`Average.LEAP` of the way to the weights at once. Moving it at the steps in between would change nothing that
+    can be seen, and on small networks averaging takes as long as a matrix product.
 
     Attributes:
         game: a twin of the game with the averaged networks, in eval mode.

@@ -45,7 +45,7 @@ def _that_fit(
     """The fewest parts of a batch that a step fits in; 0 where none does."""
     for optimizer in optimizers.values():
         optimizer.zero_grad(set_to_none=True)
-    pack = getattr(game.config, "pack", 1)
+    pack = game.judged_together(game.config)
     own = batches.world_size // seeds.process()[1] // pack
     for count in [n for n in range(2 * plan.accumulate, own + 1) if own % n == 0]:
         if torch.cuda.is_available():

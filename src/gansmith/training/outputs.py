@@ -10,6 +10,9 @@ from typing import Any
 
 import torch
 
+from gansmith.abilities import Sampled
+from gansmith.data.photographs import Photographs
+from gansmith.data.sources import Pictures
 from gansmith.devices import peak_megabytes
 from gansmith.errors import GansmithError, first_line
 from gansmith.files.pictures import to_uint8
@@ -88,7 +91,7 @@ class Outputs:
             return None
         batches = data.batches(CHUNK, seeds.derive(0, "copies"), torch.device("cpu"), False, process=seeds.ALONE)
         batches.flip = False
-        most = MOST_STREAMED if getattr(data.trained_on, "streams", False) else MOST
+        most = MOST_STREAMED if isinstance(data.source, Pictures) and data.source.streams else MOST
         return Copies(batches.one, len(data.trained_on), self.context.settings.flip, most)
 
     def begin(self) -> None:
@@ -164,8 +167,7 @@ class Outputs:
 
 def _makes_pictures(context: RunContext) -> bool:
     """Whether the run makes pictures from noise, of the kind that its data are whole."""
-    data = context.data
-    return hasattr(context.game, "seeded_latents") and not data.windows and not hasattr(data.source, "a")
+    return isinstance(context.game, Sampled) and context.data.whole
 
 
 class Evaluate:
@@ -180,7 +182,9 @@ class Evaluate:
 
         self.context, self.every = context, every
         self.samples = min(samples, len(context.data))
-        self.cheap = Cheap(context.data.source, device=context.device.torch_device)
+        source = context.data.source
+        assert not isinstance(source, Photographs), "--eval-every is refused where windows are cut"
+        self.cheap = Cheap(source, device=context.device.torch_device)
         count, seed = min(64, self.samples), seeds.derive(0, "evaluate")
         self.real = context.data.batches(count, seed, context.device.torch_device, False, process=seeds.ALONE)
         self.real.flip = False
@@ -212,14 +216,14 @@ class Evaluate:
 
 
 def said_before(facts: dict[str, Any], images: int) -> list[coach.Finding]:
-    """What the coach said of a run before it was resumed at this many images, from its config.yaml."""
+    """What the coach said about a run before it was resumed at this many images, from its config.yaml."""
     kept = facts.get("findings")
     names = {field.name for field in dataclasses.fields(coach.Finding)}
     rows = [row for row in kept if isinstance(row, dict) and set(row) == names] if isinstance(kept, list) else []
     return [coach.Finding(**row) for row in rows if isinstance(row["images"], int) and row["images"] <= images]
 
 
-def log_due(log_images: int, state: State) -> Callable[[State], bool]:
+def log_due(log_images: int | None, state: State) -> Callable[[State], bool]:
     """Is a log line due? Every ``log_images``, or ``LOG_LINES`` times per run."""
 
     def count(s: State) -> int:

@@ -45,7 +45,7 @@ def load_scalers(scalers: dict[str, GradScaler], saved: dict[str, Any]) -> None:
 
 
 def overflowed(parameters: Sequence[nn.Parameter]) -> Tensor:
-    """1 where any gradient is infinite or NaN, else 0; a scalar on the device, for which nobody waits."""
+    """1 where any gradient is infinite or NaN, else 0; a scalar on the device; no code waits for it."""
     gradients = [p.grad for p in parameters if p.grad is not None]
     if not gradients:
         return torch.zeros(())

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from gansmith import config, devices, registry
+from gansmith.abilities import Translates
 from gansmith.config import TrainSettings
 from gansmith.data.batches import Batches
 from gansmith.data.training import TrainingData, open_training_data
@@ -92,7 +93,7 @@ class Session:
         rank, self.processes = seeds.process()
         self.main = rank == 0
         self.display = Display(quiet or not self.main)
-        parts = settings.accumulate, self.processes, getattr(family_config, "pack", 1)
+        parts = settings.accumulate, self.processes, kind.judged_together(family_config)
         self._check_before_data(parts)
         self.data = self._open_data(family_config)
         family_config, self.settled = self._settled(family_config)
@@ -158,7 +159,7 @@ class Session:
         if status == "stopped":
             self.display.say(f"Stopped and saved. Go on with: {self._go_on()}")
         else:
-            applied = hasattr(self.game, "translate")
+            applied = isinstance(self.game, Translates)
             use = f"apply {self.run.root} PICTURES --out DIR" if applied else f"sample {self.run.root} --out grid.png"
             for finding in outputs.findings:
                 self.display.say(f"The coach: {finding.headline}. report.md says what to change.")
@@ -251,9 +252,10 @@ class Session:
             if self.main:
                 clear_leftovers(found.root)
                 clear_leftovers(found.samples)
-            found.train |= {
+            found.train = config.modern(TrainSettings, found.train) | {
                 k: v for k, v in config.to_plain(settings).items() if k in run_settings.RESUMABLE and k != "resume"
             }
+            found.settings = config.modern(self.kind.Config, found.settings)
             found.settings |= {name: getattr(family_config, name) for name in self.kind.resumable}
             if self.main:
                 found.write_config()

@@ -41,13 +41,15 @@ def check_same(found: Run, family: str, data_hash: str, settings: Mapping[str, A
     if found.family != family:
         raise RunError(f"{found.root} is a run of '{found.family}', not of '{family}'.")
     check_facts(found)
-    kept = {k: v for k, v in found.train.items() if k not in RESUMABLE and k != "data"}
-    free = registry.family(family).resumable
-    old = {k: v for k, v in found.settings.items() if k not in free} | kept | {"precision": found.facts["precision"]}
+    kept = {k: v for k, v in config.modern(TrainSettings, found.train).items() if k not in RESUMABLE and k != "data"}
+    kind = registry.family(family)
+    theirs = config.modern(kind.Config, found.settings)
+    old = {k: v for k, v in theirs.items() if k not in kind.resumable} | kept | {"precision": found.facts["precision"]}
     changed = [key for key, value in old.items() if key in settings and settings[key] != value]
     if changed:
+        now, before = ("not given" if value is None else value for value in (settings[changed[0]], old[changed[0]]))
         raise RunError(
-            f"A resumed run keeps its settings, but {config.flag(changed[0])} is {settings[changed[0]]} and was {old[changed[0]]}. "
+            f"A resumed run keeps its settings, but {config.flag(changed[0])} is {now} and was {before}. "
             "Leave it out, or start a new run with another --out."
         )
     saved = str(
@@ -141,7 +143,7 @@ def goal_of(settings: TrainSettings, batch: int) -> engine.Goal:
     """When a run with these settings is over."""
     if settings.minutes:
         return engine.Goal(minutes=settings.minutes)
-    return engine.Goal(settings.images or settings.steps * batch or DEFAULT_IMAGES)
+    return engine.Goal(settings.images or (settings.steps or 0) * batch or DEFAULT_IMAGES)
 
 
 def settings_from(family: type[Game], out: Path | None = None, **given: Any) -> tuple[TrainSettings, Any]:

@@ -1,1 +1,1 @@
-"""Networks that other packages build: models of them are used like our own, and trained by nobody here."""
+"""Networks that other packages build: models of them are used like gansmith's own, and cannot be trained here."""

@@ -5,14 +5,16 @@ The file's tensors are read by us, so nothing in it is executed; spandrel tells 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from gansmith import damage
+from gansmith.config import Count
 from gansmith.errors import GansmithError, MissingExtra, ModelError, first_line
 from gansmith.game import ImageSpec, Turn
 from gansmith.nn import fit
@@ -26,7 +28,7 @@ class Config(PairedConfig):
 
     architecture: str = ""
     """As spandrel calls it."""
-    scale: int = 1
+    scale: Count = 1
     """How many times larger the result is."""
 
 
@@ -67,13 +69,16 @@ def find(tensors: Mapping[str, Tensor], source: str) -> Found:
         ModelError: the tensors do not fit the network, or it is not for whole pictures.
     """
     try:
-        import spandrel
+        import spandrel  # pyright: ignore[reportMissingTypeStubs]
     except ImportError:
         raise MissingExtra("spandrel", "upscalers", "Reading this kind of network") from None
     check_names(tensors, source)
     numbers = sum(tensor.numel() for tensor in tensors.values())
     try:
-        descriptor = bounded(lambda: spandrel.ModelLoader().load_from_state_dict(dict(tensors)), numbers, source)
+        with warnings.catch_warnings():  # of layers without numbers, and of torch's old functions
+            warnings.simplefilter("ignore")
+            built = bounded(lambda: spandrel.ModelLoader().load_from_state_dict(dict(tensors)), numbers, source)
+        descriptor = cast("object", built)
     except spandrel.UnsupportedModelError:
         shown = ", ".join(list(tensors)[:3])
         raise Unknown(
@@ -85,19 +90,21 @@ def find(tensors: Mapping[str, Tensor], source: str) -> Found:
         raise ModelError(f"{source} does not fit the network that spandrel takes it for: {first_line(error)}") from None
     if not isinstance(descriptor, (spandrel.ImageModelDescriptor, spandrel.MaskedImageModelDescriptor)):
         raise ModelError(f"{source} is a network that does not turn one picture into another.")
-    size = descriptor.size_requirements
-    if size.square or descriptor.purpose == "FaceSR":
+    masked = isinstance(descriptor, spandrel.MaskedImageModelDescriptor)
+    found = cast("Any", descriptor)
+    size = found.size_requirements
+    if size.square or found.purpose == "FaceSR":
         raise ModelError(
-            f"{source} is a {descriptor.architecture.name} network, which takes cut-out, upright faces of one size; such pictures are not "
+            f"{source} is a {found.architecture.name} network, which takes cut-out, upright faces of one size; such pictures are not "
             "found and cut out here. Restorers and upscalers of whole pictures are read."
         )
     return Found(
-        descriptor, descriptor.architecture.name, descriptor.scale, descriptor.input_channels, descriptor.output_channels,
-        size.multiple_of, size.minimum, isinstance(descriptor, spandrel.MaskedImageModelDescriptor),
+        found, found.architecture.name, found.scale, found.input_channels, found.output_channels, size.multiple_of,
+        size.minimum, masked,
     )  # fmt: skip
 
 
-class Network(nn.Module):
+class Network(fit.Padded):
     """[N, C, H, W] -> [N, C', H * scale, W * scale], both in [0, 1]; with a mask [N, 1, H, W] where it fills holes."""
 
     def __init__(self, found: Found) -> None:
@@ -114,8 +121,9 @@ class Network(nn.Module):
         if mask is None:
             made = found.descriptor(padded[0])
         else:  # spandrel takes one picture and its mask at a time
-            pieces = zip(*(tensor.split(1) for tensor in padded), strict=True)
-            made = torch.cat([found.descriptor(*piece) for piece in pieces])
+            pictures, masks = padded
+            pieces = [found.descriptor(pictures[i : i + 1], masks[i : i + 1]) for i in range(len(pictures))]
+            made = torch.cat(pieces)
         return made[:, :, : height * scale, : width * scale]
 
 
@@ -125,7 +133,7 @@ def _at_least(images: Tensor, smallest: int) -> Tensor:
     return nn.functional.pad(images, (0, right, 0, bottom), mode="replicate") if bottom or right else images
 
 
-class Spandrel(Paired):
+class Spandrel(Paired[Config]):
     """A network of spandrel's: pictures in, pictures out, larger where it enlarges, filled where it takes a mask."""
 
     Config = Config
@@ -133,7 +141,6 @@ class Spandrel(Paired):
     repair = "upscale"
     repairs = True
     overlap = 32
-    generator: Network
 
     def __init__(self, config: Config, spec: ImageSpec, networks: Mapping[str, nn.Module] | None = None) -> None:
         if networks is None:
@@ -142,6 +149,14 @@ class Spandrel(Paired):
                 "upscale --network full, or compact."
             )
         super().__init__(config, spec, networks)
+        found = self.network.found
+        self.scale, self.alignment, self.takes_mask = config.scale, max(2, found.multiple), found.masked
+
+    @property
+    def network(self) -> Network:
+        """The generator, which :meth:`restored` makes."""
+        assert isinstance(self.generator, Network)
+        return self.generator
 
     @classmethod
     def restored(cls, config: Config, spec: ImageSpec, tensors: Mapping[str, Tensor]) -> Mapping[str, nn.Module]:
@@ -153,18 +168,6 @@ class Spandrel(Paired):
                 f"tensors are {found.architecture} at scale {found.scale} for {found.inputs}. Import the original file again."
             )
         return {"generator": Network(found)}
-
-    @property
-    def scale(self) -> int:  # type: ignore[override]
-        return self.config.scale
-
-    @property
-    def alignment(self) -> int:  # type: ignore[override]
-        return max(2, self.generator.found.multiple)
-
-    @property
-    def takes_mask(self) -> bool:  # type: ignore[override]
-        return self.generator.found.masked
 
     def turns(self) -> tuple[Turn, ...]:
         return ()

@@ -21,7 +21,7 @@ from gansmith.files.atomic import write_atomically
 from gansmith.models.catalogue.entries import File
 
 Progress = Callable[[int, int], None]
-"""Called with (bytes that are here, bytes in all or 0 where nobody knows)."""
+"""Called with (bytes that are here, bytes in all or 0 if that is unknown)."""
 
 TRIES = 5
 """Connections in a row that bring nothing before it gives up."""

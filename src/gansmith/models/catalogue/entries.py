@@ -90,7 +90,7 @@ def entries() -> dict[str, Entry]:
         GansmithError: the file that the variable names cannot be read.
     """
     own = os.environ.get("GANSMITH_CATALOGUE", "")
-    found = dict(_builtin())
+    found = dict(built_in())
     return found | _read(Path(own).expanduser(), _licences()) if own else found
 
 
@@ -114,13 +114,14 @@ def require(name: str) -> Entry:
 
 
 @functools.cache
-def _builtin() -> dict[str, Entry]:
+def built_in() -> dict[str, Entry]:
+    """The entries of the package's own file."""
     return _read(Path(__file__).with_name("catalogue.yaml"), {})
 
 
 @functools.cache
 def _licences() -> dict[str, Licence]:
-    return {entry.licence.key: entry.licence for entry in _builtin().values()}
+    return {entry.licence.key: entry.licence for entry in built_in().values()}
 
 
 def _read(path: Path, licences: Mapping[str, Licence]) -> dict[str, Entry]:

@@ -17,7 +17,7 @@ class NoiseToMap(nn.ConvTranspose2d):
 
     @staticmethod
     def stands_for(layer: nn.ConvTranspose2d) -> bool:
-        """A layer that begins with one pixel cannot be told by its shape; :meth:`forward` asks the input."""
+        """The shape of a layer does not show that its input is one pixel; :meth:`forward` looks at the input."""
         return is_plain(layer) and layer.stride == (1, 1) and layer.padding == (0, 0) and layer.kernel_size != (1, 1)
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
@@ -33,7 +33,7 @@ class MapToPixel(nn.Conv2d):
 
     @staticmethod
     def stands_for(layer: nn.Conv2d) -> bool:
-        """A layer that sees a whole map cannot be told by its shape; :meth:`forward` asks the input."""
+        """The shape of a layer does not show that it sees a whole map; :meth:`forward` looks at the input."""
         return is_plain(layer) and layer.stride == (1, 1) and layer.padding == (0, 0) and layer.out_channels == 1
 
     def forward(self, input: Tensor) -> Tensor:

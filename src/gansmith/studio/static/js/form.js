@@ -34,8 +34,8 @@ export function form(fields, draft) {
     };
     const read = () => parsed(field, raw());
     control.addEventListener("blur", () => { try { read(); } catch (error) { mark(error.message); } });
-    if (field.kind === "switch") row.append(h("label", { class: "switch" }, control, spoken(field.name)), problem, h("p", { class: "help" }, field.help));
-    else row.append(h("label", { class: "field", htmlFor: id }, h("span", { class: "label" }, spoken(field.name))), control, problem, h("p", { class: "help" }, field.help));
+    if (field.kind === "switch") row.append(h("label", { class: "switch" }, control, spoken(field.name)), problem, help(field));
+    else row.append(h("label", { class: "field", htmlFor: id }, h("span", { class: "label" }, spoken(field.name))), control, problem, help(field));
     controls.set(field.name, { read, field, row, mark, show, control });
     if (draft.has(field.name)) { // typed before another family was chosen
       const kept = draft.get(field.name);
@@ -77,6 +77,12 @@ export function form(fields, draft) {
   };
 }
 
+/** What a setting is for, and what its number counts and may be. */
+function help(field) {
+  const bounds = [field.unit, field.range].filter(Boolean).join(", ");
+  return h("p", { class: "help" }, field.help, bounds ? h("span", { class: "range" }, ` (${bounds})`) : "");
+}
+
 function asText(field, value) {
   if (Array.isArray(value)) return value.join(" ");
   if (field.stands_for && value === field.default) return "";
@@ -104,10 +110,10 @@ function parsed(field, raw) {
   return value;
 }
 
-/** How a setting's value is shown: what stands for "automatic" or "off" in words, not as 0 or -1. */
+/** How a setting's value is shown: "automatic" and "off" in words. */
 export function shown(field, value) {
-  if (value === undefined || value === null || value === "") return "-";
   if (field?.stands_for && value === field.default) return t(`form.${field.stands_for}`);
+  if (value === undefined || value === null || value === "") return "-";
   if (typeof value === "boolean") return t(value ? "form.yes" : "form.no");
   if (typeof value === "number") return Number.isInteger(value) ? number(value) : String(Number(value.toPrecision(4)));
   return Array.isArray(value) ? value.join(" ") : String(value);

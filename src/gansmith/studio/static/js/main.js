@@ -9,6 +9,7 @@ const PAGES = [
   ["train", () => import("./pages/train.js")],
   ["play", () => import("./pages/play.js")],
   ["repair", () => import("./pages/repair.js")],
+  ["models", () => import("./pages/models.js")],
   ["understand", () => import("./pages/understand.js")],
   ["runs", () => import("./pages/runs.js")],
 ];

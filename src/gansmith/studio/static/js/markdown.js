@@ -9,17 +9,25 @@ function inline(text) {
   });
 }
 
-/** @param {(name: string) => string} source the address of a picture that the text names. */
+/** @param {((name: string) => string) | null} source the address of a picture that the text names; null leaves pictures out. */
 export function markdown(text, source) {
   const body = h("div", { class: "prose" });
   let list = null;
   let table = null;
+  let code = null;
   for (const line of text.split("\n")) {
+    if (line.startsWith("```")) {
+      if (code) code = null;
+      else body.append(code = h("pre", { class: "console", tabIndex: 0 }));
+      continue;
+    }
+    if (code) { code.append(`${line}\n`); continue; }
     const item = line.match(/^\s*[-*]\s+(.*)/);
     const cells = line.match(/^\|(.*)\|\s*$/);
     const picture = line.match(/^!\[([^\]]*)\]\(([\w./-]+)\)/);
     if (!item) list = null;
     if (!cells) table = null;
+    if (picture && !source) continue;
     if (picture) body.append(h("img", { src: source(picture[2]), alt: picture[1], loading: "lazy" }));
     else if (/^#{1,6}\s/.test(line)) body.append(h("h3", {}, inline(line.replace(/^#+\s*/, ""))));
     else if (item) {

@@ -5,7 +5,8 @@ import { cureButtons } from "./cures.js";
 import { button, debounce, field, fill, h, note, segments, select, toast, trouble } from "./dom.js";
 import { form } from "./form.js";
 import { shortName, spoken } from "./format.js";
-import { t } from "./i18n.js";
+import { t, tOr } from "./i18n.js";
+import { estimate, purposes } from "./presets.js";
 
 const GOALS = { minutes: 10, images: 500000, steps: 5000 };
 const START = "dcgan";
@@ -48,6 +49,7 @@ export async function newRun(place, query, started) {
   const bLabel = h("span", { class: "label" }, t("new.sideB"));
   const bField = h("label", { class: "field", hidden: true }, bLabel, sideB);
   const about = h("p", { class: "help" });
+  const paper = h("details", { class: "small" }, h("summary", {}, t("new.paper")), h("p", { class: "help" }));
   const amount = h("input", { class: "input number amount", value: draft.get("#amount") || GOALS[goal], inputMode: "decimal", "aria-label": t("new.howMuch"), "data-name": "amount", oninput: () => draft.set("#amount", amount.value) });
   const units = segments(t("new.unit"), Object.keys(GOALS).map((key) => [key, t(`new.goal.${key}`)]), goal, (next) => { goal = next; amount.value = GOALS[next]; draft.set("#goal", goal); draft.set("#amount", amount.value); });
   const called = h("input", { class: "input", placeholder: t("new.nameHint"), autocomplete: "off", maxLength: 64, "data-name": "called" });
@@ -65,7 +67,9 @@ export async function newRun(place, query, started) {
     keep({ family: name });
     draft.set("#family", name);
     picker.value = name;
-    about.textContent = family.about;
+    about.textContent = tOr(`family.${name}`, family.about);
+    paper.hidden = about.textContent === family.about;
+    paper.lastChild.textContent = family.about;
     aLabel.textContent = t(`new.kind.${family.data}`);
     bField.hidden = !["unpaired", "paired"].includes(family.data);
     bLabel.textContent = t(family.data === "paired" ? "new.sideBOptional" : "new.sideBUnpaired");
@@ -95,7 +99,7 @@ export async function newRun(place, query, started) {
     for (const made of forms) for (const [key, control] of made.controls) if (control.row.dataset.by === "data" || key in found.set) made.suggest(key, found.set[key]);
     const filled = Object.entries(found.set).filter(([key]) => setting(key)?.controls.get(key).row.dataset.by === "data");
     fill(planned,
-      filled.length > 0 && h("p", { class: "help", "data-role": "filled" }, t("new.filled"), " ", filled.map(([key, value], i) => [i > 0 && ", ", h("b", {}, value === true ? spoken(key) : `${spoken(key)} ${value}`)]), ". ", found.why.map(([why, numbers]) => t(`advice.${why}`, numbers)).join(" ")),
+      (filled.length > 0 || found.why.length > 0) && h("p", { class: "help", "data-role": "filled" }, filled.length > 0 && [t("new.filled"), " ", filled.map(([key, value], i) => [i > 0 && ", ", h("b", {}, value === true ? spoken(key) : `${spoken(key)} ${value}`)]), ". "], found.why.map(([why, numbers]) => t(`advice.${why}`, numbers)).join(" ")),
       found.problem && note("warn", "alert", found.problem.text, cureButtons(found.problem.cures, (cure) => apply(cure, false), "cure.set")));
   }
   const planSoon = debounce(400, plan);
@@ -127,28 +131,56 @@ export async function newRun(place, query, started) {
     first?.scrollIntoView({ block: "center", behavior: "smooth" });
   }
 
+  const wish = () => ({ name, data: chosenData(), goal, amount: Number(amount.value.replace(",", ".")), called: called.value.trim(), ...values() });
+
+  /** What was refused, with what can be done, and the fields that it is about. */
+  function refused(error) {
+    if (error.gone) return;
+    fill(problem, h("p", { class: "problem" }, error.message), cureButtons(error.told?.cures, (cure) => apply(cure), "cure.with"));
+    mark(error.told?.fields, error.message);
+  }
+
   async function go() {
     fill(problem);
     for (const input of place.querySelectorAll("[aria-invalid=true]")) input.setAttribute("aria-invalid", "false");
     for (const made of forms) for (const control of made.controls.values()) control.mark("");
     start.disabled = true;
     try {
-      const answer = await post("/api/train", { name, data: chosenData(), goal, amount: Number(amount.value.replace(",", ".")), called: called.value.trim(), ...values() });
+      const answer = await post("/api/train", wish());
       toast(t("new.started", { name: shortName(answer.run), command: answer.command }));
       called.value = "";
       await started(answer);
-    } catch (error) {
-      if (error.gone) return;
-      fill(problem, h("p", { class: "problem" }, error.message), cureButtons(error.told?.cures, (cure) => apply(cure), "cure.with"));
-      mark(error.told?.fields, error.message);
-    } finally { start.disabled = false; }
+    } catch (error) { refused(error); } finally { start.disabled = false; }
   }
 
   function forget() {
     draft.clear();
+    preset = null;
+    first.none();
+    needs.clear();
     for (const made of forms) for (const control of made.controls.values()) { control.row.dataset.by = ""; control.show(control.field.default); }
     plan();
   }
+
+  /** A purpose: family, settings, how long; and pictures where it brings some. */
+  async function usePreset(next) {
+    draft.clear();
+    preset = next;
+    if (next.data) sideA.value = next.data;
+    goal = next.goal;
+    units.set(goal);
+    amount.value = next.amount;
+    for (const [key, value] of [["#data", sideA.value], ["#b", sideB.value], ["#goal", goal], ["#amount", String(next.amount)]]) draft.set(key, value);
+    keep({ data: sideA.value });
+    await choose(next.family);
+    for (const [key, value] of Object.entries(next.set)) setting(key)?.set(key, value);
+    await plan();
+    if (next.data) await needs.measure();
+  }
+  let preset = null;
+  const first = purposes(usePreset, { open: !query.get("like") && !query.get("family") && !query.get("run") });
+  const needs = estimate(wish, () => preset, refused);
+  place.addEventListener("input", (event) => { if (!event.target.closest("[data-role=estimate]")) needs.clear(); });
 
   /** Everything as it was in another run. */
   async function likeAnother(run) {
@@ -167,10 +199,10 @@ export async function newRun(place, query, started) {
   }
 
   fill(place, h("div", { class: "row between" }, h("h2", {}, t("train.new")), button(t("new.forget"), forget, { kind: "slim quiet" })),
-    h("label", { class: "field" }, h("span", { class: "label" }, t("new.family")), picker, about),
+    first.element, h("label", { class: "field" }, h("span", { class: "label" }, t("new.family")), picker, about), paper,
     h("label", { class: "field" }, aLabel, sideA), bField, options,
     h("div", { class: "field" }, h("span", { class: "label" }, t("new.howLong")), h("div", { class: "row" }, amount, units)),
-    planned, field(t("new.name"), called), settings, problem, h("div", { class: "thumb" }, start));
+    planned, needs.element, field(t("new.name"), called), settings, problem, h("div", { class: "thumb" }, start));
   const like = query.get("like");
   if (like) await likeAnother(like);
   else await choose(families.some((f) => f.name === name) ? name : families[0].name);

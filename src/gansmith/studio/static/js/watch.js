@@ -62,7 +62,8 @@ export function watch(place, id, query, { changed, started } = {}) {
       !live && ["stopped", "diverged"].includes(run.status) && button(t("watch.resume"), () => act("/api/resume", { run: id }, t("watch.goesOn")), { symbol: "start", kind: "slim" }),
       run.status === "finished" && button(t("watch.longer"), () => longer(), { symbol: "start", kind: "slim" }),
       h("a", { class: "button slim", href: link("train", { like: id }) }, icon("again"), t("watch.like")),
-      run.has_model && h("a", { class: "button slim", href: link(pageOf(run), { model: run.id }) }, icon(pageOf(run)), t(`frame.${pageOf(run)}`)));
+      run.has_model && h("a", { class: "button slim", href: link(pageOf(run), { model: run.id }) }, icon(pageOf(run)), t(`frame.${pageOf(run)}`)),
+      run.has_model && h("a", { class: "button slim", href: link("models", { model: run.id }) }, icon("models"), t("watch.measure")));
     actions.dataset.offered = offered;
     drawCoach(live);
   }

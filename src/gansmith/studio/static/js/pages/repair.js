@@ -7,6 +7,7 @@ import { Editor } from "../editor.js";
 import { PICTURE, dropped, fromClipboard, pasted, visible } from "../files.js";
 import { duration, shortName } from "../format.js";
 import { t, tOr } from "../i18n.js";
+import { readyModels } from "../ready.js";
 import { history, picture as pictureOf, strip } from "../repair_list.js";
 
 const AT_ONCE = 3;
@@ -18,8 +19,11 @@ export async function open(main, query) {
   post("/api/repair/warm").catch(() => {}); // it starts while somebody still chooses
   const models = (await get("/api/models")).filter((run) => run.translates);
   if (!models.length) {
-    fill(body, h("div", { class: "card" }, empty("repair", t("repair.none"), t("repair.noneText"), h("a", { class: "button primary", href: link("train", { family: "inpaint" }) }, icon("train"), t("repair.trainInpaint")))));
-    return null;
+    // a ready model repairs in the first minute
+    const ready = readyModels({ tasks: ["upscale", "repair", "translate"], changed: (name) => { location.hash = link("repair", { model: `models/${name}` }); } });
+    fill(body, h("div", { class: "stack" }, h("div", { class: "card" }, empty("repair", t("repair.none"), t("repair.noneText"))), ready.element,
+      h("p", { class: "muted" }, t("repair.orTrain"), " ", h("a", { href: link("train", { family: "inpaint" }) }, t("repair.trainInpaint")))));
+    return ready.stop;
   }
   let model = models.find((run) => run.id === query.get("model")) || models[0];
   let facts = null;
@@ -126,7 +130,7 @@ export async function open(main, query) {
     const tools = h("div", { class: "stack tight", hidden: !masked });
     fill(side, modelField(),
       h("div", { class: "row wrap" }, chip("plain", facts.family), facts.scale > 1 && chip("plain", `x${facts.scale}`)),
-      h("p", { class: "help" }, tOr(`repair.says.${model.family}`, "")),
+      h("p", { class: "help" }, tOr(`repair.says.${model.family}`, ""), " ", h("a", { href: link("models") }, t("repair.more"))),
       facts.directions.length > 1 && h("div", { class: "field" }, h("span", { class: "label" }, t("repair.direction")), segments(t("repair.direction"), facts.directions.map((d) => [d, t(`repair.${d}`)]), direction, (v) => { direction = v; keep({ direction: v === "ab" ? "" : v }); })),
       model.family === "sketch" && h("label", { class: "switch" }, h("input", { type: "checkbox", role: "switch", checked: edges, onchange: (event) => { edges = event.target.checked; keep({ edges: edges ? "" : "no" }); } }), t("repair.edges")));
     fill(doing, tools, go && h("div", { class: "thumb" }, go), job && button(t("repair.another"), () => { openNothing(); }, { kind: "quiet wide", symbol: "upload" }));
