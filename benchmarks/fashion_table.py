@@ -20,7 +20,12 @@ import torch
 from tables import Table, gansmith
 
 HERE = Path(__file__).parent
-ROWS: dict[str, list[str]] = {"gan": ["gan"], "dcgan": ["dcgan"], "wgan-gp": ["wgan-gp"], "r3gan": ["r3gan"]}
+ROWS: dict[str, list[str]] = {
+    "gan": ["gan"],
+    "dcgan": ["dcgan"],
+    "wgan-gp": ["wgan-gp", "--critic-steps", "5", "--batch", "64"],
+    "r3gan": ["r3gan", "--no-conditional"],
+}
 """Name of a row -> family and options."""
 SHOWN = ("KID", "precision", "recall", "density", "coverage")
 """Scores of the table beside the Frechet distance."""

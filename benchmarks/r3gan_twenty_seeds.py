@@ -27,7 +27,14 @@ def one(seed: int, minutes: float, width: int) -> dict[str, Any]:
     """Train one model and count the classes of its samples."""
     with tempfile.TemporaryDirectory() as folder:
         model = api.train(
-            "r3gan", data="mnist10k", out=Path(folder) / "run", seed=seed, minutes=minutes, width=width, quiet=True
+            "r3gan",
+            data="mnist10k",
+            out=Path(folder) / "run",
+            seed=seed,
+            minutes=minutes,
+            width=width,
+            conditional=False,
+            quiet=True,
         )
     shares = class_shares(torch.from_numpy(model.sample(SAMPLES, seed=seed)).permute(0, 3, 1, 2), "mnist-cnn")
     return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from gansmith.studio import forms
 LABELLED = ImageSpec(32, 32, 3, 3, ("a", "b", "c"))
 PLAIN = ImageSpec(32, 32, 3)
 NOISE = [name for name in registry.families() if issubclass(registry.family(name), Generation)]
-TINY = ["--steps", "1", "--batch", "8", "--width", "8", "--snapshots", "0", "--device", "cpu", "--precision", "fp32"]
+TINY = ["--steps", "1", "--batch", "8", "--width", "16", "--snapshots", "0", "--device", "cpu", "--precision", "fp32"]
 
 
 @pytest.fixture(scope="module")
@@ -37,19 +38,28 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def settled(
     spec: ImageSpec = LABELLED, counts: tuple[int, ...] = (600, 600, 600), **settings: object
 ) -> tuple[bool, list[str]]:
-    kind = registry.family("dcgan")
-    made, lines = kind.settled(config.make(kind.Config, settings, "dcgan"), spec, counts)
+    kind = registry.family("r3gan")
+    made, lines = kind.settled(config.make(kind.Config, settings, "r3gan"), spec, counts)
     return made.conditional, lines
 
 
 @pytest.mark.parametrize("name", NOISE)
-def test_every_family_of_noise_learns_labels_by_default(name: str) -> None:
-    kind = registry.family(name)
+def test_every_family_of_noise_learns_labels_by_default_unless_it_says_otherwise(name: str) -> None:
+    kind: Any = registry.family(name)
     assert kind.Config().conditional == "auto"
-    made = config.make(kind.Config, kind.tiny, name)
-    assert kind(made, LABELLED).classes == 3
+    made: Any = config.make(kind.Config, kind.tiny, name)
+    assert kind(made, LABELLED).classes == (0 if math.isinf(kind.per_class) else 3)
+    assert kind(config.make(kind.Config, {**kind.tiny, "conditional": True}, name), LABELLED).classes == 3
     assert kind(made, PLAIN).classes == 0
     assert kind(config.make(kind.Config, {**kind.tiny, "conditional": False}, name), LABELLED).classes == 0
+
+
+@pytest.mark.parametrize("name", ["gan", "dcgan", "wgan", "wgan-gp", "projected"])
+def test_families_whose_classes_collapse_leave_labels_out_and_say_so(name: str) -> None:
+    kind = registry.family(name)
+    made, lines = kind.settled(kind.Config(), LABELLED, (6000,) * 3)
+    assert made.conditional is False
+    assert "may collapse; r3gan learns them" in lines[0]
 
 
 def test_what_speaks_for_labels_and_against_them() -> None:
@@ -84,6 +94,8 @@ def test_classes_that_fade_in_need_classes(spec: ImageSpec, settings: dict[str, 
 class _Plain(Generation):
     """Somebody's family, whose networks know nothing of labels."""
 
+    per_class = 500
+
     Config = GenerationConfig
     __module__ = "somebody.plain"
 
@@ -113,7 +125,7 @@ def test_networks_of_ones_own_that_take_no_labels_are_left_without() -> None:
 def test_a_run_says_what_it_does_with_labels_and_writes_it_down(
     labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["train", "dcgan", "--data", str(labelled), *TINY]
+    words = ["train", "r3gan", "--data", str(labelled), *TINY]
     for flags, learnt, said in (
         ([], True, "labels: 3 classes; the networks learn them"),
         (["--conditional", "auto", "--pack", "2"], False, "learn without them"),
@@ -131,9 +143,9 @@ def test_a_run_says_what_it_does_with_labels_and_writes_it_down(
 
 def test_a_run_without_labels_stays_without_when_it_goes_on(labelled: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    assert cli.main(["train", "dcgan", "--data", str(labelled), *TINY, "--no-conditional", "--out", str(out)]) == 0
-    common = {"data": str(labelled), "out": out, "batch": 8, "width": 8, "device": "cpu", "precision": "fp32"}
-    model = gansmith.train("dcgan", resume=True, steps=2, quiet=True, **common)
+    assert cli.main(["train", "r3gan", "--data", str(labelled), *TINY, "--no-conditional", "--out", str(out)]) == 0
+    common = {"data": str(labelled), "out": out, "batch": 8, "width": 16, "device": "cpu", "precision": "fp32"}
+    model = gansmith.train("r3gan", resume=True, steps=2, quiet=True, **common)
     assert model.classes == 0
 
 

@@ -6,6 +6,7 @@ others, its own losses and turns.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -37,8 +38,8 @@ class GenerationConfig:
     latent_dim: Count = 100
     """Length of the noise vector z ~ N(0, I)."""
     conditional: bool | Literal["auto"] = "auto"
-    """Learn one distribution per class; needs labelled data. auto does so where pictures have labels, unless half of the classes have
-    fewer than 500 pictures, of which single classes collapse.
+    """Learn one distribution per class; needs labelled data. auto does so in r3gan and stylegan2, where half of the classes have 500
+    pictures or more: elsewhere single classes collapse.
     --no-conditional leaves labels out."""
     lr: Annotated[float | None, Bounds(0)] = 2e-4
     """Learning rate."""
@@ -95,8 +96,9 @@ class Generation(Sampled[GenerationConfigT]):
 
     players = {"discriminator": ("discriminator",), "generator": ("generator",)}
     exports = ("generator",)
-    per_class: ClassVar[int] = conditioning.PER_CLASS
-    """How many pictures half of the classes must have for ``--conditional auto`` to learn them."""
+    per_class: ClassVar[float] = math.inf
+    """How many pictures half of the classes must have for ``--conditional auto`` to learn them; infinite where it never does. A family
+    gives a number once it is known that its classes do not collapse: those of ``gan``, ``dcgan``, ``wgan-gp`` and ``projected`` did."""
     generator: nn.Module
     discriminator: nn.Module
 

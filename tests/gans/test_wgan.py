@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
+from gansmith import config
 from gansmith.api import build
 from gansmith.devices import Device
 from gansmith.errors import GansmithError
 from gansmith.game import Batch, Clock, Game
+from gansmith.gans.wgan_gp import WGANGP
+from gansmith.nn.classes import class_weights
 from gansmith.nn.penalties import gradient_penalty
 from gansmith.training import engine
 
@@ -55,7 +58,7 @@ def test_parameter_counts(family: str, size: int, settings: dict, generator: int
 @pytest.mark.parametrize("arch", ["cnn", "resnet32", "resnet64"])
 def test_any_size(arch: str, size: int | tuple[int, int]) -> None:
     game = build("wgan-gp", size=size, channels=1, classes=3, arch=arch, width=8)
-    labels = torch.tensor([0, 2])
+    labels = class_weights(torch.tensor([0, 2]), 3)
     images = game.generator(torch.randn(2, 128), labels)
     assert images.shape[1:] == game.spec.shape
     assert game.discriminator(images, labels).shape == (2, 1)
@@ -69,8 +72,29 @@ def test_sizes_that_do_not_fit_are_refused() -> None:
 
 @pytest.mark.parametrize("family", ["wgan", "wgan-gp"])
 def test_five_critic_turns_per_generator_turn(family: str) -> None:
-    played = steps(build(family, size=16, channels=1, width=8), 10)
+    played = steps(build(family, size=16, channels=3, width=8), 10)
     assert played == ([{"discriminator"}] * 4 + [{"discriminator", "generator"}]) * 2
+
+
+def test_small_grey_pictures_have_usual_settings_and_the_papers_stay_reachable() -> None:
+    usual = build("wgan-gp", size=28, channels=1)
+    assert steps(usual, 2) == [{"discriminator", "generator"}] * 2
+    assert type(usual).usual_batch(usual.spec) == 32
+    assert usual.optimizer("generator", Clock()).lr == 1e-3
+    narrow = build("wgan-gp", size=28, channels=1, width=32, lr=1e-3, critic_steps=1)
+    assert count(usual) == count(narrow)
+    # what runs and models of 0.1.0 have on record
+    old = config.make(
+        WGANGP.Config, config.modern(WGANGP.Config, {"width": 0, "lr": 0.0, "critic_steps": 5}), "wgan-gp"
+    )
+    paper = WGANGP(old, usual.spec)
+    assert count(paper) == count(build("wgan-gp", size=28, channels=1, width=64))
+    assert paper.optimizer("generator", Clock()).lr == 2e-4
+    for channels, arch in ((3, "cnn"), (1, "resnet32")):
+        other = build("wgan-gp", size=32, channels=channels, arch=arch)
+        assert count(other) == count(build("wgan-gp", size=32, channels=channels, arch=arch, critic_steps=5))
+        assert other.optimizer("generator", Clock()).lr == 2e-4
+        assert [turn.every for turn in other.turns()] == [1, 5]
 
 
 def test_weights_are_clipped_after_every_critic_turn() -> None:

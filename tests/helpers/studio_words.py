@@ -23,7 +23,16 @@ from gansmith.studio import forms, words
 PACKAGE = Path(gansmith.__file__).parent
 SHOWN = ("studio", "data", "apply", "models", "training", "files", "gans", "health", "nn")
 """Rooms whose errors can reach a page of the studio."""
-SHOWN_MODULES = ("config.py", "devices.py", "generation.py", "translation.py", "registry.py", "damage.py", "game.py")
+SHOWN_MODULES = (
+    "config.py",
+    "devices.py",
+    "generation.py",
+    "translation.py",
+    "registry.py",
+    "damage.py",
+    "game.py",
+    "conditioning.py",
+)
 NOT_SHOWN = (
     "data/pack.py",
     "data/shards.py",

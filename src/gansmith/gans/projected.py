@@ -262,7 +262,6 @@ class Projected(Generation[Config]):
     Config = Config
     tiny = {"width": 4, "latent_dim": 8, "width_discriminator": 8, "features": "untrained", "features_size": 32}
     default_batch = 16
-    per_class = 5000  # of emoji, 85 to 386 in a class, each class became one picture within 14,000 seen
 
     def networks(self) -> dict[str, nn.Module]:
         check_size(self.spec, "projected")

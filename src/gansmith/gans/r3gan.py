@@ -24,7 +24,7 @@ from gansmith.config import Bounds, Count, Decay, OptionalTerm, Weight
 from gansmith.errors import GansmithError
 from gansmith.game import Batch, Clock, ImageSpec, Logs, Optimizer, Turn
 from gansmith.generation import Generation, GenerationConfig, judgement_logs
-from gansmith.nn import dcgan
+from gansmith.nn import conditioning, dcgan
 from gansmith.nn.augment import AdaptiveAugment
 from gansmith.nn.classes import ClassEmbedding
 from gansmith.nn.losses import ADVERSARIAL
@@ -216,6 +216,7 @@ class R3GAN(Generation[Config]):
     Config = Config
     tiny = {"width": 16, "latent_dim": 8}
     resumable = ("burn_in",)
+    per_class = conditioning.PER_CLASS  # docs/results/log.md: with labels, digits and clothes are better and as various
 
     @classmethod
     def usual_batch(cls, spec: ImageSpec) -> int:

@@ -26,7 +26,7 @@ from gansmith.config import Bounds, Count, Decay, OptionalTerm
 from gansmith.errors import GansmithError
 from gansmith.game import Batch, Clock, ImageSpec, Logs, Optimizer, Turn
 from gansmith.generation import Generation, GenerationConfig, judgement_logs
-from gansmith.nn import styled_discriminator
+from gansmith.nn import conditioning, styled_discriminator
 from gansmith.nn.equalized import Dense
 from gansmith.nn.penalties import half_precision_scale, squared_gradient_norm
 from gansmith.nn.resample import upsample
@@ -168,6 +168,7 @@ class StyleGAN2(Generation[Config], Styled[Config]):
     Config = Config
     default_batch = 32
     tiny = {"latent_dim": 8, "style_dim": 8, "width": 1 / 32, "path_weight": 2.0, "style_mixing": 0.9}
+    per_class = conditioning.PER_CLASS  # as for CIFAR-10 in the ADA paper, section 4.3
     path_mean: Tensor
 
     def __init__(self, config: Config, spec: ImageSpec, networks: dict[str, nn.Module] | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -31,7 +32,7 @@ def decide(
     spec: ImageSpec,
     counts: Sequence[int] = (),
     fits: Callable[[], bool] = lambda: True,
-    per_class: int = PER_CLASS,
+    per_class: float = PER_CLASS,
 ) -> tuple[bool, str]:
     """What ``auto`` means for these pictures.
 
@@ -39,7 +40,7 @@ def decide(
         config: a family's settings.
         counts: how many pictures each class has; empty where nobody has counted them.
         fits: whether the family's networks take labels; asked only where all else speaks for them.
-        per_class: half of the classes must have so many pictures.
+        per_class: half of the classes must have so many pictures; infinite for a family whose classes may collapse.
 
     Returns:
         Whether the networks learn classes, and one line that says so; the line is empty where there are no labels.
@@ -54,6 +55,11 @@ def decide(
     found = f"labels: {spec.classes:,} classes"
     if config.pack > 1:
         return False, f"{found}; the networks learn without them, since --pack judges pictures of any class together"
+    if math.isinf(per_class):
+        return (
+            False,
+            f"{found}; the networks learn without them, since classes of this family may collapse; r3gan learns them (and --conditional, in any family)",
+        )
     if not config.class_fade and counts and statistics.median(counts) < per_class:
         few = f"half of them have {statistics.median(counts):g} pictures or fewer, and with less than {per_class} a class collapses to few pictures"
         return (
