@@ -25,6 +25,9 @@ _AT_LEAST_ONE = re.compile(
 )
 """Whole numbers that count or divide something: 0 only where it is the default, and stands for a usual number."""
 
+MOST = {"batch": 1 << 20, "size": 1 << 15, "width": 1 << 20, "latent_dim": 1 << 20, "channels": 1 << 15}
+"""What no machine has memory for is refused by its number, before anything is made."""
+
 Tracking = Literal["none", "wandb", "trackio"]
 """Experiment trackers; see :mod:`gansmith.training.trackers`."""
 
@@ -129,8 +132,12 @@ def check_numbers(config: Any) -> None:
         name = flag(field.name)
         if not math.isfinite(value):
             raise GansmithError(f"{name} must be a finite number, not {value}.")
+        if abs(value) >= 1 << 62 and isinstance(value, int):
+            raise GansmithError(f"{name} is far too large: {value}.")
         if field.name not in ours:
             continue
+        if field.name in MOST and value > MOST[field.name]:
+            raise GansmithError(f"{name} is at most {MOST[field.name]:,}, not {value}.")
         if value < 0:
             raise GansmithError(f"{name} cannot be negative: {value}.")
         if isinstance(value, int) and value == 0 and _AT_LEAST_ONE.fullmatch(field.name):

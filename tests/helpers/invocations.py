@@ -206,7 +206,7 @@ def _also(kind: str, thing: Thing) -> bool:
         "classes": {"data", "pictures", "picture"},
         "picture": {"pictures", "data", "classes"},
         "mask": {"picture", "pictures", "data"},
-        "generator": {"pictures", "data", "classes", "run"},
+        "generator": {"pictures", "data", "classes", "run", "translator", "filler"},
         "model": {"run"},
         "runs": {"model", "data", "pictures", "classes", "run"},
         "stylegan2": set(),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import tyro
 
 from gansmith.commands._parse import parse, say, show_table
+from gansmith.config import check_numbers
 from gansmith.errors import GansmithError
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def main(argv: list[str]) -> int:
     options = parse(Options, argv, "bench", __doc__ or "")
     if min(options.rounds, options.channels, options.size) < 1 or options.batch < 0:
         raise GansmithError("--rounds, --size and --channels must be 1 or more, and --batch not negative.")
+    check_numbers(options)
     import torch
 
     from gansmith import devices, registry
