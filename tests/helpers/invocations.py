@@ -228,6 +228,8 @@ def _spoil(call: Call, command: str, choice: random.Random) -> None:
         value = choice.choice(
             [value for value in values if flag not in LONG or not re.match(r"9{9}|1e3|1{1}0{8}|inf|100", value)]
         )
+        if flag == "--minutes" and re.fullmatch(r"[1-9][\d_]*", value):
+            value = "-1"  # minutes are an honest wish, and longer than a call may take
         words += choice.choice([[flag, value], [f"{flag}={value}"]])
         call.about.append(f"{flag} {value[:40]!r}")
     elif way == "extra":
