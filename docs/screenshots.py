@@ -89,6 +89,11 @@ def _understand(browser: Browser, address: str) -> None:
         keep(page, f"understand{name}")
 
 
+def _models(browser: Browser, address: str) -> None:
+    keep(open_page(browser, address, "models"), "models")
+    keep(open_page(browser, address, "models?model=runs/digits"), "models-own")
+
+
 def _runs(browser: Browser, address: str) -> None:
     for size in SIZES:
         page = open_page(browser, address, "runs", size)
@@ -112,7 +117,7 @@ def main() -> None:
         assert found, "the studio did not start"
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-            for take in (_data, _train, _play, _runs, _understand):
+            for take in (_data, _train, _play, _models, _runs, _understand):
                 take(browser, found[0])
             _repair(browser, found[0], arguments.photograph)
             browser.close()

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import time
 
+import numpy as np
 import psutil
 import pytest
 from PIL import Image
 
+from gansmith.apply.styles import Styles
 from gansmith.game import ImageSpec
+from gansmith.models.bundle import load
 from helpers.studio import make_run, save_picture
 from helpers.studio_pages import (
     LOOK_AGAIN,
@@ -187,6 +191,46 @@ def test_play_walk_between_and_mix(page, address):
     page.get_by_label("Seeds of the rows", exact=True).fill("all of them")
     page.keyboard.press("Enter")
     expect(page.locator(".mix-seeds .problem").first).to_be_visible()
+
+
+def test_play_edit_along_directions_and_a_photograph(page, address, place, tmp_path):
+    page.goto(f"{address}/#/play?model=runs/styles")
+    page.get_by_role("button", name="Edit", exact=True).click()
+    until(page, "document.querySelector('.walk .big')?.width > 1")
+    still = differs(page, ".walk .big")
+    with page.expect_response("**/api/play/edit"):
+        page.get_by_label("Direction 1", exact=True).fill("6")
+    page.wait_for_timeout(200)
+    assert (differs(page, ".walk .big") != still).any()
+    assert "amounts=6,0,0,0,0,0" in page.url
+    page.get_by_role("button", name="Colour", exact=True).click()
+    page.reload()
+    until(page, "document.querySelector('.walk .big')?.width > 1")
+    assert page.get_by_label("Direction 1", exact=True).input_value() == "6"
+    with page.expect_response("**/api/play/edit"):
+        page.get_by_role("button", name="All to zero").click()
+    page.wait_for_timeout(200)
+    assert (differs(page, ".walk .big") == still).all()
+    save_picture(tmp_path / "me.png", 4, 32)
+    # finding styles takes a minute or more: here they are found already
+    key = f"{1:020d}"
+    found = place / ".gansmith" / "studio" / "inverted" / key
+    found.mkdir(parents=True)
+    shape = tuple(Styles(load(place / "runs" / "styles" / "model")).average().shape)
+    np.savez(found / "w.npz", w=np.random.default_rng(0).standard_normal(shape, np.float32))
+    save_picture(found / "before-after.png", 5)
+    (found / "about.json").write_text(json.dumps({"model": "runs/styles", "name": "me.png"}))
+    page.route("**/api/play/invert", lambda route: route.fulfill(json={"id": "1"}))
+    task = {"id": "1", "status": "done", "phase": "", "share": None, "spent": 1, "result": {"id": key}, "reason": ""}
+    page.route("**/api/task?id=1", lambda route: route.fulfill(json=task))
+    page.locator("input[data-role=invert]").set_input_files(tmp_path / "me.png")
+    expect(page.locator(".inverted li")).to_have_count(1)
+    expect(page.locator(".walk")).to_contain_text("This is your photograph")
+    page.wait_for_timeout(200)
+    assert (differs(page, ".walk .big") != still).any()
+    page.get_by_role("button", name="Forget me.png").click()
+    expect(page.locator(".inverted li")).to_have_count(0)
+    assert "found=" not in page.url
 
 
 def test_understand_the_lesson_and_ones_own_points(page, address):

@@ -12,6 +12,7 @@ import pytest
 from gansmith.game import ImageSpec
 from helpers.studio import make_run, save_picture
 from helpers.studio_pages import (
+    LOOK_AGAIN,
     NEEDS_CHROMIUM,
     PAGES,
     WAIT,
@@ -173,6 +174,28 @@ def test_a_link_to_a_run_shows_the_run_on_a_phone(browser, address):
     phone.get_by_role("button", name="Dark", exact=True).click()
     assert phone.evaluate("getComputedStyle(document.body).backgroundColor") != before
     context.close()
+
+
+def test_the_title_tells_how_far_a_run_is_and_its_end_is_told(page, address):
+    job = {
+        "id": "00000000000000000007",
+        "run": "runs/faces",
+        "title": "",
+        "kind": "new",
+        "created": 0,
+        "ended": None,
+        "code": None,
+    }
+    now = [job | {"status": "running", "progress": 0.425}]
+    page.route("**/api/jobs", lambda route: route.fulfill(json=now))
+    page.goto(f"{address}/#/understand")
+    until(page, "document.title.startsWith('42 % faces - ')")
+    now[0] = job | {"status": "done"}
+    page.evaluate(LOOK_AGAIN)
+    expect(page.locator(".toast")).to_contain_text("faces has ended.")
+    assert page.title() == "Understand - gansmith studio"
+    page.get_by_role("button", name="Show it").click()
+    expect(page.get_by_label("The run being watched").locator("h2", has_text="faces")).to_be_visible()
 
 
 def test_the_skip_link_skips(page, address):

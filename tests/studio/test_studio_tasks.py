@@ -6,6 +6,7 @@ import dataclasses
 import sys
 import time
 
+import numpy as np
 import psutil
 import pytest
 
@@ -14,13 +15,15 @@ pytest.importorskip("httpx", reason="httpx is not installed")
 from starlette.testclient import TestClient
 
 from gansmith import registry
+from gansmith.apply.styles import Styles
 from gansmith.bench.doctor import Diagnosis
 from gansmith.game import ImageSpec
+from gansmith.models.bundle import load
 from gansmith.studio import presets, scores, tasks
 from gansmith.studio.app import create_app
 from gansmith.studio.errors import Refused
 from gansmith.studio.workspace import Workspace
-from helpers.studio import BASE, SAFE, body, make_run
+from helpers.studio import BASE, SAFE, body, make_run, save_picture, tiles
 
 SCRIPTS = {
     "good": "import sys; print('sampling: 256 of 1,024, 0:03 left', file=sys.stderr, flush=True); {wait} print('{{\"fits\": true}}')",
@@ -175,3 +178,54 @@ def test_scores_card_and_folder_are_answered_and_paths_confined(tmp_path):
         assert client.post("/api/model/export", json={"model": "runs/one", "to": "exe"}).status_code == 400
         assert client.post("/api/model/evaluate", json={"model": "runs/one", "data": []}).status_code == 400
         assert client.get("/api/model/exported", params={"id": "../../x"}).status_code == 404
+
+
+def test_a_photographs_styles_are_found_kept_used_and_follow_their_model(tmp_path, monkeypatch):
+    root = make_run(
+        tmp_path / "work" / "runs" / "styles", "stylegan2", ImageSpec(16, 16, 1), width=0.03125, mapping_layers=2
+    )
+    shape = tuple(Styles(load(root / "model")).average().shape)
+    np.savez(tmp_path / "w.npz", w=np.random.default_rng(0).standard_normal(shape, np.float32))
+    made = (
+        "import shutil, sys; from pathlib import Path; out = Path(sys.argv[sys.argv.index('--out') + 1]); out.mkdir(); "
+    )
+    made += f"shutil.copy({str(tmp_path / 'w.npz')!r}, out); shutil.copy(sys.argv[3], out / 'before-after.png')"
+    monkeypatch.setattr(tasks.isolated, "command", lambda module, words: [sys.executable, "-c", made, *words])
+    save_picture(tmp_path / "me.png", 3, 20)
+    content = (tmp_path / "me.png").read_bytes()
+    with TestClient(create_app(tmp_path / "work", warm_up=False), base_url=BASE, headers=SAFE) as client:
+        job = body(client.post("/api/upload/picture", params={"name": "me.png"}, content=content))["job"]
+        asked = {"model": "runs/styles", "job": job, "picture": 0, "steps": 3}
+        told = ended_by(client, body(client.post("/api/play/invert", json=asked))["id"])
+        assert told["status"] == "done", told
+        found = told["result"]["id"]
+        kept = body(client.get("/api/play/inverted", params={"model": "runs/styles"}))
+        assert kept == [{"id": found, "name": "me.png"}]
+        shown = client.get("/api/play/inverted/picture", params={"found": found})
+        assert shown.headers["content-type"] == "image/png"
+
+        def drawn(**more):
+            return tiles(client.post("/api/play/edit", json={"model": "runs/styles", "amounts": [0, 0], **more}))
+
+        assert (drawn(found=found) != drawn(seed=1)).any()
+        assert (drawn(seed=1, amounts=[5, 0]) != drawn(seed=1)).any()
+        assert (drawn(seed=1, amounts=[5, 0], layers="fine") != drawn(seed=1, amounts=[5, 0])).any()
+        far = {"model": "runs/styles", "seed": 1, "amounts": [99]}
+        assert client.post("/api/play/edit", json=far).status_code == 400
+        for other in ("../../x", "1", "9" * 20):
+            gone = {"model": "runs/styles", "found": other, "amounts": []}
+            assert client.post("/api/play/edit", json=gone).status_code == 404
+        assert body(client.post("/api/run/rename", json={"id": "runs/styles", "name": "other"}))["id"] == "runs/other"
+        kept = body(client.get("/api/play/inverted", params={"model": "runs/other"}))
+        assert [row["id"] for row in kept] == [found]
+        assert client.post("/api/play/inverted/forget", json={"found": found}).status_code == 200
+        assert body(client.get("/api/play/inverted", params={"model": "runs/other"})) == []
+
+
+def ended_by(client, name: str) -> dict:
+    for _ in range(400):
+        told = body(client.get("/api/task", params={"id": name}))
+        if told["status"] != "running":
+            return told
+        time.sleep(0.02)
+    raise AssertionError("it never ended")

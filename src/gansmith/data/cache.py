@@ -6,7 +6,7 @@ import hashlib
 import os
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -29,14 +29,19 @@ def cache_limit() -> int:
         raise DataError(f"GANSMITH_SHARD_CACHE_GB is a number of gigabytes, such as 20, not '{text}'.") from None
 
 
-def copy_bounded(source: BinaryIO, target: BinaryIO, most: int, place: str) -> str:
+def copy_bounded(read: Callable[[int], bytes], target: BinaryIO, most: int, place: str) -> str:
     """Copy a stream piece by piece; the blake2b digest of it all, in hexadecimal.
+
+    Args:
+        read: gives the next bytes of the stream, at most as many as it is asked for; none at the end.
+        most: bytes that it may have.
+        place: its address, for the error.
 
     Raises:
         DataError: it has more than ``most`` bytes.
     """
     left, digest = most, hashlib.blake2b()
-    while piece := source.read(min(CHUNK, left + 1)):
+    while piece := read(min(CHUNK, left + 1)):
         left -= len(piece)
         if left < 0:
             raise DataError(

@@ -181,7 +181,7 @@ class Files(CachedFiles):
         most = known.bytes if known and known.bytes else max(self.limit, LEAST)
         try:
             with gopen(place) as stream:
-                digest = copy_bounded(stream, target, MOST_INDEX if place.endswith(INDEX) else most, place)
+                digest = copy_bounded(stream.read, target, MOST_INDEX if place.endswith(INDEX) else most, place)
         except (DataError, OSError) as error:
             if isinstance(error, DataError) or error.errno == errno.ENOSPC:
                 raise

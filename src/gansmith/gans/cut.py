@@ -192,7 +192,7 @@ class CUT(Translation[Config]):
         """Pixels of a map that are compared, the same ones of every picture and in every process: [P]."""
         pixels = features.shape[2] * features.shape[3]
         with seeds.alone():
-            return seeds.uniform(pixels).argsort()[: self.config.patches].to(features.device)
+            return seeds.uniform(pixels, device=features.device).argsort()[: self.config.patches]
 
     def as_seen(self, images: Tensor) -> Tensor:
         """Pictures of side B in the channels of side A, for the generator to look at."""

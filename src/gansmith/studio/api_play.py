@@ -73,11 +73,6 @@ def model(studio: Studio, arguments: Arguments) -> Any:
         return models.facts(loaded.model)
 
 
-def _class(label: str) -> str | int:
-    """A class from the page: its number, as text, or its name. Of a class named by another's number, the number counts."""
-    return int(label) if label.isascii() and label.isdecimal() and len(label) < 10 else label
-
-
 def _decode(loaded: models.Loaded, recipes: list[Any], label: str, truncation: float, first: int = 0) -> np.ndarray:
     """Recipes -> uint8 [N, H, W, C]; with label ``each``, classes in turn from that of picture ``first``."""
     import torch
@@ -89,7 +84,7 @@ def _decode(loaded: models.Loaded, recipes: list[Any], label: str, truncation: f
     if found.classes and label == "each":
         labels = found.labels(len(recipes), [(first + i) % found.classes for i in range(len(recipes))])
     else:
-        labels = found.labels(len(recipes), _class(label or "0")) if found.classes else None
+        labels = found.labels(len(recipes), models.class_of(label or "0")) if found.classes else None
     with loaded.lock:
         return to_arrays(found.decode(latents, labels, truncation))
 
@@ -125,7 +120,7 @@ def mix(studio: Studio, arguments: Arguments) -> Response:
     seeds = rows + columns
     z = torch.cat([found.latents(1, seed) for seed in seeds])
     label = arguments.text("label", "", 100)
-    labels = found.labels(len(seeds), 0 if label in ("", "each") else _class(label)) if found.classes else None
+    labels = found.labels(len(seeds), 0 if label in ("", "each") else models.class_of(label)) if found.classes else None
     with loaded.lock, torch.inference_mode():
         w = game.styles(z, None if labels is None else labels.to(z.device), truncation)  # [R + C, L, D]
         coarse, fine = w[: len(rows)], w[len(rows) :]
@@ -166,7 +161,7 @@ def video(studio: Studio, arguments: Arguments) -> Response:
     frames = max(2, round(seconds * fps))
     label, truncation = arguments.text("label", "", 100), arguments.number("truncation", 0.0, 2.0, 1.0)
     if arguments.choice("what", ("walk", "between"), "walk") == "walk":
-        chosen = None if label in ("", "each") or not loaded.model.classes else _class(label)
+        chosen = None if label in ("", "each") or not loaded.model.classes else models.class_of(label)
         width, height = loaded.model.spec.width, loaded.model.spec.height
         tiles = arguments.integer("tiles", 1, 16, min(9, max(1, _FRAME_PIXELS // (width * height))))
         _fits(frames * tiles * width * height)

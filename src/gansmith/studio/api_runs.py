@@ -17,7 +17,7 @@ from gansmith import config as configs
 from gansmith import registry
 from gansmith.files.documents import Unreadable
 from gansmith.files.documents import read_json as read_document
-from gansmith.studio import coaching, logs, trash
+from gansmith.studio import api_edit, coaching, logs, trash
 from gansmith.studio.api_play import rename_favourites
 from gansmith.studio.api_train import failure_of
 from gansmith.studio.arguments import Arguments
@@ -250,6 +250,7 @@ def rename(studio: Studio, arguments: Arguments) -> Any:
         studio.jobs.follow(studio.workspace.relative(root), studio.workspace.relative(target))
         studio.repairs.follow(studio.workspace.relative(root), studio.workspace.relative(target))
         rename_favourites(studio, studio.workspace.relative(root), studio.workspace.relative(target))
+        api_edit.rename(studio, studio.workspace.relative(root), studio.workspace.relative(target))
     studio.logs.forget(root)
     studio.models.forget(root)
     return {"id": studio.workspace.relative(target)}

@@ -80,6 +80,8 @@ def jobs(studio: Studio, arguments: Arguments) -> Any:
     for job in found:
         if job["status"] == "failed":
             job |= failure_of(studio, job)
+        elif job["status"] == "running":
+            job["progress"] = studio.logs.progress(studio.workspace.root / job["run"])
     return found[::-1]
 
 

@@ -25,6 +25,7 @@ from starlette.staticfiles import StaticFiles
 from gansmith.studio import (
     api_catalogue,
     api_data,
+    api_edit,
     api_models,
     api_play,
     api_repair,
@@ -72,7 +73,7 @@ def create_app(
     (place.state / "jobs").mkdir(parents=True, exist_ok=True)
     shutil.rmtree(uploads.incoming(place), ignore_errors=True)  # of a studio that was killed
     studio = Studio(place, Jobs(place), Repairs(place), Tasks(place))
-    modules = (api_catalogue, api_data, api_train, api_runs, api_models, api_play, api_repair, api_toy)
+    modules = (api_catalogue, api_data, api_train, api_runs, api_models, api_play, api_edit, api_repair, api_toy)
     app = Starlette(
         routes=[
             Route("/", _page("index.html")),

@@ -109,6 +109,12 @@ class Logs:
             tail.read()
             return tail
 
+    def progress(self, root: Path) -> float:
+        """How far a run is, in [0, 1]."""
+        records = self.tail(root).records
+        found = records[-1].get("progress") if records else 0.0
+        return float(found) if isinstance(found, (int, float)) else 0.0
+
     def since(self, root: Path, generation: int, after: int) -> dict[str, Any]:
         """Records after the first ``after`` ones, or all of them (thinned) where the page's are of another generation."""
         tail = self.tail(root)

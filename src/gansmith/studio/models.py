@@ -107,6 +107,11 @@ def facts(model: Model) -> dict[str, Any]:
     }
 
 
+def class_of(label: str) -> str | int:
+    """A class from the page: its number, as text, or its name. Of a class named by another's number, the number counts."""
+    return int(label) if label.isascii() and label.isdecimal() and len(label) < 10 else label
+
+
 def slerp(a: Tensor, b: Tensor, t: float) -> Tensor:
     """From a to b [D] along the sphere, as latents of normal length lie on one; t in [0, 1]."""
     import torch

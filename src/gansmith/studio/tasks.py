@@ -31,7 +31,8 @@ AT_ONCE = 2
 """Tasks that compute at the same time; more would only make each other slow."""
 KEPT = 30
 """Ended tasks that are remembered."""
-_COUNT = re.compile(r"(?P<what>.+?): (?P<done>[\d,]+) of (?P<total>[\d,]+), .+ left")
+_COUNT = re.compile(r"(?:(?P<what>.+?): )?(?P<done>[\d,]+)(?: of |/)(?P<total>[\d,]+)(?:, .+ left|  .*)")
+"""How commands tell how far they are: 'sampling: 256 of 1,000, 0:03 left', '50/300  distance 0.1'."""
 
 
 @dataclass
@@ -39,7 +40,7 @@ class Task:
     """A command that runs, or has run.
 
     Attributes:
-        kind: ``evaluate``, ``export`` or ``estimate``.
+        kind: ``evaluate``, ``export``, ``estimate`` or ``invert``.
         about: what it is about, for the page.
         folder: its ``out.json``, ``console.log`` and files of its own.
         status: ``running``, ``done``, ``failed`` or ``stopped``.
@@ -54,6 +55,10 @@ class Task:
     status: str = "running"
     result: Any = None
     reason: str = ""
+
+
+def _printed(folder: Path) -> Any:
+    return read_document(folder / "out.json")
 
 
 class Tasks:
@@ -81,6 +86,7 @@ class Tasks:
         about: dict[str, Any],
         done: Callable[[Any], None] | None = None,
         ok: tuple[int, ...] = (0,),
+        result: Callable[[Path], Any] = _printed,
     ) -> str:
         """Run ``gansmith`` with some words in the workspace.
 
@@ -88,6 +94,7 @@ class Tasks:
             words: makes the words from the task's own folder.
             done: called with the printed document once the command has ended well.
             ok: exit codes that mean so.
+            result: what has been found, from the task's own folder; the printed document where it is left out.
 
         Returns:
             The task's id.
@@ -112,16 +119,22 @@ class Tasks:
                 stdout=out,
                 stderr=console,
             )
-        threading.Thread(target=self._follow, args=(task, done, ok), daemon=True, name=f"{kind} {name}").start()
+        threading.Thread(target=self._follow, args=(task, done, ok, result), daemon=True, name=f"{kind} {name}").start()
         return name
 
-    def _follow(self, task: Task, done: Callable[[Any], None] | None, ok: tuple[int, ...]) -> None:
+    def _follow(
+        self,
+        task: Task,
+        done: Callable[[Any], None] | None,
+        ok: tuple[int, ...],
+        result: Callable[[Path], Any],
+    ) -> None:
         assert task.process is not None
         code = task.process.wait()
         if task.status == "stopped":
             return
         try:
-            found = read_document(task.folder / "out.json") if code in ok else None
+            found = result(task.folder) if code in ok else None
             if done is not None and found is not None:
                 done(found)
         except (OSError, Unreadable, KeyError, TypeError, ValueError) as error:
@@ -180,7 +193,7 @@ def _progress(console: Path) -> tuple[str, float | None]:
         found = _COUNT.fullmatch(line)
         if found:
             done, total = (int(found[key].replace(",", "")) for key in ("done", "total"))
-            return found["what"], min(1.0, done / max(total, 1))
+            return found["what"] or "", min(1.0, done / max(total, 1))
     return "", None
 
 

@@ -66,6 +66,7 @@ const PATHS = {
   moon: "M20 14a8 8 0 1 1-10-10 6.500 6.500 0 0 0 10 10z",
   picture: "M4 5h16v14H4zM4 16l5-5 4 4 2-2 5 5M15.500 9.500h.010",
   film: "M4 5h16v14H4zM8 5v14M16 5v14M4 9.700h4M4 14.300h4M16 9.700h4M16 14.300h4",
+  bell: "M6 16V11a6 6 0 0 1 12 0v5l1.500 2h-15zM10 21h4M12 5V3",
   more: "M6 12h.010M12 12h.010M18 12h.010",
   close: "M6 6l12 12M18 6L6 18",
   globe: "M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18zM3 12h18M12 3c5 5.500 5 12.500 0 18M12 3c-5 5.500-5 12.500 0 18",
@@ -202,8 +203,8 @@ export function latest(function_) {
   };
 }
 
-/** Call again and again while the page is visible, every so many seconds (a number, or how to find it); returns how to stop. */
-export function poll(seconds, function_) {
+/** Call again and again while the page is visible (or `always`), every so many seconds (a number, or how to find it); returns how to stop. */
+export function poll(seconds, function_, { always = false } = {}) {
   let stopped = false;
   let busy = false;
   let timer;
@@ -211,7 +212,7 @@ export function poll(seconds, function_) {
     if (stopped || busy) return;
     busy = true;
     clearTimeout(timer);
-    if (!document.hidden) { try { await function_(); } catch { /* the next tick tries again */ } }
+    if (always || !document.hidden) { try { await function_(); } catch { /* the next tick tries again */ } }
     busy = false;
     if (!stopped) timer = setTimeout(tick, 1000 * (typeof seconds === "function" ? seconds() : seconds));
   };

@@ -2,6 +2,7 @@
 import { get } from "./api.js";
 import { read } from "./address.js";
 import { fill, h, icon, poll, toast } from "./dom.js";
+import { look, title } from "./notice.js";
 import { LANGUAGES, chooseLanguage, language, loadWords, t } from "./i18n.js";
 
 const PAGES = [
@@ -81,7 +82,7 @@ async function show() {
     if (link.dataset.page === page[0]) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  document.title = t("frame.title", { page: t(`frame.${page[0]}`) });
+  title(t("frame.title", { page: t(`frame.${page[0]}`) }));
   try {
     const module = await page[1]().catch(unloaded);
     if (turn !== shown) return;
@@ -149,4 +150,5 @@ poll(5, async () => {
   const link = side.querySelector('[data-page="train"]');
   link.querySelector(".badge")?.remove();
   if (active) link.append(h("span", { class: "badge", title: t("frame.queued", { n: active }) }, active));
-});
+  look(jobs);
+}, { always: true });

@@ -12,9 +12,9 @@ const seedOf = () => Math.floor(Math.random() * 100_000);
 
 const asked = (state, recipes, columns) => ({ model: state.model, recipes, columns, label: state.label, truncation: state.truncation });
 /** "each" gives picture i class i; single pictures keep the class they had in the grid. */
-const classOf = (state, index = 0) => (state.label === "each" ? (state.facts.classes.length ? String(index % state.facts.classes.length) : "") : state.label);
-const single = (state, index = 0) => ({ ...asked(state, []), label: classOf(state, index) });
-const guarded = (f) => latest(async () => { try { await f(); } catch (error) { trouble(error); } });
+export const classOf = (state, index = 0) => (state.label === "each" ? (state.facts.classes.length ? String(index % state.facts.classes.length) : "") : state.label);
+export const single = (state, index = 0) => ({ ...asked(state, []), label: classOf(state, index) });
+export const guarded = (f) => latest(async () => { try { await f(); } catch (error) { trouble(error); } });
 
 /** A file's name that says how to make the picture again. */
 export function fileName(state, what, index = 0, ending = "png") {
@@ -23,7 +23,7 @@ export function fileName(state, what, index = 0, ending = "png") {
   return [shortName(state.model), what, state.facts.classes.length && label !== "" && `class-${named}`, state.truncation !== 1 && `truncation-${state.truncation.toFixed(2)}`].filter(Boolean).join("-").replace(/[^\w.-]+/g, "-") + `.${ending}`;
 }
 
-function seedField(name, value, onchange) {
+export function seedField(name, value, onchange) {
   const input = h("input", { class: "input number", type: "text", inputMode: "numeric", value, "aria-label": name, onchange: () => use(Number.parseInt(input.value, 10)) });
   const use = (seed) => { const safe = Number.isInteger(seed) && seed >= 0 ? Math.min(seed, MOST_SEED) : 0; input.value = safe; onchange(safe); };
   const element = h("div", { class: "row" }, input, iconButton(t("play.another", { name }), "dice", () => use(seedOf()), ""));
@@ -44,7 +44,7 @@ export function seedsOf(text, most = 8) {
   return found.length && found.length <= most ? found : null;
 }
 
-const keepButton = (canvas, name) => button(t("play.save"), async () => save(await toBlob(canvas), name()), { symbol: "download", kind: "slim" });
+export const keepButton = (canvas, name) => button(t("play.save"), async () => save(await toBlob(canvas), name()), { symbol: "download", kind: "slim" });
 
 function keepVideo(body, name) {
   const make = button(t("play.video"), async () => {

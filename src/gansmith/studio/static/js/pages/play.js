@@ -5,11 +5,15 @@ import { chip, empty, field, fill, h, icon, segments, select, slider } from "../
 import { count, shortName } from "../format.js";
 import { t } from "../i18n.js";
 import { favourites } from "../favourites.js";
-import { MOST_SEED, VIEWS } from "../play_views.js";
+import { edit } from "../edit_view.js";
+import { MOST_SEED, VIEWS as PLAIN } from "../play_views.js";
 
-const MODES = ["samples", "walk", "between", "mix"];
+const VIEWS = { ...PLAIN, edit };
+
+const MODES = ["samples", "walk", "between", "mix", "edit"];
+const STYLED = ["mix", "edit"];
 /** What stands in the address, and what is usual. */
-const USUAL = { mode: "samples", truncation: 1, label: "each", seed: 1, pick: 0, a: 1, b: 2, aClass: 0, t: 0.5, x: 0, y: 0, rows: "1-4", columns: "11-15", layer: -1 };
+const USUAL = { mode: "samples", truncation: 1, label: "each", seed: 1, pick: 0, a: 1, b: 2, aClass: 0, t: 0.5, x: 0, y: 0, rows: "1-4", columns: "11-15", layer: -1, found: "", group: "all", amounts: "" };
 
 export async function open(main, query) {
   const head = h("header", { class: "head" }, h("div", { class: "grow" }, h("h1", {}, t("play.title")), h("p", {}, t("play.about"))));
@@ -51,7 +55,7 @@ export async function open(main, query) {
     state.facts = found;
     if (!state.facts.makes) fill(side, modelField());
     if (!state.facts.makes) return fill(stage, h("div", { class: "card" }, empty("repair", t("play.changes"), t("play.changesText"), h("a", { class: "button primary", href: link("repair", { model: id }) }, t("play.openRepair")))));
-    if (!MODES.includes(state.mode) || (state.mode === "mix" && !state.facts.styles)) state.put({ mode: "samples" });
+    if (!MODES.includes(state.mode) || (STYLED.includes(state.mode) && !state.facts.styles)) state.put({ mode: "samples" });
     if (!(Number(state.label) < state.facts.classes.length)) state.put({ label: "each" }); // the last model's class may not be here
     return draw();
   }
@@ -62,7 +66,7 @@ export async function open(main, query) {
 
   function draw() {
     const { facts: f } = state;
-    const modes = MODES.filter((key) => key !== "mix" || f.styles).map((key) => [key, t(`play.mode.${key}`)]);
+    const modes = MODES.filter((key) => !STYLED.includes(key) || f.styles).map((key) => [key, t(`play.mode.${key}`)]);
     fill(side,
       modelField(),
       h("div", { class: "row wrap" }, chip("plain", f.family), chip("plain", `${f.size[0]} x ${f.size[1]}`), chip("plain", t("play.weights", { n: count(f.weights) })), chip("plain", t("play.seen", { n: count(f.images) }))),

@@ -6,6 +6,7 @@ import { chip, empty, fill, h, iconButton, poll, refill, trouble } from "../dom.
 import { shortName } from "../format.js";
 import { t } from "../i18n.js";
 import { newRun } from "../new_run.js";
+import { bell } from "../notice.js";
 import { watch } from "../watch.js";
 
 const ENDED = ["done", "stopped", "failed", "cancelled"];
@@ -13,7 +14,7 @@ const ENDED = ["done", "stopped", "failed", "cancelled"];
 export async function open(main, query) {
   const live = h("section", { class: "stack", "aria-label": t("train.watched") });
   const queue = h("div", { class: "stack tight" });
-  const queueCard = h("div", { class: "card stack", hidden: true }, h("h2", {}, t("train.queue")), queue);
+  const queueCard = h("div", { class: "card stack", hidden: true }, h("div", { class: "row between wrap" }, h("h2", {}, t("train.queue")), bell()), queue);
   const split = h("div", { class: "split train" });
   let watched = query.get("run");
   let stop = null;
