@@ -13,6 +13,7 @@ from gansmith.errors import GansmithError
 from gansmith.game import Batch, Clock, ImageSpec
 from gansmith.gans.r3gan import R3GAN, Block, Config, Generator
 from gansmith.nn import dcgan
+from gansmith.nn.classes import class_weights
 
 
 def count(module: nn.Module) -> int:
@@ -34,7 +35,7 @@ def test_the_papers_cifar_model() -> None:
 @pytest.mark.parametrize("options", [{"stem": 1}, {"stem": 2}, {"generator": "dcgan"}])
 def test_any_size(options: dict[str, int | str], size: int | tuple[int, int]) -> None:
     game = build("r3gan", size=size, channels=1, classes=3, width=32, **({"generator": "residual"} | options))
-    labels = torch.tensor([0, 1, 2])
+    labels = class_weights(torch.tensor([0, 1, 2]), 3)
     images = game.generator(torch.randn(3, 64), labels)
     assert images.shape[1:] == game.spec.shape
     assert game.discriminator(images, labels).shape == (3, 1)

@@ -84,7 +84,7 @@ def test_labels_are_told_and_left_to_the_run(client):
     found = plan(client, "dcgan", "data/pets")
     assert found["set"] == {"augment": "ada"}
     assert found["facts"]["classes"] == 2
-    digits = plan(client, "dcgan", "mnist10k")
+    digits = plan(client, "r3gan", "mnist10k")
     assert digits["set"] == {}
     assert ["classes", {"n": 10}] in digits["why"]
 
