@@ -222,7 +222,7 @@ def test_a_page_for_every_family(name, builder):
     page = builder.family_page(name)
     for field in dataclasses.fields(registry.family(name).Config):
         row = next(line for line in page.splitlines() if line.startswith(f"| `--{field.name.replace('_', '-')}` |"))
-        assert len(row.split("|")[3].strip()) > 10, row
+        assert len(row.split("|")[4].strip()) > 10, row
     assert "## What the code says" in page
     assert "## When to use it" in page
     assert f"families/{name}.md" in (ROOT / "docs" / "index.md").read_text()
