@@ -24,7 +24,7 @@ SMALLEST = 4
 
 def activation(x: Tensor) -> Tensor:
     """Leaky ReLU with a slope of 0.2 and a gain of the square root of 2; in place where no gradient will need what it is given."""
-    if torch.is_grad_enabled() or torch.jit.is_tracing():
+    if torch.is_grad_enabled():
         return (leaky_relu(x, 0.2) * math.sqrt(2)).clamp(-CLAMP, CLAMP)
     return leaky_relu_(x, 0.2).mul_(math.sqrt(2)).clamp_(-CLAMP, CLAMP)
 
