@@ -58,6 +58,7 @@ def work(root: Path, seed: int, megabytes: int) -> None:
         number = int(line)
         call = draw(seed, number, things)
         folder = root / "calls" / f"{seed}-{number}"
+        shutil.rmtree(folder, ignore_errors=True)  # of a call that was ended
         found = outcome(call, root / "zoo", folder)
         shutil.rmtree(folder, ignore_errors=True)
         answers.write(

@@ -115,6 +115,10 @@ def in_words(error: Exception) -> str | None:
     if isinstance(error, OSError) and error.errno is not None:
         where = f"'{error.filename}': " if error.filename is not None else ""
         return f"{where}{error.strerror or error}. Look at the path, its permissions and the space on the disk."
+    if re.search(
+        r"Overflow when unpacking|size calculation overflowed|multiplication overflow|too large to convert", str(error)
+    ):
+        return "A number among the settings is far too large for any picture or network. Choose a smaller one."
     lack = isinstance(error, RuntimeError) and re.search(r"out of memory|can't allocate memory", str(error))
     if isinstance(error, MemoryError) or lack:
         return (

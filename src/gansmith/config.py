@@ -33,6 +33,7 @@ class Bounds:
         least, most: the smallest and the largest number.
         above, below: the number is more than the one and less than the other.
         unit: what the number counts, in the plural.
+        memory: more than this no machine has memory for; helps do not name it.
         off: whether 0 switches off what the setting is about.
         was: the number that stood for None, the family's usual, in settings that were written before None did. It is
             none that the setting may have.
@@ -43,6 +44,7 @@ class Bounds:
     above: float | None = None
     below: float | None = None
     unit: str = ""
+    memory: float | None = None
     off: bool = False
     was: float | None = None
 
@@ -69,9 +71,13 @@ class Bounds:
         return ", ".join(filter(None, (f"in {self.unit}" if self.unit else "", self.range)))
 
 
+MANY = 1 << 20
+LARGEST = 1 << 15
 Count = Annotated[int, Bounds(1)]
 """A whole number of things, 1 or more."""
-Pixels = Annotated[int, Bounds(1, unit="pixels")]
+Units = Annotated[int, Bounds(1, memory=MANY)]
+"""Channels of a layer, or numbers in a vector."""
+Pixels = Annotated[int, Bounds(1, unit="pixels", memory=LARGEST)]
 Rate = Annotated[float, Bounds(0)]
 """A learning rate."""
 Weight = Annotated[float, Bounds(0)]
@@ -103,7 +109,7 @@ class TrainSettings:
     """Stop after this many batches."""
     minutes: Annotated[float | None, Bounds(above=0, unit="minutes", was=0)] = None
     """Stop after this many minutes of training."""
-    batch: Annotated[int | None, Bounds(1, unit="pictures", was=0)] = None
+    batch: Annotated[int | None, Bounds(1, unit="pictures", memory=MANY, was=0)] = None
     """Pictures per step, over all processes; by default the family's usual number."""
     seed: Annotated[int, Bounds(0)] = 0
     """Everything random follows from this number."""
@@ -114,7 +120,7 @@ class TrainSettings:
     where it is beside the model or in the run's checkpoint; else a new one learns alone at first."""
     freeze_d: Annotated[int, Bounds(0, unit="layers", off=True)] = 0
     """With --init: leave the first so many layers of the discriminator as they are, for few pictures (FreezeD, arXiv:2002.10964)."""
-    size: Annotated[int | None, Bounds(8, unit="pixels", was=0)] = None
+    size: Annotated[int | None, Bounds(8, unit="pixels", memory=LARGEST, was=0)] = None
     """Resize and centre-crop to this many pixels; by default pictures keep their own size."""
     flip: bool = False
     """Mirror pictures left to right at random."""
@@ -203,7 +209,11 @@ def check_numbers(config: Any) -> None:
             continue
         if not math.isfinite(value):
             raise GansmithError(f"{name} must be a finite number, not {value}.")
+        if isinstance(value, int) and abs(value) >= 1 << 62:
+            raise GansmithError(f"{name} is far too large: {value}.")
         own = bounds.get(field.name, Bounds())
+        if own.memory is not None and value > own.memory:
+            raise GansmithError(f"{name} is at most {own.memory:,}, not {value}.")
         if own.allow(value):
             continue
         if own.was == value:

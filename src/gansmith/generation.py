@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from gansmith.abilities import Sampled
-from gansmith.config import Bounds, Count, Decay, OptionalTerm, Share
+from gansmith.config import Bounds, Count, Decay, OptionalTerm, Share, Units
 from gansmith.errors import GansmithError
 from gansmith.game import Batch, Clock, Grid, ImageSpec, Logs, Optimizer, Turn
 from gansmith.nn import conditioning
@@ -35,7 +35,7 @@ BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 class GenerationConfig:
     """Settings of every family that turns noise into pictures."""
 
-    latent_dim: Count = 100
+    latent_dim: Units = 100
     """Length of the noise vector z ~ N(0, I)."""
     conditional: bool | Literal["auto"] = "auto"
     """Learn one distribution per class; needs labelled data. auto does so in r3gan and stylegan2, where half of the classes have 500

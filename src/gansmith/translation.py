@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, l1_loss
 
 from gansmith.abilities import Translates
-from gansmith.config import Bounds, Decay, HalfLife, OptionalTerm, Share, Weight
+from gansmith.config import MANY, Bounds, Decay, HalfLife, OptionalTerm, Share, Weight
 from gansmith.errors import GansmithError
 from gansmith.game import Batch, Clock, Grid, ImageSpec, Logs, Optimizer, Turn
 from gansmith.nn import efficientnet
@@ -137,7 +137,7 @@ class PairedConfig(TranslationConfig):
     'gansmith[features]'); the discriminator's own. auto takes the first that is on this machine."""
     pretrain: Share = 0.0
     """Share of the run that learns from the pixels alone, before the discriminator joins in; 1 leaves it out."""
-    width_discriminator: Annotated[int | None, Bounds(1)] = 64
+    width_discriminator: Annotated[int | None, Bounds(1, memory=MANY)] = 64
     """Channels of the discriminator's first layer; they double up to eight times."""
 
 

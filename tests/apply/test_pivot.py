@@ -110,7 +110,7 @@ def test_directions_that_are_none(model, tmp_path):
 
 def test_styles_of_both_families_mix_and_edit(model):
     styles = Styles(model)
-    assert len(styles.generator.synthesis.affines()) == styles.layers
+    assert len(model.game.generator.synthesis.affines()) == styles.layers
     rows, columns = styles.of_seeds([0, 1]), styles.of_seeds([2])
     assert mix(styles, rows, columns, [0]).shape == (6, 3, 16, 16)
     directions = factorise(styles, range(styles.layers), 2)

@@ -83,7 +83,7 @@ def test_the_judge_sees_what_was_lost_and_left(tmp_path: Path) -> None:
     ("argv", "words"),
     [
         (["sample", "x", "--n", "y"], "--n takes a whole number, not 'y'."),
-        (["sample", "x", "--n", "9" * 5000], "--n takes a whole number, and not one of thousands of digits."),
+        (["walk", "x", "--tiles", "9" * 5000], "--tiles takes a whole number, and not one of thousands of digits."),
         (["walk", "x", "--fps", "fast"], "--fps takes a number, not 'fast'."),
         (["walk", "x", "--space", "q"], "--space is one of 'z', 'w', not 'q'."),
         (["sample"], "This is missing: STR (A run folder, a model folder, or a Hub id such as user/name)."),
@@ -98,6 +98,11 @@ def test_the_judge_sees_what_was_lost_and_left(tmp_path: Path) -> None:
         (["sample", "x", "a\x1b[31m"], "Not understood: a\\x1b[31m."),
         (["train", "gan", "--processes", "²"], "--processes is a number of processes on this machine, 1 to"),
         (["train", "gan", "--processes", "99999999"], "--processes is a number of processes on this machine, 1 to"),
+        (["train", "gan", "--batch", "9" * 19], "--batch is far too large"),
+        (["train", "gan", "--batch", "1" + "0" * 12], "--batch is at most 1,048,576"),
+        (["train", "gan", "--size", "1" + "0" * 12], "--size is at most 32,768"),
+        (["bench", "gan", "--size", "9" * 19], "--size is far too large"),
+        (["bench", "gan", "--batch", "1" + "0" * 12], "--batch is at most"),
         (["sample", "y/" * 3000], "y/y/y/y/y"),
     ],
 )

@@ -206,7 +206,7 @@ def _also(kind: str, thing: Thing) -> bool:
         "classes": {"data", "pictures", "picture"},
         "picture": {"pictures", "data", "classes"},
         "mask": {"picture", "pictures", "data"},
-        "generator": {"pictures", "data", "classes", "run"},
+        "generator": {"pictures", "data", "classes", "run", "translator", "filler"},
         "model": {"run"},
         "runs": {"model", "data", "pictures", "classes", "run"},
         "stylegan2": set(),
@@ -228,6 +228,8 @@ def _spoil(call: Call, command: str, choice: random.Random) -> None:
         value = choice.choice(
             [value for value in values if flag not in LONG or not re.match(r"9{9}|1e3|1{1}0{8}|inf|100", value)]
         )
+        if flag == "--minutes" and re.fullmatch(r"[1-9][\d_]*", value):
+            value = "-1"  # minutes are an honest wish, and longer than a call may take
         words += choice.choice([[flag, value], [f"{flag}={value}"]])
         call.about.append(f"{flag} {value[:40]!r}")
     elif way == "extra":

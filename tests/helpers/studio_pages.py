@@ -181,3 +181,12 @@ def first_of(page, routes: list):
 def differs(page, selector: str) -> np.ndarray:
     """A picture of an element, as an array."""
     return np.asarray(Image.open(io.BytesIO(page.locator(selector).first.screenshot())))
+
+
+def changes(page, selector: str, before: np.ndarray) -> np.ndarray:
+    """Wait until an element looks different from before, however busy the machine is; returns how it looks then."""
+    end = time.monotonic() + WAIT / 1000
+    while (now := differs(page, selector)).shape == before.shape and not (now != before).any():
+        assert time.monotonic() < end, f"{selector} never changed"
+        page.wait_for_timeout(50)
+    return now

@@ -341,6 +341,27 @@ def test_a_trained_run_without_its_checkpoint_is_not_started_over(left, npz, tmp
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.parametrize("name", ["model", "samples"])
+def test_a_file_in_the_place_of_a_runs_folder_is_not_replaced(name, npz, tmp_path, capsys):
+    out = tmp_path / "run"
+    run_of("gan", out, data=str(npz))
+    shutil.rmtree(out / name)
+    (out / name).write_text("mine")
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    assert main(["train", "--resume", "--out", str(out), "--steps", "6"]) == 2
+    assert f"{out / name} is a file" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+
+def test_overwriting_a_file_with_a_model_leaves_nothing_beside_it(tmp_path):
+    from helpers.models import tiny_model
+
+    (tmp_path / "model").write_text("old")
+    tiny_model("gan").save(tmp_path / "model")
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert (tmp_path / "model" / "config.json").is_file()
+
+
 def test_a_run_that_was_killed_before_its_first_checkpoint_begins(npz, tmp_path):
     out = tmp_path / "run"
     run_of("gan", out, data=str(npz))

@@ -25,6 +25,7 @@ from helpers.studio_pages import (
     address,
     browser,
     busy,
+    changes,
     differs,
     expect,
     first_of,
@@ -155,15 +156,13 @@ def test_play_walk_between_and_mix(page, address):
     assert Image.open(download.value.path()).size[0] >= 200
     first = differs(page, ".big")
     page.get_by_label("Class").select_option("0")
-    page.wait_for_timeout(800)
-    assert (differs(page, ".big") != first).any()
+    changes(page, ".big", first)
 
     page.get_by_role("button", name="Walk").click()
     until(page, "document.querySelector('.walk .big')?.width > 1")
     still = differs(page, ".big")
     page.get_by_label("Direction 1").fill("2")
-    page.wait_for_timeout(800)
-    assert (differs(page, ".big") != still).any()
+    changes(page, ".big", still)
 
     page.get_by_role("button", name="Between").click()
     until(page, "document.querySelectorAll('.way canvas')[8]?.width > 1")
@@ -176,8 +175,7 @@ def test_play_walk_between_and_mix(page, address):
     page.mouse.move(box["x"] + box["width"] * 0.98, box["y"] + 20, steps=6)
     page.mouse.up()
     assert int(knob.get_attribute("aria-valuenow")) > 90
-    page.wait_for_timeout(800)
-    assert (differs(page, ".big") != middle).any()
+    changes(page, ".big", middle)
     with page.expect_download() as download:
         page.get_by_role("button", name="Save video").click()
     assert download.value.path().stat().st_size > 1000
@@ -200,8 +198,7 @@ def test_play_edit_along_directions_and_a_photograph(page, address, place, tmp_p
     still = differs(page, ".walk .big")
     with page.expect_response("**/api/play/edit"):
         page.get_by_label("Direction 1", exact=True).fill("6")
-    page.wait_for_timeout(200)
-    assert (differs(page, ".walk .big") != still).any()
+    changes(page, ".walk .big", still)
     assert "amounts=6,0,0,0,0,0" in page.url
     page.get_by_role("button", name="Colour", exact=True).click()
     page.reload()
@@ -226,8 +223,7 @@ def test_play_edit_along_directions_and_a_photograph(page, address, place, tmp_p
     page.locator("input[data-role=invert]").set_input_files(tmp_path / "me.png")
     expect(page.locator(".inverted li")).to_have_count(1)
     expect(page.locator(".walk")).to_contain_text("This is your photograph")
-    page.wait_for_timeout(200)
-    assert (differs(page, ".walk .big") != still).any()
+    changes(page, ".walk .big", still)
     page.get_by_role("button", name="Forget me.png").click()
     expect(page.locator(".inverted li")).to_have_count(0)
     assert "found=" not in page.url
@@ -244,7 +240,7 @@ def test_understand_the_lesson_and_ones_own_points(page, address):
     page.get_by_role("button", name="Next").click()
     expect(page.locator(".lesson h2")).to_have_text("The chase")
     until(page, "Number(document.querySelector('.panel figcaption .number')?.textContent.replace(/\\D/g, '')) > 20")
-    assert (differs(page, ".plane") != first).any()
+    changes(page, ".plane", first)
     page.get_by_role("button", name=re.compile("^6")).click()
     expect(page.locator(".panel")).to_have_count(3)
     page.get_by_role("button", name=re.compile("^7")).click()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from gansmith.commands._parse import parse, say, show_table
-from gansmith.config import Bounds, check_numbers
+from gansmith.config import MANY, Bounds, Pixels, check_numbers
 from gansmith.errors import GansmithError
 
 if TYPE_CHECKING:
@@ -23,11 +23,11 @@ class Options:
 
     families: tyro.conf.Positional[tuple[str, ...]] = ()
     """Families to measure; all of them by default."""
-    size: Annotated[int, Bounds(1, unit="pixels")] = 32
+    size: Pixels = 32
     """Pixels a side of the (random) pictures."""
     channels: Annotated[int, Bounds(1, 4)] = 3
     """1 (grey), 3 (RGB) or 4 (RGBA)."""
-    batch: Annotated[int | None, Bounds(1, unit="pictures", was=0)] = None
+    batch: Annotated[int | None, Bounds(1, unit="pictures", memory=MANY, was=0)] = None
     """Pictures per step; by default each family's usual number."""
     rounds: Annotated[int, Bounds(1)] = 5
     """Timed rounds, each playing every turn of every family once; medians are shown."""

@@ -11,7 +11,7 @@ from typing import Annotated
 
 from torch import Tensor, nn
 
-from gansmith.config import Bounds, Count
+from gansmith.config import Bounds, Units
 from gansmith.damage import luma
 from gansmith.game import ImageSpec
 from gansmith.nn.oklab import paint
@@ -27,7 +27,7 @@ REACH = 0.35
 class Config(PairedConfig):
     """Settings of colorize."""
 
-    width: Count = 32
+    width: Units = 32
     """Channels of the U-Net's first layer."""
     load_scale: Annotated[float, Bounds(1)] = 1.0
     """Pictures are loaded larger than --size by this factor, and a random window is cut out of them."""

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
-from gansmith.config import Bounds, Count
+from gansmith.config import Bounds, Count, Units
 from gansmith.damage import luma
 from gansmith.errors import GansmithError
 from gansmith.game import Batch, Grid, Logs, Turn
@@ -46,9 +46,9 @@ class Config(TranslationConfig):
     """Length of the vectors that patches are compared by."""
     blocks: Annotated[int | None, Bounds(1, was=0)] = None
     """Residual blocks of the generator; by default 9 from 256 px on, and 6 below."""
-    width: Count = 64
+    width: Units = 64
     """Channels of the generator's first layer (ngf)."""
-    width_discriminator: Count = 64
+    width_discriminator: Units = 64
     """Channels of the discriminator's first layer (ndf)."""
     antialias: bool = True
     """Blur before the size is halved, in both networks, so that nothing folds over."""

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 
-from gansmith.config import Bounds, Count, OptionalTerm, Weight
+from gansmith.config import Bounds, OptionalTerm, Units, Weight
 from gansmith.errors import GansmithError
 from gansmith.game import Batch, Grid, ImageSpec, Logs, Turn
 from gansmith.nn.patchgan import SMALLEST, PatchDiscriminator
@@ -32,9 +32,9 @@ class Config(TranslationConfig):
 
     blocks: Annotated[int | None, Bounds(1, was=0)] = None
     """Residual blocks of a generator; by default 9 from 256 px on, and 6 below."""
-    width: Count = 64
+    width: Units = 64
     """Channels of a generator's first layer (ngf)."""
-    width_discriminator: Count = 64
+    width_discriminator: Units = 64
     """Channels of a discriminator's first layer (ndf)."""
     upsample: UpsampleName = "transposed"
     """How generators double the size: the paper's transposed convolutions, which leave a checkerboard where a run is short, or

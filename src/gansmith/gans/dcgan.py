@@ -11,7 +11,7 @@ from typing import Annotated
 
 from torch import nn
 
-from gansmith.config import Bounds
+from gansmith.config import MANY, Bounds
 from gansmith.generation import AdversarialConfig, Generation
 from gansmith.nn.dcgan import Discriminator, Generator
 from gansmith.nn.stages import check_size
@@ -21,7 +21,7 @@ from gansmith.nn.stages import check_size
 class Config(AdversarialConfig):
     """Settings of DCGAN."""
 
-    width: Annotated[int | None, Bounds(1, was=0)] = None
+    width: Annotated[int | None, Bounds(1, memory=MANY, was=0)] = None
     """Channels of the layer next to the picture (ngf = ndf); they double with every stage, up to 8 times this. By default the
     paper's 64, and 32 for grey pictures up to 32 px, which come out better when they are seen more often."""
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from gansmith.config import Count
+from gansmith.config import Units
 from gansmith.game import ImageSpec
 from gansmith.generation import AdversarialConfig, Generation
 from gansmith.nn.classes import ClassEmbedding
@@ -23,7 +23,7 @@ from gansmith.nn.classes import ClassEmbedding
 class Config(AdversarialConfig):
     """Settings of the MLP GAN."""
 
-    width: Count = 256
+    width: Units = 256
     """Units of the generator's first hidden layer; the next have two and four times as many."""
 
 

@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 import torch
 from torch import Tensor, nn
 
-from gansmith.config import Bounds, Count, Decay, HalfLife, OptionalTerm, Rate, Share, Weight
+from gansmith.config import Bounds, Count, Decay, HalfLife, OptionalTerm, Rate, Share, Units, Weight
 from gansmith.damage import holes
 from gansmith.errors import GansmithError
 from gansmith.game import Clock, ImageSpec
@@ -35,7 +35,7 @@ class Config(PairedConfig):
     arch: Literal["gated", "ffc", "migan"] = "gated"
     """The network: a gated U-Net that adds to a smooth fill; LaMa's, of fast Fourier convolutions, which sees all of a picture at
     once and goes on with patterns; or MI-GAN's, of separable convolutions, which is quick where pictures are large."""
-    width: Count = 16
+    width: Units = 16
     """Channels at full resolution. LaMa has 64; MI-GAN 64 for 512 px and 128 for 256 px."""
     blocks: Annotated[int, Bounds(0)] = 9
     """Residual blocks of --arch ffc: 9 in LaMa, 18 in Big LaMa."""
@@ -64,7 +64,7 @@ class Config(PairedConfig):
     """Weight of the difference in a classifier's features; in the discriminator's own where no such weights are at hand."""
     pretrain: Share = 0.5
     """Share of the run that learns from the pixels alone, before the discriminator joins in."""
-    width_discriminator: Count = 32
+    width_discriminator: Units = 32
     """Channels of the discriminator's first layer; they double up to eight times."""
     load_scale: Annotated[float, Bounds(1)] = 1.0
     """Windows are cut from photographs at their own size."""

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from torch import Tensor, nn
 
-from gansmith.config import Bounds, Count
+from gansmith.config import Bounds, Count, Units
 from gansmith.errors import GansmithError
 from gansmith.game import ImageSpec
 from gansmith.nn.patchgan import SMALLEST, PatchDiscriminator
@@ -29,7 +29,7 @@ class Config(PairedConfig):
 
     generator: Literal["unet", "resnet", "global", "local"] = "unet"
     """The paper's U-Net, CycleGAN's residual network, or pix2pixHD's for large pictures: global, and local with enhancers around it."""
-    width: Count = 64
+    width: Units = 64
     """Channels of the generator's first layer (ngf)."""
     depth: Annotated[int | None, Bounds(2, was=0)] = None
     """Halvings of the U-Net; by default down to one pixel: 8 at 256 px, 6 at 64."""

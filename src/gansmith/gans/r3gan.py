@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
-from gansmith.config import Bounds, Count, Decay, OptionalTerm, Weight
+from gansmith.config import Bounds, Count, Decay, OptionalTerm, Units, Weight
 from gansmith.errors import GansmithError
 from gansmith.game import Batch, Clock, ImageSpec, Logs, Optimizer, Turn
 from gansmith.generation import Generation, GenerationConfig, judgement_logs
@@ -41,9 +41,9 @@ SLOPE = 0.2
 class Config(GenerationConfig):
     """Settings of R3GAN. ``A -> B`` means: a cosine from A at the start to B at the end of the burn-in."""
 
-    latent_dim: Count = 64
+    latent_dim: Units = 64
     """Length of the noise vector z ~ N(0, I)."""
-    width: Count = 64
+    width: Units = 64
     """Channels at the lowest resolution (4 to 7 px)."""
     generator: Literal["auto", "residual", "dcgan"] = "auto"
     """The paper's residual generator, or DCGAN's of half the width next to the picture: its first layer and its batch norm make

@@ -11,7 +11,7 @@ from typing import Annotated
 
 from torch import Tensor, nn
 
-from gansmith.config import Bounds, Count, HalfLife, OptionalTerm, Share
+from gansmith.config import Bounds, HalfLife, OptionalTerm, Share, Units
 from gansmith.damage import EdgeName, edges, luma
 from gansmith.game import ImageSpec
 from gansmith.nn.patchgan import PatchDiscriminator
@@ -25,7 +25,7 @@ class Config(PairedConfig):
 
     edges: EdgeName = "mixed"
     """What a drawing is: thin canny lines, shaded sobel lines, or some of each so that many hands are understood."""
-    width: Count = 32
+    width: Units = 32
     """Channels of the U-Net's first layer."""
     perceptual: OptionalTerm = 10.0
     """Weight of the difference in a classifier's features, where such weights are at hand."""

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gansmith.abilities import Styled
-from gansmith.config import Bounds, Count, Decay, OptionalTerm
+from gansmith.config import Bounds, Count, Decay, OptionalTerm, Units
 from gansmith.errors import GansmithError
 from gansmith.game import Batch, Clock, ImageSpec, Logs, Optimizer, Turn
 from gansmith.generation import Generation, GenerationConfig, judgement_logs
@@ -39,7 +39,7 @@ from gansmith.parallel import processes, seeds
 class Config(GenerationConfig):
     """Settings of StyleGAN2. Defaults that depend on the pictures or the batch are the paper's choice."""
 
-    latent_dim: Count = 512
+    latent_dim: Units = 512
     """Length of the noise vector z ~ N(0, I)."""
     style_dim: Count = 512
     """Length of the style vector w."""

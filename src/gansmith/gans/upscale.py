@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from gansmith import damage
-from gansmith.config import Bounds, Decay, HalfLife, OptionalTerm, Share, Weight
+from gansmith.config import MANY, Bounds, Decay, HalfLife, OptionalTerm, Share, Weight
 from gansmith.errors import GansmithError
 from gansmith.game import Batch, Clock, ImageSpec, Optimizer
 from gansmith.nn.losses import AdversarialName
@@ -52,7 +52,7 @@ class Config(PairedConfig):
     """How many times larger; 1 only mends pictures, and goes with --damage wild."""
     network: Literal["light", "compact", "full"] = "light"
     """A light RRDBNet that trains on a CPU; Real-ESRGAN's compact SRVGG of .6 million weights, for films; or ESRGAN's RRDBNet of 16.7 million."""
-    width: Annotated[int | None, Bounds(1, was=0)] = None
+    width: Annotated[int | None, Bounds(1, memory=MANY, was=0)] = None
     """Channels of the network; by default 24 for the light one and 64 for the others. An RRDBNet's dense layers grow by half of them."""
     blocks: Annotated[int | None, Bounds(1, was=0)] = None
     """Residual dense blocks, or convolutions of the compact network; by default 2 for the light network, 16 for the compact and 23 for the full one."""
@@ -86,7 +86,7 @@ class Config(PairedConfig):
     """Weight of the difference in a classifier's features; in the discriminator's own where no such weights are at hand."""
     pretrain: Share = 0.5
     """Share of the run that learns from the pixels alone, before the discriminator joins in; 1 makes the sharpest PSNR."""
-    width_discriminator: Annotated[int | None, Bounds(1, was=0)] = None
+    width_discriminator: Annotated[int | None, Bounds(1, memory=MANY, was=0)] = None
     """Channels of the discriminator's first layer, which double up to eight times; by default 32 for the light network and 64 for the others."""
     load_scale: Annotated[float, Bounds(1)] = 1.0
     """Windows are cut from photographs at their own size."""

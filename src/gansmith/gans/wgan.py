@@ -15,7 +15,7 @@ from typing import Annotated
 import torch
 from torch import Tensor, nn
 
-from gansmith.config import Bounds, Count, Decay, Rate
+from gansmith.config import Bounds, Count, Decay, Rate, Units
 from gansmith.game import Batch, Clock, Logs, Optimizer, Turn
 from gansmith.generation import Generation, GenerationConfig, judgement_logs
 from gansmith.nn.dcgan import Discriminator, Generator
@@ -26,7 +26,7 @@ from gansmith.nn.stages import check_size
 class Config(GenerationConfig):
     """Settings of WGAN."""
 
-    width: Count = 64
+    width: Units = 64
     """Channels of the layer next to the picture; they double with every stage, up to 8 times this."""
     clip: Annotated[float, Bounds(above=0)] = 0.01
     """Weights of the critic stay within +- this: c in Algorithm 1."""

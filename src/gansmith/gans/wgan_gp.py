@@ -19,7 +19,7 @@ from typing import Annotated, Literal
 import torch
 from torch import Tensor, nn
 
-from gansmith.config import Bounds, Count, Decay, Weight
+from gansmith.config import MANY, Bounds, Decay, Units, Weight
 from gansmith.game import Batch, Clock, ImageSpec, Logs, Optimizer, Turn
 from gansmith.generation import Generation, GenerationConfig, judgement_logs
 from gansmith.nn.dcgan import Discriminator as ConvCritic
@@ -36,9 +36,9 @@ class Config(GenerationConfig):
 
     arch: Literal["cnn", "resnet32", "resnet64"] = "cnn"
     """Networks: DCGAN's, or the paper's residual ones for 32 px or 64 px; all make any size from 16 to 128 px."""
-    width: Annotated[int | None, Bounds(1, was=0)] = None
+    width: Annotated[int | None, Bounds(1, memory=MANY, was=0)] = None
     """Channels of the layer next to the picture; by default 64 (cnn, resnet64) or 128 (resnet32)."""
-    latent_dim: Count = 128
+    latent_dim: Units = 128
     """Length of the noise vector z ~ N(0, I)."""
     penalty: Weight = 10.0
     """Weight of the gradient penalty: lambda in Eq. 3."""

@@ -78,5 +78,7 @@ def write(
         raise ModelError(f"The model could not be written to {folder}: {reason}.") from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        if old.is_file() or old.is_symlink():  # --overwrite of a file
+            old.unlink(missing_ok=True)
         shutil.rmtree(old, ignore_errors=True)
     return folder

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from torch import Tensor
 
-from gansmith.config import Bounds, Count
+from gansmith.config import LARGEST, MANY, Bounds, Count
 from gansmith.synthetic.dataset import SyntheticDataset
 from gansmith.synthetic.filters import NAMES, Tally
 from gansmith.synthetic.split import Split
@@ -46,9 +46,9 @@ class AugmentSettings:
     """Train it for this many pictures seen instead."""
     steps: Annotated[int | None, Bounds(1, unit="batches", was=0)] = None
     """Train it for this many batches instead."""
-    batch: Annotated[int | None, Bounds(1, unit="pictures", was=0)] = None
+    batch: Annotated[int | None, Bounds(1, unit="pictures", memory=MANY, was=0)] = None
     """Pictures per training step; by default the family's usual number."""
-    size: Annotated[int | None, Bounds(8, unit="pixels", was=0)] = None
+    size: Annotated[int | None, Bounds(8, unit="pixels", memory=LARGEST, was=0)] = None
     """Resize and centre-crop to this many pixels; by default pictures keep their own size."""
     flip: bool = False
     """A mirrored picture is still one of its class: mirror at random, in the model's training and in classic augmentation."""

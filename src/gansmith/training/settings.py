@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -106,7 +107,15 @@ def check_facts(found: Run) -> None:
 
 
 def check_checkpoint(found: Run) -> None:
-    """Raise a RunError where a trained run has lost its checkpoints: to start over would overwrite what it has learned."""
+    """Raise a RunError where a trained run has lost its checkpoints: to start over would overwrite what it has learned.
+
+    Where a file lies in the place of one of its folders, it would be lost.
+    """
+    for place in (found.model, found.checkpoints, found.samples):
+        if os.path.lexists(place) and not place.is_dir():
+            raise RunError(
+                f"{place} is a file, and the run needs a folder of that name. Move the file away, then resume."
+            )
     if any(found.checkpoints.glob("[0-9]*")):
         return
     model = (found.model / "model.safetensors").is_file()
