@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,14 +40,16 @@ class Options(AugmentSettings):
 
 def main(argv: list[str]) -> int:
     """Run ``gansmith augment``."""
+    import tyro
+
     from gansmith.synthetic.modelling import family_config
 
     family, _ = take_option(argv, "--family")
     usual = family_config(family or FAMILY, {})
-    arguments = dataclasses.make_dataclass(
-        "Arguments", [("options", Options), ("settings", type(usual), field(default_factory=lambda: usual))]
-    )
-    parsed: Any = parse(arguments, argv, "augment", __doc__ or "")
+    arguments = dataclasses.make_dataclass("Arguments", [("options", Options), ("settings", type(usual))])
+    needed: Any = tyro.MISSING
+    default = arguments(Options(data=needed, out=needed), usual)
+    parsed: Any = parse(arguments, argv, "augment", __doc__ or "", default)
     run(parsed.options, parsed.settings)
     return 0
 
