@@ -106,7 +106,6 @@ def _plain(name: str, endings: tuple[tuple[str, str], ...]) -> str:
     return name
 
 
-
 @pytest.mark.parametrize("page", [ROOT / "README.zh-CN.md", *TRANSLATED], ids=lambda page: page.name)
 def test_a_chinese_page_is_in_step(page):
     """The same headings, code, tables, links, pictures and names; only the words between them are translated."""

@@ -73,7 +73,9 @@ def small(words: list[str]) -> list[str]:
         return [*words, "--steps", "3"]
     words = re.sub(r" --(steps|size|minutes|width) \d+", "", " ".join(words)).split()
     size = [] if "mnist10k" in words else ["--size", "32"]
-    family = "r3gan" if words[1].startswith("-") else words[1]  # which suits labelled or grey pictures, and few colour ones
+    family = (
+        "r3gan" if words[1].startswith("-") else words[1]
+    )  # which suits labelled or grey pictures, and few colour ones
     return [*words, *TINY_RUN.split(), *size, *tiny(family, words)]
 
 
