@@ -15,6 +15,7 @@ import torch
 from gansmith import config, devices, registry
 from gansmith.bench.measure import peak_memory, ready_to_train
 from gansmith.data.batches import Batches
+from gansmith.data.pairs import TwoSided
 from gansmith.devices import Device
 from gansmith.errors import first_line
 from gansmith.game import Clock, ImageSpec
@@ -132,8 +133,8 @@ def ours(family: str, where: Device, shape: tuple[int, int, int], way: str, sett
     game, channels_last = ready_to_train(kind(config.make(kind.Config, dict(settings), family), spec), where)
     game.train()
     device, said = where.torch_device, list[str]()
-    sides = [phantom_rows.Noise(channels, size, 0) for _ in range(2)]
-    source = phantom_rows.TwoSides(*sides) if two else sides[0]
+    sides = [phantom_rows.noise(channels, size, 0) for _ in range(2)]
+    source = TwoSided(*sides, aligned=True) if two else sides[0]
     pictures = Batches(source, batch, 0, device=device, channels_last=channels_last, damage=game.damage_on_cpu())
     optimizers = engine.make_optimizers(game, device)
     plan = engine.Plan(where, scalers=scaling.make_scalers(game.players, where))

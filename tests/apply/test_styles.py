@@ -281,7 +281,7 @@ def test_importing_over_something_else_keeps_it(folder, tmp_path, capsys, monkey
         assert words in capsys.readouterr().err
     assert (photos / "only-copy.jpg").read_text() == "precious"
     assert cli.main(["import", "none.pkl", "--out", str(folder), "--overwrite"]) == 2
-    assert "no file none.pkl" in capsys.readouterr().err  # a model may be replaced
+    assert "no file 'none.pkl'" in capsys.readouterr().err  # a model may be replaced
 
 
 @pytest.mark.parametrize(

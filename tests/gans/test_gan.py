@@ -13,6 +13,7 @@ import gansmith.cli
 from gansmith import registry
 from gansmith.game import Batch, Clock, ImageSpec
 from gansmith.gans.gan import GAN
+from gansmith.nn.classes import class_weights
 from gansmith.nn.losses import ADVERSARIAL
 from gansmith.nn.penalties import gradient_penalty, squared_gradient_norm
 
@@ -40,9 +41,10 @@ def test_parameter_counts(family, size, channels, generator, discriminator):
 def test_dcgan_makes_any_size(size, channels):
     height, width = size if isinstance(size, tuple) else (size, size)
     game = gansmith.build("dcgan", size=size, channels=channels, classes=5, width=4)
-    images = game.get_submodule("generator")(torch.randn(2, 100), torch.tensor([0, 4]))
+    labels = class_weights(torch.tensor([0, 4]), 5)
+    images = game.get_submodule("generator")(torch.randn(2, 100), labels)
     assert images.shape == (2, channels, height, width)
-    assert game.get_submodule("discriminator")(images, torch.tensor([0, 4])).shape == (2, 1)
+    assert game.get_submodule("discriminator")(images, labels).shape == (2, 1)
 
 
 def test_dcgan_starts_as_the_paper_says():

@@ -73,8 +73,9 @@ def test_logits_of_a_picture_do_not_depend_on_its_neighbours():
     game = built(classes=3).eval()
     batch = batch_of(game)
     with torch.no_grad():
-        together = game.discriminator(batch.images, batch.labels)
-        alone = game.discriminator(batch.images[2:3], batch.labels[2:3])
+        labels = game.weights_of(batch.labels)
+        together = game.discriminator(batch.images, labels)
+        alone = game.discriminator(batch.images[2:3], labels[2:3])
     torch.testing.assert_close(together[2:3], alone, rtol=1e-4, atol=1e-5)
     assert not game.judges_across_batch
 

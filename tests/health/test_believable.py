@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shlex
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from gansmith.files.run import Run
 from gansmith.game import ImageSpec
 from gansmith.health.believable import Believable, features_for
 from gansmith.health.coach import Finding, diagnose
-from gansmith.health.next_step import next_command
+from gansmith.health.next_step import next_command, quoted
 from gansmith.nn import efficientnet
 
 DIGITS = ImageSpec(28, 28, 1, 10)
@@ -160,3 +162,11 @@ def test_a_run_ends_with_its_shares_and_a_next_step(tmp_path: Path, capsys: pyte
     report = (out / "report.md").read_text()
     assert "The best next step:" in report
     assert "gansmith train" in report
+
+
+def test_words_of_a_command_are_printable_and_what_a_shell_takes():
+    for word in ("plain", "two words", "it's", "caf\udce9", "esc\x1b[31m", "line\nend", "猫", "back\\slash\n'"):
+        said = quoted(word)
+        assert said.isprintable()
+        echoed = subprocess.run(["bash", "-c", f"printf %s {said}"], capture_output=True, check=True).stdout
+        assert echoed == os.fsencode(word)

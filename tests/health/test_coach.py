@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from gansmith import registry
+from gansmith.abilities import Sampled
 from gansmith.data import open_pictures
 from gansmith.files.pictures import to_float
 from gansmith.files.run import Run
@@ -151,9 +152,11 @@ def test_dear_vital_signs_are_taken_less_often(monkeypatch, takes, expected):
     now = [0.0]
     monkeypatch.setattr("gansmith.health.vitals.time.monotonic", lambda: now[0])
 
-    class Slow(torch.nn.Module):
+    class Slow(Sampled):
         checks = 0
-        seeded_latents = None
+
+        def __init__(self):
+            torch.nn.Module.__init__(self)
 
         def metrics_images(self, real, seed):
             now[0] += takes

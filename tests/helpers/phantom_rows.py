@@ -15,7 +15,9 @@ from torch import Tensor
 
 from gansmith import config, devices, registry
 from gansmith.bench.measure import ready_to_train
+from gansmith.data import MemoryPictures
 from gansmith.data.batches import Batches
+from gansmith.data.pairs import TwoSided
 from gansmith.game import Clock, Game, ImageSpec, Logs
 from gansmith.generation import Generation
 from gansmith.parallel import seeds
@@ -68,28 +70,12 @@ def rows() -> list[Row]:
     return found
 
 
-class Noise:
-    """Pictures of one side, held in memory as bytes."""
-
-    def __init__(self, channels: int, size: int, classes: int) -> None:
-        random = np.random.default_rng(channels)
-        coarse = random.integers(0, 256, (24, channels, size // 4, size // 4))
-        self.images = torch.from_numpy(np.kron(coarse, np.ones((1, 1, 4, 4))).astype(np.uint8))
-        self.classes_of = torch.arange(24) % classes if classes else None
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def fetch(self, indices: np.ndarray) -> tuple[Tensor, Tensor | None]:
-        rows = torch.from_numpy(np.asarray(indices))
-        return self.images[rows], None if self.classes_of is None else self.classes_of[rows]
-
-
-class TwoSides:
-    """Two sides of pictures."""
-
-    def __init__(self, a: Noise, b: Noise) -> None:
-        self.a, self.b, self.aligned = a, b, True
+def noise(channels: int, size: int, classes: int) -> MemoryPictures:
+    """24 pictures of one side, coarse noise held in memory."""
+    random = np.random.default_rng(channels)
+    coarse = random.integers(0, 256, (24, size // 4, size // 4, channels))
+    pixels = np.kron(coarse, np.ones((1, 4, 4, 1))).astype(np.uint8)
+    return MemoryPictures.from_arrays(pixels, np.arange(24) % classes if classes else None, name="noise")
 
 
 class Half(devices.Device):
@@ -112,13 +98,15 @@ class Player:
         size = size or (16 if issubclass(kind, Generation) else 32)
         spec = ImageSpec(size, size, 3, 0 if two else 4, other_channels=3 if two else 0)
         given = {**kind.tiny, **SETTINGS.get(row.mode, {}), **settings}
+        if issubclass(kind, Generation):
+            given.setdefault("conditional", False)  # its own mode
         torch.manual_seed(0)
         game = kind(config.make(kind.Config, given, row.family), spec)
         make = Half if row.mode == "fp16" else devices.Device
         where = make(device, "bf16" if row.mode == "bf16" else "fp32")
         self.game, channels_last = ready_to_train(game, where)
         self.game.train()
-        source = TwoSides(Noise(3, size, 0), Noise(3, size, 0)) if two else Noise(3, size, 4)
+        source = TwoSided(noise(3, size, 0), noise(3, size, 0), aligned=True) if two else noise(3, size, 4)
         damage = game.damage_on_cpu() if device.type == "cuda" else None
         self.batches = Batches(source, BATCH, 0, device=device, channels_last=channels_last, damage=damage)
         self.optimizers = engine.make_optimizers(self.game, device)

@@ -66,14 +66,14 @@ def same_pictures(imported: Imported, generator: ref.Generator, discriminator: r
     with torch.no_grad():
         for psi in (1.0, 0.6):
             theirs = generator(z, one_hot, truncation_psi=psi)
-            picture = game.generator(z, labels, truncation=psi, noise="const")
+            picture = game.generator(z, one_hot, truncation=psi, noise="const")
             assert theirs.std() > 0.1
             torch.testing.assert_close(picture, theirs, atol=1e-4, rtol=0)
         if discriminator is not None:
             images = theirs.clamp(-1, 1)
             expected = discriminator(images, one_hot)
             torch.testing.assert_close(
-                game.discriminator(images, labels), expected, atol=1e-3 * float(expected.abs().max()), rtol=0
+                game.discriminator(images, one_hot), expected, atol=1e-3 * float(expected.abs().max()), rtol=0
             )
 
 

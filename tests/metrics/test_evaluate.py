@@ -210,7 +210,7 @@ def test_bad_paths(files, tmp_path):
         main([str(tmp_path / "absent"), "--data", files[1]])
     with pytest.raises(DataError, match="no pictures called"):
         main([files[0], "--data", str(tmp_path / "absent")])
-    with pytest.raises(SystemExit):
+    with pytest.raises(GansmithError, match="--data names the real pictures"):
         main([files[0]])
 
 
@@ -228,7 +228,7 @@ def labelled(path, shares, names=NAMES, seed=0):
 
 
 class Bright(torch.nn.Module):
-    """Pictures of class k are as bright as those of ``labelled``."""
+    """Pictures of class k are as bright as those of ``labelled``; classes come as weights [N, K]."""
 
     def __init__(self):
         super().__init__()
@@ -236,7 +236,7 @@ class Bright(torch.nn.Module):
 
     def forward(self, z, labels=None):
         noise = torch.rand(len(z), 1, 28, 28, generator=torch.Generator().manual_seed(0)) * 40
-        return (80 * labels[:, None, None, None] + noise) / 127.5 - 1
+        return (80 * labels.argmax(1)[:, None, None, None] + noise) / 127.5 - 1
 
 
 def perfect(names=NAMES) -> Model:

@@ -189,7 +189,7 @@ def test_a_resumed_run_keeps_the_batch_it_began_with(npz, tmp_path, monkeypatch)
     settings, config = settings_from(GAN, tmp_path / "run", data=str(npz), steps=2, width=8)
     train(GAN, settings=settings, family_config=config, quiet=True)
     monkeypatch.setattr(GAN, "default_batch", 32)  # another version of gansmith
-    settings = dataclasses.replace(settings, steps=0, images=64, resume=True)
+    settings = dataclasses.replace(settings, steps=None, images=64, resume=True)
     train(GAN, settings=settings, family_config=config, quiet=True)
     assert Run.open(tmp_path / "run").facts["batch"] == 16
     lines = (tmp_path / "run" / "log.jsonl").read_text().splitlines()

@@ -246,7 +246,7 @@ class StyleGAN2(Generation[Config], Styled[Config]):
 
     def path_penalty(self, batch: Batch) -> tuple[Tensor, Logs]:
         half, labels = max(len(batch) // 2, 1), self.labels_of(batch)
-        styles = self.mixed_styles(half, None if labels is None else labels[:half])
+        styles = self.mixed_styles(half, None if labels is None else labels[::2][:half])  # the same ones in parts
         images = self.styled.synthesis(styles)
         lengths = path_lengths(images, styles, seeds.normal(half, *images.shape[1:], device=images.device))
         average = self.path_mean.lerp(processes.mean(lengths.mean()), 0.01)

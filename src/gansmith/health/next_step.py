@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -37,6 +38,16 @@ def next_command(run: Run, findings: Sequence[Finding], records: Sequence[Record
     return _anew(run, family, settings)
 
 
+def quoted(word: str) -> str:
+    """A word as a shell takes it, in printable characters only: others stand as the escapes of bash's and zsh's ``$'...'``."""
+    if word.isprintable():
+        return shlex.quote(word)
+    escaped = (
+        c if c.isprintable() and c not in "'\\" else "".join(f"\\x{byte:02x}" for byte in os.fsencode(c)) for c in word
+    )
+    return f"$'{''.join(escaped)}'"
+
+
 def _changes(kind: str, run: Run) -> tuple[str, dict[str, Any]] | None:
     """(family, settings) of a run that would not have this trouble; None where it is no reason to begin anew."""
     has = _defaults(run.family)
@@ -67,9 +78,9 @@ def _go_on(run: Run) -> str:
     goal = next((name for name in ("minutes", "steps", "images") if train.get(name)), "images")
     seen = train.get(goal) or run.facts.get("images") or 0
     return (
-        f"gansmith train --resume --out {shlex.quote(str(run.root))} --{goal} {2 * seen:g}"
+        f"gansmith train --resume --out {quoted(str(run.root))} --{goal} {2 * seen:g}"
         if goal == "minutes"
-        else (f"gansmith train --resume --out {shlex.quote(str(run.root))} --{goal} {2 * int(seen)}")
+        else (f"gansmith train --resume --out {quoted(str(run.root))} --{goal} {2 * int(seen)}")
     )
 
 
@@ -94,7 +105,7 @@ def _anew(run: Run, family: str, settings: Mapping[str, Any]) -> str:
             if value is False
             else [config.flag(name), f"{value}"]
         )
-    return shlex.join(words)
+    return " ".join(map(quoted, words))
 
 
 def _settings(run: Run) -> Mapping[str, Any]:
