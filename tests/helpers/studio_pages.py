@@ -134,7 +134,7 @@ def page(browser):
     opened = context.new_page()
     opened.set_default_timeout(WAIT)
     troubles = []
-    opened.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
+    opened.on("console", lambda said: troubles.append(f"{said.text} {said.location}") if said.type == "error" else None)
     opened.on("pageerror", lambda error: troubles.append(str(error)))
     opened.on(
         "request",
