@@ -63,6 +63,10 @@ def test_models_lists_names_sizes_licences_and_what_is_here(home: Path, capsys: 
     assert main(["models", "tiny", "--remove"]) == 0
     assert not (home / "tiny").exists()
     assert main(["models", "tiny", "--remove"]) == 2
+    assert main(["get", "tiny"]) == 0
+    capsys.readouterr()
+    assert main(["models", "tiny", "--remove", "--json"]) == 0
+    assert "tiny" in json.loads(capsys.readouterr().out)["removed"]
 
 
 # --- how files come here ----------------------------------------------------------------------------------------------

@@ -38,7 +38,11 @@ def main(argv: list[str]) -> int:
     if options.remove:
         if not options.name:
             raise GansmithError("Name the model to remove: gansmith models NAME --remove")
-        say(f"{remove(options.name)} was deleted.")
+        removed = remove(options.name)
+        if options.json:
+            print(json.dumps({"removed": str(removed)}))
+        else:
+            say(f"{removed} was deleted.")
         return 0
     chosen = [require(options.name)] if options.name else list(entries().values())
     rows = [facts(entry) for entry in chosen]

@@ -131,7 +131,7 @@ def _check_extra(entry: Entry) -> None:
 
 def _checked(entry: Entry, file: Path) -> dict[str, str]:
     if not file.is_file():
-        raise ModelError(f"There is no file {file}.")
+        raise ModelError(f"There is no file {file}. Give the file of weights that {entry.name} was downloaded as.")
     wanted = entry.files[0]
     if wanted.sha256 and sha256(file) != wanted.sha256:
         raise ModelError(
