@@ -181,6 +181,8 @@ def play(options: argparse.Namespace, root: Path) -> int:
     step = max(1, options.count // max(1, options.sample))
     programs = list(numbers)[::step][: options.sample]
     for number in programs:
+        if "--remove" in kept[number].get("argv", []):  # what is there to remove depends on what other calls fetched
+            continue
         code, said, wrong = as_program(root, options.seed, number)
         if code != kept[number]["code"] or wrong:
             faults["as a program"] += 1

@@ -173,3 +173,10 @@ def test_the_family_may_come_first(capsys) -> None:
         assert json.loads(capsys.readouterr().out)["world"] == "ring"
     assert cli.main(["toy", "ring", "--help"]) == 0
     assert "stacked-mnist" in capsys.readouterr().out
+
+
+def test_what_cannot_be_played_leaves_no_folder(tmp_path):
+    out = tmp_path / "new"
+    words = ["toy", "ring", "--family", "gan", "--images", "32", "--seeds", "1", "--batch", "8", "--pack", "3"]
+    assert cli.main([*words, "--out", str(out)]) == 2
+    assert not out.exists()

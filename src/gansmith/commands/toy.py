@@ -85,9 +85,11 @@ def check(options: Options, config: Any) -> None:
     """Refuse what cannot be played, before anything is; make the folder of the results."""
     from gansmith.config import check_numbers
     from gansmith.toy.networks import LATENT
+    from gansmith.training.settings import check_divides
 
     check_numbers(options)
     check_numbers(config)
+    check_divides(batch_of(options), 1, 1, config.pack)
     if options.images and options.minutes:
         raise GansmithError("Give one of --images and --minutes, not both.")
     if options.world != "stacked-mnist":
@@ -103,6 +105,18 @@ def check(options: Options, config: Any) -> None:
             options.out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise GansmithError(f"--out {options.out} cannot be made: {error.strerror}. Choose another.") from None
+
+
+def batch_of(options: Options) -> int:
+    """Points or pictures per step: as asked, else what is usual for the family in this world."""
+    from gansmith.toy import points, stacked
+    from gansmith.toy.worlds import make_world
+
+    if options.batch:
+        return options.batch
+    if options.world == "stacked-mnist":
+        return points.playable(options.family).usual_batch(stacked.SPEC)
+    return points.preset(options.family, make_world(options.world)).batch
 
 
 def read(argv: list[str]) -> tuple[Options, Any]:
@@ -131,12 +145,9 @@ def points(options: Options, config: Any) -> dict[str, Any]:
     """Play every seed in a world of points; the result as json-able values."""
     from gansmith.toy import points as toy
     from gansmith.toy.worlds import make_world
-    from gansmith.training.settings import check_divides
 
-    world = make_world(options.world)
+    world, batch = make_world(options.world), batch_of(options)
     preset = toy.preset(options.family, world)
-    batch = options.batch or preset.batch
-    check_divides(batch, 1, 1, config.pack)
     runs = []
     for seed in range(options.seed, options.seed + (options.seeds or 5)):
         with Watch(f"seed {seed}", goal_of(options, preset.images)) as watch:
@@ -166,11 +177,8 @@ def stacked(options: Options, config: Any) -> dict[str, Any]:
     from gansmith.models.bundle import Model
     from gansmith.toy import stacked as toy
     from gansmith.training.engine import Goal
-    from gansmith.training.settings import check_divides
 
-    device = devices.resolve(options.device)
-    batch = options.batch or toy.playable(options.family).usual_batch(toy.SPEC)
-    check_divides(batch, 1, 1, config.pack)
+    device, batch = devices.resolve(options.device), batch_of(options)
     runs = []
     for seed in range(options.seed, options.seed + (options.seeds or 1)):
         goal = goal_of(options, 0) if options.images or options.minutes else Goal(minutes=55)

@@ -257,8 +257,6 @@ class Session:
             }
             found.settings = config.modern(self.kind.Config, found.settings)
             found.settings |= {name: getattr(family_config, name) for name in self.kind.resumable}
-            if self.main:
-                found.write_config()
             return found
         if few := self.data.check_enough():
             self._warn(few)
@@ -315,6 +313,8 @@ class Session:
         if not self.settings.resume:
             return
         before = resuming.restore(self.context(), self._warn)
+        if self.main:
+            self.run.write_config()  # not before: a run that cannot go on stays as it was
         if before is None:
             return
         clock = self.state.clock
