@@ -151,3 +151,27 @@ def test_what_is_here_wins_and_other_kinds_of_data_stay(tmp_path, monkeypatch):
     assert found_again("a.npz", str(there)) == "a.npz"
     assert Path.cwd() == here
     assert os.sep in str(there)
+
+
+def test_a_run_that_cannot_go_on_stays_as_it_was(npz, tmp_path):
+    out = tmp_path / "run"
+    words = [
+        "--data",
+        str(npz),
+        "--batch",
+        "4",
+        "--width",
+        "8",
+        "--latent-dim",
+        "8",
+        "--snapshots",
+        "1",
+        "--out",
+        str(out),
+    ]
+    assert main(["train", "gan", *words, "--steps", "2"]) == 0
+    for file in (out / "checkpoint").rglob("*.json"):
+        file.write_text("{")
+    before = (out / "config.yaml").read_bytes()
+    assert main(["train", "--resume", "--out", str(out), "--steps", "6"]) == 2
+    assert (out / "config.yaml").read_bytes() == before
