@@ -77,11 +77,8 @@ def _go_on(run: Run) -> str:
     train = run.train
     goal = next((name for name in ("minutes", "steps", "images") if train.get(name)), "images")
     seen = train.get(goal) or run.facts.get("images") or 0
-    return (
-        f"gansmith train --resume --out {quoted(str(run.root))} --{goal} {2 * seen:g}"
-        if goal == "minutes"
-        else (f"gansmith train --resume --out {quoted(str(run.root))} --{goal} {2 * int(seen)}")
-    )
+    twice = f"{2 * seen:g}" if goal == "minutes" else f"{2 * int(seen)}"
+    return f"gansmith train --resume --out {quoted(str(run.root))} --{goal} {twice}"
 
 
 def _anew(run: Run, family: str, settings: Mapping[str, Any]) -> str:
@@ -98,13 +95,9 @@ def _anew(run: Run, family: str, settings: Mapping[str, Any]) -> str:
     data = run.train.get("data", ())
     words = ["gansmith", "train", family, "--data", *([data] if isinstance(data, str) else map(str, data))]
     for name, value in chosen.items():
-        words += (
-            [config.flag(name)]
-            if value is True
-            else [config.flag(f"no_{name}")]
-            if value is False
-            else [config.flag(name), f"{value}"]
-        )
+        words.append(config.flag(f"no_{name}" if value is False else name))
+        if not isinstance(value, bool):
+            words.append(f"{value}")
     return " ".join(map(quoted, words))
 
 
