@@ -21,7 +21,7 @@ from gansmith.files import run
 from gansmith.files.atomic import clear_leftovers
 from gansmith.files.run import Run
 from gansmith.game import Game
-from gansmith.health.next_step import next_command
+from gansmith.health.next_step import next_command, quoted
 from gansmith.models.bundle import Model
 from gansmith.parallel import processes, seeds
 from gansmith.training import compiling, engine, fine_tuning, hooks, memory, resuming, scaling, trackers
@@ -305,7 +305,7 @@ class Session:
             self.display.warn(message)
 
     def _go_on(self) -> str:
-        return f"gansmith train --resume --out {self.run.root}" + (
+        return f"gansmith train --resume --out {quoted(str(self.run.root))}" + (
             f" --processes {self.processes}" if self.processes > 1 else ""
         )
 
