@@ -162,6 +162,19 @@ def until(page, expression: str, seconds: float = 60) -> None:
         page.wait_for_timeout(30)
 
 
+def reach(page, name: str, role: str | None = None, most: int = 80) -> None:
+    """Press Tab until a control of that name has the focus."""
+    for _ in range(most):
+        page.keyboard.press("Tab")
+        now = page.evaluate(
+            "(() => { const e = document.activeElement; return [(e.getAttribute('aria-label') || e.labels?.[0]?.textContent"
+            " || e.textContent || '').trim(), e.tagName.toLowerCase()]; })()"
+        )
+        if now[0].startswith(name) and (role is None or now[1] == role):
+            return
+    raise AssertionError(f"Tab does not lead to '{name}'")
+
+
 def held(page, pattern: str) -> list:
     """Hold back the next request to an address: a list that it joins as a route, to continue or to fulfil later."""
     routes: list = []

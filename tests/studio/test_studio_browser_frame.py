@@ -23,6 +23,7 @@ from helpers.studio_pages import (
     open_studio,
     page,
     place,
+    reach,
     until,
 )
 
@@ -268,19 +269,6 @@ def test_a_server_that_is_gone_is_said_and_the_page_mends_itself(page, tmp_path)
 
 
 # --- keys alone -------------------------------------------------------------------------------------------------------
-
-
-def reach(page, name: str, role: str | None = None, most: int = 80) -> None:
-    """Press Tab until a control of that name has the focus."""
-    for _ in range(most):
-        page.keyboard.press("Tab")
-        now = page.evaluate(
-            "(() => { const e = document.activeElement; return [(e.getAttribute('aria-label') || e.labels?.[0]?.textContent"
-            " || e.textContent || '').trim(), e.tagName.toLowerCase()]; })()"
-        )
-        if now[0].startswith(name) and (role is None or now[1] == role):
-            return
-    raise AssertionError(f"Tab does not lead to '{name}'")
 
 
 def test_training_by_keys_alone(page, address, place):
