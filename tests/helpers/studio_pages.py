@@ -127,6 +127,12 @@ def larger(place) -> str:
     return make_run(place / "runs" / "larger", "upscale", ImageSpec(32, 32, 3), width=32, blocks=4).name
 
 
+@pytest.fixture(scope="module")
+def axe() -> str:
+    package = pytest.importorskip("axe_playwright_python", reason="axe is not installed")
+    return (Path(package.__file__).parent / "axe.min.js").read_text("utf-8")
+
+
 @pytest.fixture
 def page(browser):
     """A page that fails the test on any error in its console or any request to elsewhere."""

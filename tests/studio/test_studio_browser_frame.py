@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-from pathlib import Path
 
 import pytest
 
@@ -17,6 +16,7 @@ from helpers.studio_pages import (
     PAGES,
     WAIT,
     address,
+    axe,
     browser,
     close_studio,
     expect,
@@ -27,7 +27,7 @@ from helpers.studio_pages import (
     until,
 )
 
-__all__ = ["address", "browser", "page", "place"]
+__all__ = ["address", "axe", "browser", "page", "place"]
 pytestmark = NEEDS_CHROMIUM
 
 
@@ -350,12 +350,6 @@ def test_the_language_is_the_browsers_and_can_be_switched(browser, address):
     chinese.reload()
     expect(chinese.locator("main h1")).to_have_text("Train")
     context.close()
-
-
-@pytest.fixture(scope="module")
-def axe() -> str:
-    package = pytest.importorskip("axe_playwright_python", reason="axe is not installed")
-    return (Path(package.__file__).parent / "axe.min.js").read_text("utf-8")
 
 
 WHERE = {
