@@ -94,7 +94,7 @@ class Translates(Game[ConfigT]):
         takes_mask: ``translate`` needs a mask of what to change.
         alignment: tiles start at multiples of this, so that strided layers see the same grid as on the whole.
         scale: how much larger the result is than the input.
-        tile: pixels of the input in a tile's side, unless a setting says otherwise; 0 for a size that suits most networks.
+        tile: pixels of the input in a tile's side, unless a setting says otherwise; None for a size that suits most networks.
         overview_size: larger pictures are decided on whole, at this size of the shorter side (:meth:`overview`), and
             finished at their own (:meth:`finish`); 0 for models that need no such thing.
         window: the least side of the part around holes that goes through a network that fills them, where the picture has it.
@@ -109,7 +109,7 @@ class Translates(Game[ConfigT]):
     takes_mask: bool = False
     alignment: int = 4
     scale: int = 1
-    tile: int = 0
+    tile: int | None = None
     overview_size: int = 0
     window: int = 0
     reach: int = 0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from gansmith.commands._parse import parse, say
-from gansmith.commands.sample import MOST_PICTURES, check_file, check_numbers, parse_seeds, save_grid
+from gansmith.commands.sample import MOST_PICTURES, check_draw, check_file, parse_seeds, save_grid
 from gansmith.errors import GansmithError, first_line
 from gansmith.files.paths import writing
 
@@ -78,7 +78,7 @@ def main(argv: list[str]) -> int:
         )
     if options.along and options.having:
         raise GansmithError("--along takes saved directions, and --having makes one from pictures. Leave one out.")
-    check_numbers(options.seed, options.truncation)
+    check_draw(options.seed, options.truncation)
     if options.save is not None:
         check_file(options.save, (".npz",), "directions", options.overwrite, "--save")
     import torch

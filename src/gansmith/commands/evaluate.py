@@ -9,12 +9,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from gansmith.commands._equivariance import measure_equivariance
 from gansmith.commands._parse import parse, say, show_table
+from gansmith.config import LARGEST, Bounds, check_numbers
 from gansmith.errors import GansmithError
 from gansmith.files.paths import check_free, check_writable
 
@@ -52,7 +53,7 @@ class Options:
     """How many samples, against as many real pictures (models that repair windows of photographs: at most 100)."""
     seed: int = 0
     """Chooses samples and real pictures."""
-    size: int | None = None
+    size: Annotated[int | None, Bounds(1, unit="pixels", memory=LARGEST, was=0)] = None
     """Bring all pictures to this size; by default the model's, or the data's own."""
     memorisation: Path | None = None
     """Also write this picture: the samples most like a training picture, each beside the nearest ones; and give the share of such samples."""
@@ -67,6 +68,7 @@ class Options:
 def main(argv: list[str]) -> int:
     """Run ``gansmith evaluate``."""
     options = parse(Options, argv, "evaluate", __doc__ or "")
+    check_numbers(options)
     from gansmith.abilities import Sampled
     from gansmith.devices import resolve
     from gansmith.files.pictures import PICTURE_SUFFIXES
@@ -206,7 +208,7 @@ def _open_real(options: Options, model: Model | None) -> Pictures:
     from gansmith.data import open_pictures
 
     if model is None:
-        return open_pictures(options.data, size=options.size or None)
+        return open_pictures(options.data, size=options.size)
     spec = model.spec
     if options.size and (options.size, options.size) != (spec.height, spec.width):
         raise GansmithError(
@@ -223,7 +225,7 @@ def _read_samples(options: Options, progress: Callable[[str, int, int], None]) -
     from gansmith.data import open_pictures
     from gansmith.metrics.real import counter, fetched
 
-    made = open_pictures(options.model, size=options.size or None, labels=False)
+    made = open_pictures(options.model, size=options.size, labels=False)
     count = min(options.n, len(made))
     step = counter(progress, "reading samples", count) or (lambda _: None)
     parts = []

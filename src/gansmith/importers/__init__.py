@@ -29,7 +29,7 @@ _ONNX = (
 )
 
 
-def import_file(path: str | Path, key: str | Sequence[str] = (), labels: int = 0) -> Imported:
+def import_file(path: str | Path, key: str | Sequence[str] = (), labels: int | None = None) -> Imported:
     """Read networks that another trainer wrote.
 
     These are StyleGAN2-ADA's ``.pkl``, rosinality's StyleGAN2 ``.pt``, the generators of CycleGAN, CUT, pix2pix, pix2pixHD, LaMa,
@@ -39,7 +39,7 @@ def import_file(path: str | Path, key: str | Sequence[str] = (), labels: int = 0
 
     Args:
         key: which network of a file that holds several; a refusal lists them. Two keys name both directions of a CycleGAN.
-        labels: how many labels a network of pix2pixHD knows, where that is not one less than its channels; 0 takes that.
+        labels: how many labels a network of pix2pixHD knows, where that is not one less than its channels.
 
     Raises:
         ModelError: no such file, not a file of a known kind, damaged, asking for anything but numbers and names, or asking
@@ -82,7 +82,7 @@ def import_file(path: str | Path, key: str | Sequence[str] = (), labels: int = 0
     except tables.Unknown as refusal:
         return upscalers.foreign_of(tables.candidates(weights, *keys), path.name, str(refusal))
     imported = rosinality.read(table) if table.kind == kinds.STYLEGAN2 else read_table(table)
-    return pix2pixhd.with_labels(imported, labels) if labels else imported
+    return pix2pixhd.with_labels(imported, labels) if labels is not None else imported
 
 
 def other_kind(start: bytes, path: Path) -> str:
