@@ -108,7 +108,9 @@ def test_root_holds_few_modules():
 
 
 def test_the_engine_knows_no_family():
-    text = "".join((PACKAGE / "training" / name).read_text(encoding="utf-8") for name in ("engine.py", "steps.py", "session.py"))
+    text = "".join(
+        (PACKAGE / "training" / name).read_text(encoding="utf-8") for name in ("engine.py", "steps.py", "session.py")
+    )
     for family in registry.families():
         assert f'"{family}"' not in text
         assert f"'{family}'" not in text
