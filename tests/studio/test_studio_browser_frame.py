@@ -345,8 +345,14 @@ def test_the_language_is_the_browsers_and_can_be_switched(browser, address):
     expect(chinese.locator("#new-run [role=alert] .problem")).to_contain_text("工作区")  # the server's words too
     help_ = chinese.locator(".setting[data-name=batch] .help").text_content()
     assert re.search("[\u4e00-\u9fff]", help_), help_
+    chinese.goto(f"{address}/#/train?run=runs/digits")  # so are the curves' names and switches
+    expect(chinese.locator(".chart-card h3").first).to_have_text("损失")
+    expect(chinese.locator(".chart .legend").first).to_contain_text("生成器")
+    chinese.get_by_label("对数坐标").click()
+    assert "log=1" in chinese.url
     chinese.get_by_role("button", name="English").click()
     expect(chinese.locator("main h1")).to_have_text("Train")
+    expect(chinese.locator(".chart .legend").first).to_contain_text("Generator")
     chinese.reload()
     expect(chinese.locator("main h1")).to_have_text("Train")
     context.close()
