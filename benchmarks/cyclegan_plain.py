@@ -118,7 +118,7 @@ def ours(size: int, blocks: int, plain: Plain | None = None) -> Callable[[Tensor
     from gansmith import devices
     from gansmith.game import Batch, Clock, ImageSpec
     from gansmith.gans.cyclegan import Config, CycleGAN
-    from gansmith.training import engine
+    from gansmith.training import engine, steps
 
     game = CycleGAN(Config(blocks=blocks), ImageSpec(size, size, 3, other_channels=3))
     if plain is not None:
@@ -126,7 +126,7 @@ def ours(size: int, blocks: int, plain: Plain | None = None) -> Callable[[Tensor
         for mine, theirs in (*pairs, (game.discriminator_a, plain.da), (game.discriminator_b, plain.db)):
             mine.load_state_dict(theirs.state_dict())
     game.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-    plan = engine.Plan(devices.resolve("cpu"))
+    plan = steps.Plan(devices.resolve("cpu"))
     optimizers = engine.make_optimizers(game, torch.device("cpu"))
     turns = game.turns()
     clock = Clock()
@@ -137,7 +137,7 @@ def ours(size: int, blocks: int, plain: Plain | None = None) -> Callable[[Tensor
         batch = Batch(images, other=other, clock=clock)
         logs = {}
         for turn in turns:
-            logs |= engine.play(game, optimizers[turn.player], turn, [batch], plan)
+            logs |= steps.play(game, optimizers[turn.player], turn, [batch], plan)
         return logs["loss/generators"].item(), logs["loss/discriminators"].item()
 
     return step

@@ -20,7 +20,7 @@ from gansmith.devices import Device
 from gansmith.errors import first_line
 from gansmith.game import Clock, ImageSpec
 from gansmith.parallel import seeds
-from gansmith.training import compiling, engine, hooks, scaling
+from gansmith.training import compiling, engine, hooks, scaling, steps
 from gansmith.training.graphs import WARM, Graphs
 from helpers import gpu, phantom_rows
 
@@ -108,12 +108,12 @@ def timed(side: Side, seconds: float) -> dict[str, float]:
     for _ in range(side.settle):
         side.step()
     devices.synchronise(device)
-    start, steps = time.perf_counter(), 0
-    while steps == 0 or steps % side.cycle or (time.perf_counter() - start < seconds and steps < 5000):
+    start, count = time.perf_counter(), 0
+    while count == 0 or count % side.cycle or (time.perf_counter() - start < seconds and count < 5000):
         side.step()
-        steps += 1
+        count += 1
     devices.synchronise(device)
-    spent = (time.perf_counter() - start) / steps
+    spent = (time.perf_counter() - start) / count
     with gpu.waits() as waits:
         for _ in range(side.cycle):
             side.step()
@@ -137,7 +137,7 @@ def ours(family: str, where: Device, shape: tuple[int, int, int], way: str, sett
     source = TwoSided(*sides, aligned=True) if two else sides[0]
     pictures = Batches(source, batch, 0, device=device, channels_last=channels_last, damage=game.damage_on_cpu())
     optimizers = engine.make_optimizers(game, device)
-    plan = engine.Plan(where, scalers=scaling.make_scalers(game.players, where))
+    plan = steps.Plan(where, scalers=scaling.make_scalers(game.players, where))
     if way == "auto":
         compiling.compile_networks(game, compiling.choose(game, pictures, where, said.append))
     elif way == "graphs":
@@ -145,12 +145,12 @@ def ours(family: str, where: Device, shape: tuple[int, int, int], way: str, sett
         plan = dataclasses.replace(plan, graphs=Graphs(said.append))
     average = hooks.Average(game, batch)
     log = hooks.Log(lambda record: None, lambda state: state.clock.step % 50 == 0)
-    state, turns = engine.State(0), game.turns()
+    state, turns = steps.State(0), game.turns()
 
     def step() -> None:
         state.clock = Clock(state.clock.images + batch, state.clock.step + 1, 0.3)
         seeds.seed_step(0, state.clock.step)
-        logs = engine.step(game, optimizers, pictures, state, turns, plan)
+        logs = steps.step(game, optimizers, pictures, state, turns, plan)
         average(game, state, logs)
         log(game, state, logs)
 

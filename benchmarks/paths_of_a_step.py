@@ -27,8 +27,8 @@ import gansmith
 from gansmith.data import MemoryPictures
 from gansmith.data.batches import Batches
 from gansmith.devices import Device
-from gansmith.game import Batch
-from gansmith.training import engine
+from gansmith.game import Batch, Clock
+from gansmith.training import engine, steps
 
 PACKAGE = Path(gansmith.__file__).parent
 AIMS = {"a step of wgan-gp": "6 files, 1,000 lines", "drawing its pictures": "", "gansmith.train": "30 files"}
@@ -110,9 +110,9 @@ def walk_step() -> tuple[Walk, Walk]:
     batches = Batches(MemoryPictures.from_arrays(pictures()), 8, seed=0)
     with drawing.going():
         batch = batches.at(0)
-    state, turns, plan = engine.State(0, engine.Clock(40, 5)), game.turns(), engine.Plan(device)
+    state, turns, plan = steps.State(0, Clock(40, 5)), game.turns(), steps.Plan(device)
     with walk.going():
-        engine.step(game, optimizers, AtHand(batch), state, turns, plan)
+        steps.step(game, optimizers, AtHand(batch), state, turns, plan)
     return walk, drawing
 
 

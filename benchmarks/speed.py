@@ -69,7 +69,7 @@ class Ours:
         from gansmith.bench.measure import RandomPictures, ready_to_train
         from gansmith.game import Clock, ImageSpec
         from gansmith.parallel import seeds
-        from gansmith.training import engine, hooks
+        from gansmith.training import engine, hooks, steps
 
         device = devices.resolve("cpu")
         kind = registry.family(family)
@@ -82,13 +82,13 @@ class Ours:
         optimizers = engine.make_optimizers(game, device.torch_device)
         average = hooks.Average(game, batch)
         log = hooks.Log(lambda record: None, lambda state: state.clock.step % 20 == 0)
-        state, turns, plan = engine.State(0), game.turns(), engine.Plan(device)
+        state, turns, plan = steps.State(0), game.turns(), steps.Plan(device)
         self.parameters = sum(p.numel() for player in game.players for p in game.player_parameters(player))
 
         def step() -> None:
             state.clock = Clock(state.clock.images + batch, state.clock.step + 1, 0.1)
             seeds.seed_step(0, state.clock.step)
-            logs = engine.step(game, optimizers, pictures, state, turns, plan)
+            logs = steps.step(game, optimizers, pictures, state, turns, plan)
             average(game, state, logs)
             log(game, state, logs)
 

@@ -214,7 +214,7 @@ def our_step(size: int, batch: int, channels: int = 3, width: float = 1.0) -> Pa
     from gansmith.bench.measure import RandomPictures, ready_to_train
     from gansmith.game import Clock, ImageSpec
     from gansmith.gans.stylegan2 import Config, StyleGAN2
-    from gansmith.training import engine, hooks
+    from gansmith.training import engine, hooks, steps
 
     device, spec = devices.resolve("cpu"), ImageSpec(size, size, channels)
     game, channels_last = ready_to_train(
@@ -222,15 +222,15 @@ def our_step(size: int, batch: int, channels: int = 3, width: float = 1.0) -> Pa
     )
     average = hooks.Average(game, batch)
     optimizers = engine.make_optimizers(game, device.torch_device)
-    plan = engine.Plan(device)
+    plan = steps.Plan(device)
     turns = {turn.loss.__name__: turn for turn in game.turns()}
     pictures = RandomPictures(spec, batch, device.torch_device, channels_last)
-    state = engine.State(0, Clock(1_000_000))
+    state = steps.State(0, Clock(1_000_000))
 
     def play(*names: str) -> None:
-        parts = engine.split(pictures.at(0), 1, state.clock)
+        parts = steps.split(pictures.at(0), 1, state.clock)
         for name in names:
-            engine.play(game, optimizers[turns[name].player], turns[name], parts, plan)
+            steps.play(game, optimizers[turns[name].player], turns[name], parts, plan)
 
     def main() -> None:
         play("discriminator_loss", "generator_loss")

@@ -13,8 +13,8 @@ from gansmith.bench.measure import ready_to_train
 from gansmith.cli import main
 from gansmith.devices import Device
 from gansmith.files.run import Run
-from gansmith.game import Batch, Clock
-from gansmith.training import engine
+from gansmith.game import Batch, Clock, Turn
+from gansmith.training import engine, steps
 
 CPU = torch.device("cpu")
 
@@ -65,13 +65,13 @@ def test_products_hold_for_a_turn_with_its_backward_pass_and_no_longer() -> None
         value.register_hook(lambda grad: seen.append(torch.get_float32_matmul_precision()))
         return value, logs
 
-    turn = engine.Turn("discriminator", watched)  # type: ignore[arg-type]
+    turn = Turn("discriminator", watched)  # type: ignore[arg-type]
     optimizer = engine.make_optimizers(game, CPU)["discriminator"]
     batch = Batch(torch.rand(4, 1, 8, 8), clock=Clock(4, 1))
-    engine.play(game, optimizer, turn, [batch], engine.Plan(Device(CPU, "bf16-products")))
+    steps.play(game, optimizer, turn, [batch], steps.Plan(Device(CPU, "bf16-products")))
     assert seen == ["medium", "medium"]
     assert torch.get_float32_matmul_precision() == "highest"
-    engine.play(game, optimizer, turn, [batch], engine.Plan(Device(CPU, "fp32")))
+    steps.play(game, optimizer, turn, [batch], steps.Plan(Device(CPU, "fp32")))
     assert seen[2:] == ["highest", "highest"]
     with pytest.raises(ZeroDivisionError), Device(CPU, "bf16-products").products():
         _ = 1 / 0

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from gansmith.errors import GansmithError
-from gansmith.game import ConfigT, Game
+from gansmith.game import Batch, ConfigT, Game, Grid
 
 
 class Sampled(Game[ConfigT]):
@@ -35,7 +36,22 @@ class Sampled(Game[ConfigT]):
 
     def seeded_latents(self, n: int, seed: int) -> Tensor:
         """The latents that belong to a seed, [n, D]; the first k are the same for every n >= k."""
-        raise NotImplementedError
+        generator = torch.Generator().manual_seed(seed)
+        # one draw for each: of one draw for all, torch would make the last 16 numbers anew
+        rows = [torch.randn(self.latent_dim, generator=generator) for _ in range(n)]
+        return torch.stack(rows).to(self.device) if rows else torch.empty(0, self.latent_dim, device=self.device)
+
+    def preview(self, real: Batch, seed: int) -> Grid:
+        """64 fixed latents; where there are classes, a row for each of the first ten."""
+        columns, rows = 8, 8
+        labels = None
+        if self.classes:
+            columns, rows = 10, min(self.classes, 10)
+            labels = torch.arange(rows, device=self.device).repeat_interleave(columns)
+        return Grid(self.sample(self.seeded_latents(rows * columns, seed), labels), columns)
+
+    def metrics_images(self, real: Batch, seed: int) -> Tensor:
+        return self.sample(self.seeded_latents(len(real), seed), real.labels if self.classes else None)
 
 
 class Styled(Sampled[ConfigT]):

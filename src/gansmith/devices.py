@@ -8,9 +8,9 @@ import functools
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
@@ -27,36 +27,39 @@ PRECISIONS = ("auto", "fp32", "bf16", "fp16", "bf16-products")
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
+@contextlib.contextmanager
+def _rounded_products() -> Iterator[None]:
+    """Inside, float32 matrix products may round their factors to bfloat16."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
 @dataclass(frozen=True)
 class Device:
     """A device and the precision losses are computed in.
 
     Attributes:
         precision: "fp32"; "bf16", where convolutions, matrix products and what lies between them are bfloat16; "fp16",
-            where they are float16 and losses are scaled (:mod:`gansmith.training.scaling`); or "bf16-products", where matrix products round their factors to bfloat16 and everything is held in float32.
+            where they are float16 and losses are scaled (:mod:`gansmith.training.scaling`); or "bf16-products", where
+            matrix products round their factors to bfloat16 and everything is held in float32.
+        autocast: a context for a loss: bfloat16 or float16 where the precision says so. Penalties leave it by themselves.
+        products: a context for a loss and its backward pass: how exact the factors of float32 matrix products are.
     """
 
     torch_device: torch.device
     precision: str = "fp32"
+    autocast: Callable[[], AbstractContextManager[object]] = field(init=False, repr=False, compare=False)
+    products: Callable[[], AbstractContextManager[object]] = field(init=False, repr=False, compare=False)
 
-    def autocast(self) -> AbstractContextManager[object]:
-        """bfloat16 or float16 where the precision says so; penalties step out of it by themselves."""
-        if self.precision in _AUTOCAST:
-            return torch.autocast(self.torch_device.type, dtype=_AUTOCAST[self.precision])
-        return contextlib.nullcontext()
-
-    @contextlib.contextmanager
-    def products(self) -> Iterator[None]:
-        """For a loss and its backward pass: how exact the factors of float32 matrix products are."""
-        if self.precision != "bf16-products":
-            yield
-            return
-        before = torch.get_float32_matmul_precision()
-        torch.set_float32_matmul_precision("medium")
-        try:
-            yield
-        finally:
-            torch.set_float32_matmul_precision(before)
+    def __post_init__(self) -> None:
+        plain, kind = contextlib.nullcontext, self.torch_device.type
+        half = _AUTOCAST.get(self.precision)
+        object.__setattr__(self, "autocast", functools.partial(torch.autocast, kind, dtype=half) if half else plain)
+        object.__setattr__(self, "products", _rounded_products if self.precision == "bf16-products" else plain)
 
     def __str__(self) -> str:
         name = (

@@ -21,9 +21,9 @@ from gansmith.gans.gan import GAN
 from gansmith.models.bundle import Model, averaged_copy
 from gansmith.training import checkpoint, outputs
 from gansmith.training.display import TensorBoard
-from gansmith.training.engine import State
 from gansmith.training.session import train
 from gansmith.training.settings import settings_from
+from gansmith.training.steps import State
 
 resource = pytest.importorskip("resource")
 DEAD = 2**22 + 5

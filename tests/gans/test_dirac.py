@@ -16,7 +16,7 @@ from gansmith import registry
 from gansmith.config import make
 from gansmith.devices import Device
 from gansmith.game import Batch, Clock, Game, ImageSpec, Optimizer, Turn
-from gansmith.training import engine
+from gansmith.training import engine, steps
 
 H = 0.2
 
@@ -49,21 +49,21 @@ def dirac(family: str, settings: Mapping[str, object]) -> Game:
     return game
 
 
-def distance(game: Game, schedule: str, steps: int = 500) -> float:
+def distance(game: Game, schedule: str, count: int = 500) -> float:
     """|(theta, psi)| at the end. Alternating: the generator's turn, then the discriminator's ``schedule`` times."""
-    plan = engine.Plan(Device(torch.device("cpu")))
+    plan = steps.Plan(Device(torch.device("cpu")))
     optimizers = engine.make_optimizers(game, torch.device("cpu"))
     turns = {turn.player: turn for turn in game.turns()}
     data = torch.zeros(1, 1, dtype=torch.float64)
 
     def play(turn: Turn, clock: Clock) -> None:
-        engine.play(game, optimizers[turn.player], turn, [Batch(data, clock=clock)], plan)
+        steps.play(game, optimizers[turn.player], turn, [Batch(data, clock=clock)], plan)
 
     def weights() -> list[nn.Parameter]:
         return list(game.parameters())
 
-    for step in range(1, steps + 1):
-        clock = Clock(step, step, step / steps)
+    for step in range(1, count + 1):
+        clock = Clock(step, step, step / count)
         if schedule == "simultaneous":  # the second player must not see the first one's move
             old = [w.detach().clone() for w in weights()]
             play(turns["discriminator"], clock)

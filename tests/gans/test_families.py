@@ -17,7 +17,7 @@ from gansmith.files.run import Run, spec_from_plain
 from gansmith.game import Batch, Clock, Game, ImageSpec
 from gansmith.nn.inpainting import GatedConv, InpaintUNet
 from gansmith.parallel import seeds
-from gansmith.training import engine
+from gansmith.training import engine, steps
 from gansmith.training.session import Session, train
 from gansmith.training.settings import settings_from
 
@@ -97,7 +97,7 @@ def test_each_player_moves_in_its_own_turns_and_in_no_other(name, data_for, tmp_
     torch.manual_seed(0)
     game = kind(config.make(kind.Config, kind.tiny, name), spec)
     optimizers = engine.make_optimizers(game, torch.device("cpu"))
-    plan = engine.Plan(devices.Device(torch.device("cpu")))
+    plan = steps.Plan(devices.Device(torch.device("cpu")))
     generator = torch.Generator().manual_seed(0)
     moved_at_all = dict.fromkeys(kind.players, False)
     for step in range(1, 3):
@@ -111,13 +111,13 @@ def test_each_player_moves_in_its_own_turns_and_in_no_other(name, data_for, tmp_
                 if spec.other_channels
                 else None
             )
-            batch = engine.Batch(
+            batch = Batch(
                 images,
                 torch.arange(4) % spec.classes if spec.classes else None,
                 other,
                 Clock(4 * step, step * turn.every, 0.6),
             )
-            engine.play(game, optimizers[turn.player], turn, [batch], plan)
+            steps.play(game, optimizers[turn.player], turn, [batch], plan)
             for player in kind.players:
                 moved = [
                     not torch.equal(a, b) for a, b in zip(before[player], game.player_parameters(player), strict=True)

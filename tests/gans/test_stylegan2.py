@@ -22,7 +22,7 @@ from gansmith.gans.stylegan2 import (
 from gansmith.nn.classes import class_weights
 from gansmith.nn.styled import minibatch_stddev, modulated_conv
 from gansmith.toy.networks import StyledGenerator
-from gansmith.training import engine
+from gansmith.training import engine, steps
 from helpers import reference_stylegan2 as ref
 
 TINY = {"latent_dim": 8, "style_dim": 8, "width": 1 / 64, "path_weight": 2.0, "style_mixing": 0.9}
@@ -334,13 +334,13 @@ def test_the_average_style_is_tracked_while_training_only() -> None:
 def test_plays_all_turns_and_learns(settings) -> None:
     game = tiny(16, **settings)
     optimizers = engine.make_optimizers(game, torch.device("cpu"))
-    plan = engine.Plan(devices.Device(torch.device("cpu")))
+    plan = steps.Plan(devices.Device(torch.device("cpu")))
     before = {n: p.detach().clone() for n, p in game.named_parameters()}
     for step in range(1, 17):
         batch = batch_of(game, 8, Clock(8 * step, step))
         for turn in game.turns():
             if step % turn.every == 0:
-                logs = engine.play(game, optimizers[turn.player], turn, [batch], plan)
+                logs = steps.play(game, optimizers[turn.player], turn, [batch], plan)
                 assert all(value.isfinite().all() for value in logs.values()), logs
     moved = {n for n, p in game.named_parameters() if not torch.equal(p, before[n])}
     assert moved == set(before)
@@ -349,12 +349,12 @@ def test_plays_all_turns_and_learns(settings) -> None:
 def test_a_discriminator_learns_to_tell_two_kinds_apart() -> None:
     game = tiny(16, lr=0.02)
     optimizers = engine.make_optimizers(game, torch.device("cpu"))
-    plan = engine.Plan(devices.Device(torch.device("cpu")))
+    plan = steps.Plan(devices.Device(torch.device("cpu")))
     losses = []
     for step in range(1, 25):
         batch = Batch(torch.full((8, 3, 16, 16), 0.8) + 0.1 * torch.randn(8, 3, 16, 16), clock=Clock(8 * step, step))
         turn = game.turns()[0]
-        losses.append(float(engine.play(game, optimizers["discriminator"], turn, [batch], plan)["loss/discriminator"]))
+        losses.append(float(steps.play(game, optimizers["discriminator"], turn, [batch], plan)["loss/discriminator"]))
     assert losses[-1] < 0.3 * losses[0]
 
 

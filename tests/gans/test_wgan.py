@@ -13,14 +13,14 @@ from gansmith.game import Batch, Clock, Game
 from gansmith.gans.wgan_gp import WGANGP
 from gansmith.nn.classes import class_weights
 from gansmith.nn.penalties import gradient_penalty
-from gansmith.training import engine
+from gansmith.training import engine, steps
 
 
 def count(module: torch.nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
-def steps(game: Game, n: int, batch: int = 4) -> list[set[str]]:
+def played_by(game: Game, n: int, batch: int = 4) -> list[set[str]]:
     """Play n steps on noise; which losses were played at each."""
 
     class Source:
@@ -32,10 +32,10 @@ def steps(game: Game, n: int, batch: int = 4) -> list[set[str]]:
 
     torch.manual_seed(0)
     optimizers = engine.make_optimizers(game, torch.device("cpu"))
-    state, played = engine.State(0), []
+    state, played = steps.State(0), []
     for step in range(1, n + 1):
         state.clock = Clock(step * batch, step, step / n)
-        logs = engine.step(game, optimizers, Source(), state, game.turns(), engine.Plan(Device(torch.device("cpu"))))
+        logs = steps.step(game, optimizers, Source(), state, game.turns(), steps.Plan(Device(torch.device("cpu"))))
         assert all(torch.isfinite(value).all() for value in logs.values())
         played.append({name.split("/")[1] for name in logs if name.startswith("loss/")})
     return played
@@ -72,13 +72,13 @@ def test_sizes_that_do_not_fit_are_refused() -> None:
 
 @pytest.mark.parametrize("family", ["wgan", "wgan-gp"])
 def test_five_critic_turns_per_generator_turn(family: str) -> None:
-    played = steps(build(family, size=16, channels=3, width=8), 10)
+    played = played_by(build(family, size=16, channels=3, width=8), 10)
     assert played == ([{"discriminator"}] * 4 + [{"discriminator", "generator"}]) * 2
 
 
 def test_small_grey_pictures_have_usual_settings_and_the_papers_stay_reachable() -> None:
     usual = build("wgan-gp", size=28, channels=1)
-    assert steps(usual, 2) == [{"discriminator", "generator"}] * 2
+    assert played_by(usual, 2) == [{"discriminator", "generator"}] * 2
     assert type(usual).usual_batch(usual.spec) == 32
     assert usual.optimizer("generator", Clock()).lr == 1e-3
     narrow = build("wgan-gp", size=28, channels=1, width=32, lr=1e-3, critic_steps=1)
@@ -99,7 +99,7 @@ def test_small_grey_pictures_have_usual_settings_and_the_papers_stay_reachable()
 
 def test_weights_are_clipped_after_every_critic_turn() -> None:
     game = build("wgan", size=16, channels=1, width=8, clip=0.003)
-    steps(game, 1)
+    played_by(game, 1)
     largest = max(float(p.detach().abs().max()) for p in game.discriminator.parameters())
     assert largest == pytest.approx(0.003)
     assert max(float(p.detach().abs().max()) for p in game.generator.parameters()) > 0.003
@@ -119,7 +119,7 @@ def test_settings_train(settings: dict) -> None:
         **settings,
     )
     before = [p.detach().clone() for p in game.generator.parameters()]
-    assert steps(game, 2) == [{"discriminator", "generator"}] * 2
+    assert played_by(game, 2) == [{"discriminator", "generator"}] * 2
     assert any(not torch.equal(a, b) for a, b in zip(before, game.generator.parameters(), strict=True))
 
 

@@ -13,7 +13,7 @@ from gansmith import config, devices, registry
 from gansmith.errors import Diverged, GansmithError
 from gansmith.game import Batch, Clock, Game, ImageSpec
 from gansmith.parallel import processes, seeds
-from gansmith.training import engine
+from gansmith.training import engine, steps
 
 BATCH, SIZE = 8, 32
 SMALL = {"width": 8, "width_discriminator": 8, "blocks": 1, "growth": 8}
@@ -46,7 +46,7 @@ def gradients(name: str, settings: dict) -> dict[str, torch.Tensor]:
     random = torch.Generator().manual_seed(1)
     images, other = (torch.rand(BATCH, 3, SIZE, SIZE, generator=random) * 2 - 1 for _ in range(2))
     labels = torch.arange(BATCH) % 3
-    plan = engine.Plan(devices.Device(torch.device("cpu")))
+    plan = steps.Plan(devices.Device(torch.device("cpu")))
     found = {}
     for step, turn in enumerate(game.turns(), 1):
         seeds.seed_step(0, step)
@@ -55,7 +55,7 @@ def gradients(name: str, settings: dict) -> dict[str, torch.Tensor]:
         batch = Batch(images[mine], labels[mine], other[mine] if two_sided else None, clock, BATCH)
         # gradients only: weights stay, so that rounding is not amplified from turn to turn
         kept = {k: v.clone() for k, v in game.named_parameters()}
-        logs = engine.play(game, optimizer, turn, [batch], plan)
+        logs = steps.play(game, optimizer, turn, [batch], plan)
         for network in game.players[turn.player]:
             for key, parameter in game.get_submodule(network).named_parameters(network):
                 gradient = parameter.grad
@@ -78,11 +78,11 @@ def difference(one: torch.Tensor, two: torch.Tensor, scale: float) -> float:
 def agreements() -> list[str]:
     """What processes tell each other; gives what went wrong."""
     rank, wrong = seeds.process()[0], []
-    state = engine.State(0, seconds=5.0 + rank, stop=rank == 1)
+    state = steps.State(0, seconds=5.0 + rank, stop=rank == 1)
     if not engine.agree(state) or state.seconds != 5.0:
         wrong.append(f"the second process's wish to stop was not heard: {state}")
     try:
-        engine.agree(engine.State(0), Diverged("a loss became NaN") if rank == 0 else None)
+        engine.agree(steps.State(0), Diverged("a loss became NaN") if rank == 0 else None)
         wrong.append("nobody minded a failure")
     except GansmithError as error:
         if isinstance(error, Diverged) != (rank == 0):

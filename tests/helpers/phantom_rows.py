@@ -21,7 +21,7 @@ from gansmith.data.pairs import TwoSided
 from gansmith.game import Clock, Game, ImageSpec, Logs
 from gansmith.generation import Generation
 from gansmith.parallel import seeds
-from gansmith.training import engine
+from gansmith.training import engine, steps
 from helpers.phantom import CUDA, Watch
 
 BATCH = 8
@@ -78,13 +78,6 @@ def noise(channels: int, size: int, classes: int) -> MemoryPictures:
     return MemoryPictures.from_arrays(pixels, np.arange(24) % classes if classes else None, name="noise")
 
 
-class Half(devices.Device):
-    """float16, without the scaling of losses that training adds."""
-
-    def autocast(self) -> Any:
-        return torch.autocast(self.torch_device.type, dtype=torch.float16)
-
-
 class Player:
     """A game of a row, and everything that a step takes.
 
@@ -102,23 +95,22 @@ class Player:
             given.setdefault("conditional", False)  # its own mode
         torch.manual_seed(0)
         game = kind(config.make(kind.Config, given, row.family), spec)
-        make = Half if row.mode == "fp16" else devices.Device
-        where = make(device, "bf16" if row.mode == "bf16" else "fp32")
+        where = devices.Device(device, row.mode if row.mode in ("bf16", "fp16") else "fp32")
         self.game, channels_last = ready_to_train(game, where)
         self.game.train()
         source = TwoSided(noise(3, size, 0), noise(3, size, 0), aligned=True) if two else noise(3, size, 4)
         damage = game.damage_on_cpu() if device.type == "cuda" else None
         self.batches = Batches(source, BATCH, 0, device=device, channels_last=channels_last, damage=damage)
         self.optimizers = engine.make_optimizers(self.game, device)
-        self.plan = engine.Plan(where, 2 if row.mode == "accumulate" else 1)
-        self.state = engine.State(0)
+        self.plan = steps.Plan(where, 2 if row.mode == "accumulate" else 1)
+        self.state = steps.State(0)
         self.turns = self.game.turns()
 
     def step(self) -> Logs:
         """One step with every turn."""
         self.state.clock = EVERY_TURN
         seeds.seed_step(0, 240)
-        return engine.step(self.game, self.optimizers, self.batches, self.state, self.turns, self.plan)
+        return steps.step(self.game, self.optimizers, self.batches, self.state, self.turns, self.plan)
 
     def augment_now(self) -> None:
         """Where the row has ADA: its pipeline is at work, and its probability is due to be adjusted after the next step."""
@@ -159,12 +151,12 @@ def operations(row: Row, size: int, **settings: Any) -> dict[str, collections.Co
     assert watch is not None
     player = ready(row, CUDA, size=size, **settings)
     player.step()
-    batch = engine.split(player.batches.at(0), 1, EVERY_TURN)
+    batch = steps.split(player.batches.at(0), 1, EVERY_TURN)
     found = {}
     for i, turn in enumerate(player.turns):
         watch.clear()
-        with engine.resting(player.optimizers, player.turns[i:]):
-            engine.play(player.game, player.optimizers[turn.player], turn, batch, player.plan)
+        with steps.resting(player.optimizers, player.turns[i:]):
+            steps.play(player.game, player.optimizers[turn.player], turn, batch, player.plan)
         found[turn.loss.__name__] = watch.kernels
     return found
 

@@ -127,6 +127,12 @@ def larger(place) -> str:
     return make_run(place / "runs" / "larger", "upscale", ImageSpec(32, 32, 3), width=32, blocks=4).name
 
 
+@pytest.fixture(scope="module")
+def axe() -> str:
+    package = pytest.importorskip("axe_playwright_python", reason="axe is not installed")
+    return (Path(package.__file__).parent / "axe.min.js").read_text("utf-8")
+
+
 @pytest.fixture
 def page(browser):
     """A page that fails the test on any error in its console or any request to elsewhere."""
@@ -160,6 +166,19 @@ def until(page, expression: str, seconds: float = 60) -> None:
     while not page.evaluate(expression):
         assert time.monotonic() < end, expression
         page.wait_for_timeout(30)
+
+
+def reach(page, name: str, role: str | None = None, most: int = 80) -> None:
+    """Press Tab until a control of that name has the focus."""
+    for _ in range(most):
+        page.keyboard.press("Tab")
+        now = page.evaluate(
+            "(() => { const e = document.activeElement; return [(e.getAttribute('aria-label') || e.labels?.[0]?.textContent"
+            " || e.textContent || '').trim(), e.tagName.toLowerCase()]; })()"
+        )
+        if now[0].startswith(name) and (role is None or now[1] == role):
+            return
+    raise AssertionError(f"Tab does not lead to '{name}'")
 
 
 def held(page, pattern: str) -> list:

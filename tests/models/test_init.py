@@ -19,7 +19,7 @@ from gansmith.files.run import Run
 from gansmith.game import ImageSpec
 from gansmith.models.bundle import OPPONENT, Model, averaged_copy, save
 from gansmith.models.transfer import opponent_tensors, start_from
-from gansmith.training import checkpoint, engine, fine_tuning
+from gansmith.training import checkpoint, fine_tuning, steps
 from gansmith.training.session import train
 from gansmith.training.settings import settings_from
 
@@ -102,13 +102,13 @@ def test_without_a_discriminator_a_new_one_learns_alone_first(npz, tmp_path, mon
     shutil.copytree(tmp_path / "first" / "model", bare)
     (bare / OPPONENT).unlink()
     played: list[tuple[int, str]] = []
-    original = engine.play
+    original = steps.play
 
     def play(game, optimizer, turn, parts, *more):
         played.append((parts[0].clock.step, turn.player))
         return original(game, optimizer, turn, parts, *more)
 
-    monkeypatch.setattr(engine, "play", play)
+    monkeypatch.setattr(steps, "play", play)
     words = [
         "train",
         "gan",
@@ -123,7 +123,7 @@ def test_without_a_discriminator_a_new_one_learns_alone_first(npz, tmp_path, mon
         "--init",
         str(bare),
     ]
-    for alone, steps in ((12, 3), (1_000_000, 4)):  # at most for half of the run
+    for alone, count in ((12, 3), (1_000_000, 4)):  # at most for half of the run
         monkeypatch.setattr(fine_tuning, "ALONE_IMAGES", alone)
         out = tmp_path / f"run{alone}"
         played.clear()
@@ -132,7 +132,7 @@ def test_without_a_discriminator_a_new_one_learns_alone_first(npz, tmp_path, mon
         assert "no discriminator was found with it" in said
         assert f"learns alone for the first {alone:,} images" in said
         both = ["discriminator", "generator"]
-        assert played == [(step, p) for step in range(1, 9) for p in (both if step > steps else both[:1])]
+        assert played == [(step, p) for step in range(1, 9) for p in (both if step > count else both[:1])]
     monkeypatch.setattr(fine_tuning, "ALONE_IMAGES", 40)  # 10 steps
     assert main([*words, "--steps", "2", "--out", str(tmp_path / "again")]) == 0
     monkeypatch.setattr(fine_tuning, "ALONE_IMAGES", 0)  # a resumed run keeps the time it began with

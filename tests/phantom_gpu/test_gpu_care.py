@@ -15,7 +15,7 @@ from gansmith import devices, registry
 from gansmith.cli import main
 from gansmith.errors import GansmithError, RunError
 from gansmith.files.run import Run
-from gansmith.training import checkpoint, engine, memory
+from gansmith.training import checkpoint, engine, memory, steps
 from gansmith.training.session import train
 from gansmith.training.settings import settings_from
 from helpers import gpu
@@ -127,14 +127,14 @@ def test_a_step_that_does_not_fit_says_which_parts_do(tmp_path: Path, monkeypatc
 
 def test_nothing_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     game = gansmith.build("gan", size=16, channels=1, **registry.family("gan").tiny)
-    plan = engine.Plan(devices.Device(CPU))
+    plan = steps.Plan(devices.Device(CPU))
 
     def never(*_):
         raise RuntimeError("MPS backend out of memory (MPS allocated: 8 GB)")
 
     monkeypatch.setattr(memory, "step", never)
     source = type("Source", (), {"world_size": 4, "at": never})()
-    words = memory.advice(game, engine.make_optimizers(game, CPU), source, engine.State(0), plan)
+    words = memory.advice(game, engine.make_optimizers(game, CPU), source, steps.State(0), plan)
     assert "Not even one picture at a time fits" in words
 
 
@@ -226,8 +226,8 @@ def test_a_run_that_goes_on_on_another_kind_of_device_is_warned_once(
         settings, config = settings_from(kind, out, steps=1, device="cuda", **given)
         train(kind, settings=settings, family_config=config, quiet=True)
     shutil.copytree(out, tmp_path / "copy")
-    for steps, warned in ((2, True), (3, False)):
-        settings, config = settings_from(kind, out, steps=steps, device="cpu", resume=True, **given)
+    for count, warned in ((2, True), (3, False)):
+        settings, config = settings_from(kind, out, steps=count, device="cpu", resume=True, **given)
         train(kind, settings=settings, family_config=config, quiet=True)
         assert ("was trained on cuda and goes on on cpu" in capsys.readouterr().err) == warned
 

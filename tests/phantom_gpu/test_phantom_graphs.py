@@ -16,7 +16,7 @@ from gansmith.cli import main
 from gansmith.files.run import Run
 from gansmith.game import Clock
 from gansmith.parallel import seeds
-from gansmith.training import compiling, engine, graphs
+from gansmith.training import compiling, graphs, steps
 from gansmith.training.session import train
 from gansmith.training.settings import settings_from
 from helpers import gpu, phantom_rows
@@ -32,17 +32,17 @@ ROWS = [
 ]  # fmt: skip
 
 
-def play(row: Row, steps: int, recorded: bool, first: int = 1, **settings: Any) -> tuple[Player, list[str]]:
+def play(row: Row, count: int, recorded: bool, first: int = 1, **settings: Any) -> tuple[Player, list[str]]:
     """A player after so many steps, and what was said of its recordings."""
     said: list[str] = []
     player = phantom_rows.ready(row, CUDA, **settings)
     player.augment_now()
     if recorded:
         player.plan = dataclasses.replace(player.plan, graphs=graphs.Graphs(said.append))
-    for step in range(first, first + steps):
+    for step in range(first, first + count):
         player.state.clock = Clock(8 * step, step, 0.3)
         seeds.seed_step(0, step)
-        engine.step(player.game, player.optimizers, player.batches, player.state, player.turns, player.plan)
+        steps.step(player.game, player.optimizers, player.batches, player.state, player.turns, player.plan)
     return player, said
 
 

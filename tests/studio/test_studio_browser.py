@@ -243,6 +243,10 @@ def test_understand_the_lesson_and_ones_own_points(page, address):
     changes(page, ".plane", first)
     page.get_by_role("button", name=re.compile("^6")).click()
     expect(page.locator(".panel")).to_have_count(3)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Page for a class").click()
+    assert download.value.suggested_filename == "gan-lesson-en.html"
+    assert "chapter=6" in download.value.path().read_text("utf-8")
     page.get_by_role("button", name=re.compile("^7")).click()
     board = page.locator(".board")
     board.wait_for()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-from pathlib import Path
 
 import pytest
 
@@ -17,16 +16,18 @@ from helpers.studio_pages import (
     PAGES,
     WAIT,
     address,
+    axe,
     browser,
     close_studio,
     expect,
     open_studio,
     page,
     place,
+    reach,
     until,
 )
 
-__all__ = ["address", "browser", "page", "place"]
+__all__ = ["address", "axe", "browser", "page", "place"]
 pytestmark = NEEDS_CHROMIUM
 
 
@@ -270,19 +271,6 @@ def test_a_server_that_is_gone_is_said_and_the_page_mends_itself(page, tmp_path)
 # --- keys alone -------------------------------------------------------------------------------------------------------
 
 
-def reach(page, name: str, role: str | None = None, most: int = 80) -> None:
-    """Press Tab until a control of that name has the focus."""
-    for _ in range(most):
-        page.keyboard.press("Tab")
-        now = page.evaluate(
-            "(() => { const e = document.activeElement; return [(e.getAttribute('aria-label') || e.labels?.[0]?.textContent"
-            " || e.textContent || '').trim(), e.tagName.toLowerCase()]; })()"
-        )
-        if now[0].startswith(name) and (role is None or now[1] == role):
-            return
-    raise AssertionError(f"Tab does not lead to '{name}'")
-
-
 def test_training_by_keys_alone(page, address, place):
     page.goto(f"{address}/#/train?data=mnist10k&family=r3gan")
     page.locator(".setting[data-name=width]").wait_for(state="attached")
@@ -362,12 +350,6 @@ def test_the_language_is_the_browsers_and_can_be_switched(browser, address):
     chinese.reload()
     expect(chinese.locator("main h1")).to_have_text("Train")
     context.close()
-
-
-@pytest.fixture(scope="module")
-def axe() -> str:
-    package = pytest.importorskip("axe_playwright_python", reason="axe is not installed")
-    return (Path(package.__file__).parent / "axe.min.js").read_text("utf-8")
 
 
 WHERE = {

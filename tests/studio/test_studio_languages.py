@@ -28,7 +28,9 @@ def holes(text: str | dict) -> set[str]:
 
 
 def source() -> str:
-    return "\n".join(file.read_text("utf-8") for file in [*SCRIPTS, STATIC / "login.html"])
+    return "\n".join(
+        file.read_text("utf-8") for file in [*SCRIPTS, STATIC / "login.html", STATIC.parent / "lesson_page.py"]
+    )
 
 
 @pytest.mark.parametrize("code", OTHERS)

@@ -15,10 +15,10 @@ from gansmith.devices import Device
 from gansmith.errors import Diverged, GansmithError
 from gansmith.game import Batch, Clock
 from gansmith.nn.penalties import squared_gradient_norm
-from gansmith.training import checkpoint, engine, hooks, scaling
-from gansmith.training.engine import Plan, State
+from gansmith.training import checkpoint, engine, hooks, scaling, steps
 from gansmith.training.session import train
 from gansmith.training.settings import settings_from
+from gansmith.training.steps import Plan, State
 from helpers.phantom import phantom_cuda
 from helpers.pictures import pictures
 
@@ -41,7 +41,7 @@ def play(game, optimizers, plan, step: int = 1):
     batch = Batch(torch.rand(8, 1, 16, 16) * 2 - 1, clock=Clock(8 * step, step, 0.1))
     logs = {}
     for turn in game.turns():
-        logs |= engine.play(game, optimizers[turn.player], turn, [batch], plan)
+        logs |= steps.play(game, optimizers[turn.player], turn, [batch], plan)
     return logs
 
 
@@ -119,9 +119,9 @@ def test_a_run_on_a_gpu_without_bf16_takes_fp16_and_resumes_with_its_scales(fami
     kind = registry.family(family)
     out = tmp_path / "run"
     with phantom_cuda(capability=(7, 5), bf16=False):
-        for steps, resume in ((2, False), (4, True)):
+        for count, resume in ((2, False), (4, True)):
             settings, config = settings_from(
-                kind, out, data=(str(npz),), steps=steps, batch=8, device="cuda", resume=resume, **kind.tiny
+                kind, out, data=(str(npz),), steps=count, batch=8, device="cuda", resume=resume, **kind.tiny
             )
             done = train(kind, settings=settings, family_config=config, quiet=True)
     assert done.run.facts["precision"] == "fp16"

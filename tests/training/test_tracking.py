@@ -14,7 +14,7 @@ import pytest
 import gansmith
 from gansmith.files.run import Run
 from gansmith.game import Clock
-from gansmith.training import engine
+from gansmith.training.steps import State
 from gansmith.training.trackers import Tracker
 
 TINY = {"data": "mnist10k", "steps": 4, "batch": 8, "width": 8, "snapshots": 2, "log_images": 8}
@@ -110,7 +110,7 @@ def test_a_tracker_that_breaks_is_left_alone(fake: Fake, tmp_path: Path):
     run = Run(tmp_path, "gan", {}, {}, {})
     tracker = Tracker("wandb", run, said.append)
     tracker.show({"images": 8, "loss": 1.0})
-    tracker.grid(np.zeros((4, 4), np.uint8), engine.State(0, Clock(8, 1)))
+    tracker.grid(np.zeros((4, 4), np.uint8), State(0, Clock(8, 1)))
     tracker.close()
     assert len(said) == 1
     assert "gone" in said[0]

@@ -19,9 +19,9 @@ from gansmith.devices import Device
 from gansmith.files.pictures import to_float
 from gansmith.game import Batch, Clock, Game, ImageSpec, Logs, Turn
 from gansmith.parallel import seeds
-from gansmith.training import engine
-from gansmith.training.engine import BatchSource
+from gansmith.training import engine, steps
 from gansmith.training.scaling import make_scalers
+from gansmith.training.steps import BatchSource
 
 
 @dataclass
@@ -92,7 +92,7 @@ class Subject:
         self.game, self.batches, self.device = game.train(), batches, device
         self.optimizers = engine.make_optimizers(game, device.torch_device)
         self.turns = game.turns()
-        self.plan = engine.Plan(device, scalers=make_scalers(game.players, device))
+        self.plan = steps.Plan(device, scalers=make_scalers(game.players, device))
         self.clock = Clock(0, 0, 0.6)
         self.row = Row(name, device.precision, size, batches.world_size)
         self._times: dict[str, list[float]] = {}
@@ -102,13 +102,13 @@ class Subject:
         self.clock = Clock(self.clock.images + self.batches.world_size, self.clock.step + 1, 0.6)
         seeds.seed_step(0, self.clock.step)
         drawn = self.clock.images
-        shared = engine.split(self.batches.at(drawn), 1, self.clock)
+        shared = steps.split(self.batches.at(drawn), 1, self.clock)
         for i, turn in enumerate(self.turns):
 
             def play(turn: Turn = turn, to_come: Sequence[Turn] = self.turns[i:]) -> Logs:
-                parts = engine.split(self.batches.at(drawn + 1), 1, self.clock) if turn.fresh else shared
-                with engine.resting(self.optimizers, to_come):
-                    return engine.play(self.game, self.optimizers[turn.player], turn, parts, self.plan)
+                parts = steps.split(self.batches.at(drawn + 1), 1, self.clock) if turn.fresh else shared
+                with steps.resting(self.optimizers, to_come):
+                    return steps.play(self.game, self.optimizers[turn.player], turn, parts, self.plan)
 
             yield turn.loss.__name__, play
 

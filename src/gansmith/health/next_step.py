@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import shlex
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from gansmith import config, registry
 from gansmith.config import TrainSettings
 from gansmith.errors import GansmithError
 from gansmith.files.run import Run
+from gansmith.generation import Generation
 from gansmith.health.coach import Finding, Record
 
 _OWN = ("out", "resume", "device", "init", "freeze_d")
@@ -72,6 +74,15 @@ def _labelled(run: Run) -> bool:
     return isinstance(spec, dict) and int(spec.get("classes") or 0) > 1
 
 
+def _learns(family: str, run: Run) -> bool:
+    """Whether ``--conditional auto`` learns labels in a family, where a run's data has enough pictures of each class."""
+    try:
+        kind = registry.family(family)
+    except GansmithError:
+        return False
+    return _labelled(run) and issubclass(kind, Generation) and kind.per_class < math.inf
+
+
 def _go_on(run: Run) -> str:
     """The same run with twice its goal."""
     train = run.train
@@ -89,8 +100,8 @@ def _anew(run: Run, family: str, settings: Mapping[str, Any]) -> str:
     mine = {k: v for k, v in _settings(run).items() if family == run.family or k in _OF_PICTURES}
     known = _defaults(family)
     own = {k: v for k, v in mine.items() if k in known and v not in (None, known[k])}
-    if "conditional" in own and own["conditional"] is _labelled(run):
-        del own["conditional"]  # what auto does by itself
+    if own.get("conditional") in (_learns(run.family, run), _learns(family, run)):
+        own.pop("conditional", None)  # the one who trained did not ask for it, or need not ask
     chosen = {k: v for k, v in {**train, **own, **settings}.items() if k in known or k in usual}
     data = run.train.get("data", ())
     words = ["gansmith", "train", family, "--data", *([data] if isinstance(data, str) else map(str, data))]

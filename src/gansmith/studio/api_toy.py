@@ -5,12 +5,13 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
+from starlette.responses import Response
 from starlette.routing import Route
 
 from gansmith.studio.arguments import Arguments
 from gansmith.studio.core import Studio, get, post
 from gansmith.studio.errors import Refused
-from gansmith.studio.words import said
+from gansmith.studio.words import LANGUAGES, said
 
 KEPT = 4
 """Playgrounds held at once: one per open page."""
@@ -23,6 +24,7 @@ def routes(studio: Studio) -> list[Route]:
         post("/api/toy/start", studio, start),
         get("/api/toy/frame", studio, frame),
         post("/api/toy/control", studio, control),
+        post("/api/toy/lesson", studio, lesson),
     ]
 
 
@@ -34,12 +36,7 @@ def start(studio: Studio, arguments: Arguments) -> Any:
     families = [str(name) for name in arguments.listed("families", 3)]
     if not families or not set(families) <= set(playground.SETTINGS):
         raise Refused(f"Choose one to three of {', '.join(playground.SETTINGS)}.")
-    points = None
-    if kind == "drawn":
-        try:
-            points = playground.parse_points(arguments.listed("points", 2000))
-        except (ValueError, TypeError):
-            raise Refused("Draw some points first.") from None
+    points = _points(arguments) if kind == "drawn" else None
     seed, speed = arguments.integer("seed", 0, 10**6, 0), arguments.number("speed", 0.1, 10.0, 2.0)
     made = playground.Playground(playground.World(kind, points), list(dict.fromkeys(families)), seed, speed)
     made.running = arguments.values.get("running", True) is True
@@ -53,6 +50,27 @@ def start(studio: Studio, arguments: Arguments) -> Any:
         old.running = False
     real = playground.pack16(made.world.spots[:400] / (2 * playground.EXTENT))
     return {"id": key, "real": real, "cells": playground.CELLS, "extent": playground.EXTENT, "frame": made.look()}
+
+
+def _points(arguments: Arguments) -> Any:
+    """Drawn points [N, 2]."""
+    from gansmith.studio import playground
+
+    try:
+        return playground.parse_points(arguments.listed("points", 2000))
+    except (ValueError, TypeError):
+        raise Refused("Draw some points first.") from None
+
+
+def lesson(studio: Studio, arguments: Arguments) -> Response:
+    """The lesson, as one page for a class; it begins where somebody is (``asked``), with the points that were drawn."""
+    from gansmith.studio import lesson_page
+
+    points = None
+    if arguments.values.get("points") is not None:
+        points = [[round(float(value), 3) for value in row] for row in _points(arguments)]
+    made = lesson_page.made(arguments.choice("language", LANGUAGES), arguments.text("asked", ""), points)
+    return Response(made, media_type="text/html; charset=utf-8", headers={"Cache-Control": "no-store"})
 
 
 def _found(studio: Studio, arguments: Arguments) -> Any:

@@ -32,6 +32,7 @@ from gansmith.studio import (
     api_runs,
     api_toy,
     api_train,
+    api_welcome,
     uploads,
     words,
 )
@@ -73,7 +74,9 @@ def create_app(
     (place.state / "jobs").mkdir(parents=True, exist_ok=True)
     shutil.rmtree(uploads.incoming(place), ignore_errors=True)  # of a studio that was killed
     studio = Studio(place, Jobs(place), Repairs(place), Tasks(place))
-    modules = (api_catalogue, api_data, api_train, api_runs, api_models, api_play, api_edit, api_repair, api_toy)
+    modules = (
+        api_catalogue, api_data, api_train, api_runs, api_models, api_play, api_edit, api_repair, api_toy, api_welcome
+    )  # fmt: skip
     app = Starlette(
         routes=[
             Route("/", _page("index.html")),

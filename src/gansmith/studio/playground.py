@@ -20,7 +20,7 @@ from gansmith import registry
 from gansmith.devices import Device
 from gansmith.game import Batch, Clock, Game, ImageSpec
 from gansmith.parallel import seeds
-from gansmith.training import engine
+from gansmith.training import engine, steps
 
 EXTENT = 1.5
 """The plane is drawn from -EXTENT to EXTENT."""
@@ -152,8 +152,8 @@ class Player:
         self.family, self.world = family, world
         self.game: Game = kind(config, ImageSpec(1, 2, 1), networks)
         self.optimizers = engine.make_optimizers(self.game, torch.device("cpu"))
-        self.source, self.state = Points(world, seed), engine.State(seed)
-        self.turns, self.plan = self.game.turns(), engine.Plan(Device(torch.device("cpu")))
+        self.source, self.state = Points(world, seed), steps.State(seed)
+        self.turns, self.plan = self.game.turns(), steps.Plan(Device(torch.device("cpu")))
         self.latents = torch.randn(1000, LATENT, generator=torch.Generator().manual_seed(1))
         axis = torch.linspace(-EXTENT, EXTENT, CELLS)
         self.places = (
@@ -168,7 +168,7 @@ class Player:
         self.state.clock = Clock(clock.images + BATCH, clock.step + 1, 0.0)
         seeds.seed_step(self.state.seed, self.state.clock.step)
         self.game.train()
-        logs = engine.step(self.game, self.optimizers, self.source, self.state, self.turns, self.plan)
+        logs = steps.step(self.game, self.optimizers, self.source, self.state, self.turns, self.plan)
         for name, value in logs.items():
             if name.startswith("loss/"):
                 self.losses[name.removeprefix("loss/")] = float(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import time
 from pathlib import Path
@@ -66,17 +67,25 @@ def listed(workspace: Workspace) -> list[dict[str, Any]]:
     """What lies there, newest first: id, run (its name), kind (run, set or files), bytes."""
     rows = []
     for note in sorted(folder(workspace).glob("*/from.txt"), reverse=True):
-        files = (note.parent / "files").is_dir()
-        if not files and not (note.parent / "run").exists():
-            continue  # being put there or taken out this moment
-        size = 0
-        for file in note.parent.rglob("*"):
-            with contextlib.suppress(OSError):
-                size += file.stat().st_size if file.is_file() else 0
-        name = note.read_text("utf-8")
-        kind = "files" if files else "run" if (note.parent / "run" / "config.yaml").is_file() else "set"
-        rows.append({"id": note.parent.name, "run": name, "kind": kind, "bytes": size})
+        with contextlib.suppress(FileNotFoundError):  # another request puts it there or takes it out this moment
+            place = note.parent
+            files = (place / "files").is_dir()
+            if not files and not (place / "run").exists():
+                continue
+            kind = "files" if files else "run" if (place / "run" / "config.yaml").is_file() else "set"
+            row = {"id": place.name, "run": note.read_text("utf-8"), "kind": kind, "bytes": _bytes_below(place)}
+            rows.append(row)
     return rows
+
+
+def _bytes_below(place: Path) -> int:
+    """What the files below a folder take; those that go while they are counted do not count."""
+    size = 0
+    for path, _, names in os.walk(place):
+        for name in names:
+            with contextlib.suppress(OSError):
+                size += os.lstat(os.path.join(path, name)).st_size
+    return size
 
 
 def restore(workspace: Workspace, key: str, taken: set[str]) -> str:

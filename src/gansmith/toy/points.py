@@ -20,7 +20,7 @@ from gansmith.generation import Generation
 from gansmith.parallel import seeds
 from gansmith.toy import networks
 from gansmith.toy.worlds import EVALUATED, PointBatches, Score, World, score
-from gansmith.training import engine
+from gansmith.training import engine, steps
 from gansmith.training.hooks import Average
 
 
@@ -152,7 +152,7 @@ class Recorder:
         self.plane = torch.stack(torch.meshgrid(axis.flip(0), axis, indexing="ij")[::-1], -1).reshape(-1, 2)
         self.side = side
 
-    def __call__(self, game: Game, state: engine.State, logs: Logs) -> None:
+    def __call__(self, game: Game, state: steps.State, logs: Logs) -> None:
         if not self.count or state.clock.progress * self.count < len(self.frames):
             return
         samples = draw(self.average, state.seed)
@@ -198,11 +198,11 @@ def play(
     device = Device(torch.device("cpu"))
     average = Average(game, batch)
     recorder = Recorder(world, average, frames)
-    state = engine.State(seed)
+    state = steps.State(seed)
     hooks: list[engine.Hook] = [average, recorder, *([watch] if watch else [])]
     optimizers = engine.make_optimizers(game, device.torch_device)
     source = PointBatches(world, batch, seeds.derive(seed, "data"))
-    engine.train(game, optimizers, source, state, goal=goal, plan=engine.Plan(device), hooks=hooks)
+    engine.train(game, optimizers, source, state, goal=goal, plan=steps.Plan(device), hooks=hooks)
     samples = draw(average, seeds.derive(seed, "final"))
     broken = not bool(samples.isfinite().all())
     return Played(

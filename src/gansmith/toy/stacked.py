@@ -21,7 +21,7 @@ from gansmith.files.pictures import to_uint8
 from gansmith.game import Game, ImageSpec
 from gansmith.parallel import seeds
 from gansmith.toy.points import playable
-from gansmith.training import engine
+from gansmith.training import engine, steps
 from gansmith.training.hooks import Average
 
 PICTURES = 128_000
@@ -89,13 +89,13 @@ def play(
     seeds.seed_step(seed, 0, "init")
     game = ready_to_train(playable(family)(config, source.spec), device.torch_device)
     average = Average(game, batch)
-    state = engine.State(seed)
+    state = steps.State(seed)
     batches = Batches(
         source, batch, seeds.derive(seed, "data"), device=device.torch_device, channels_last=game.convolutional
     )
     optimizers = engine.make_optimizers(game, device.torch_device)
     hooks: list[engine.Hook] = [average, *([watch] if watch else [])]
-    engine.train(game, optimizers, batches, state, goal=goal, plan=engine.Plan(device), hooks=hooks)
+    engine.train(game, optimizers, batches, state, goal=goal, plan=steps.Plan(device), hooks=hooks)
     averaged = average.ready(batch, seed)
     assert isinstance(averaged, Sampled)
     modes, kl = count(averaged, seeds.derive(seed, "final"))

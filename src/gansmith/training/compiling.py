@@ -26,9 +26,9 @@ from gansmith.devices import Device
 from gansmith.errors import first_line
 from gansmith.game import Clock, Game
 from gansmith.parallel import seeds
-from gansmith.training import engine, scaling
-from gansmith.training.engine import BatchSource, Plan
+from gansmith.training import engine, scaling, steps
 from gansmith.training.graphs import WARM, Graphs
+from gansmith.training.steps import BatchSource, Plan
 
 GAIN = 0.95
 """A compiled step must take at most this share of the plain one's time."""
@@ -104,8 +104,8 @@ def choose_graphs(game: Game, batches: BatchSource, plan: Plan, say: Callable[[s
     sides = [_Side(copy.deepcopy(game), batches, dataclasses.replace(plan, graphs=g)) for g in (None, graphs)]
     apart, spent = 0.0, [0.0, 0.0]
     most = max((turn.every for turn in game.turns() if turn.begins <= 1), default=1)
-    steps = min((WARM + 3) * most, 96)
-    for step in range(1, steps + 1):
+    count = min((WARM + 3) * most, 96)
+    for step in range(1, count + 1):
         before = sides[0].weights()
         times = [side.play(step) for side in sides]
         if failures:
@@ -139,12 +139,12 @@ class _Side:
 
     def play(self, step: int) -> float:
         """A step, the same one for all sides; its seconds."""
-        state = engine.State(0, Clock(step * self.batches.world_size, step, 0.3), step * self.batches.world_size)
+        state = steps.State(0, Clock(step * self.batches.world_size, step, 0.3), step * self.batches.world_size)
         device = self.plan.device.torch_device
         devices.synchronise(device)
         start = time.perf_counter()
         seeds.seed_step(0, step)
-        engine.step(self.game, self.optimizers, self.batches, state, self.turns, self.plan)
+        steps.step(self.game, self.optimizers, self.batches, state, self.turns, self.plan)
         devices.synchronise(device)
         return time.perf_counter() - start
 

@@ -14,9 +14,9 @@ from gansmith.devices import Device
 from gansmith.files.run import Run
 from gansmith.game import Game
 from gansmith.training.display import Display
-from gansmith.training.engine import State
 from gansmith.training.hooks import Average
 from gansmith.training.scaling import GradScaler, scaler_states
+from gansmith.training.steps import State
 
 
 @dataclass

@@ -8,7 +8,7 @@ import torch
 
 from gansmith.game import Game
 from gansmith.parallel import seeds
-from gansmith.training.engine import BatchSource, Plan, State, step
+from gansmith.training.steps import BatchSource, Plan, State, step
 
 
 def is_out_of_memory(error: Exception) -> bool:

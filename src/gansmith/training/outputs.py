@@ -26,7 +26,8 @@ from gansmith.parallel import seeds
 from gansmith.training import checkpoint, hooks
 from gansmith.training.context import RunContext
 from gansmith.training.display import TensorBoard
-from gansmith.training.engine import Hook, State
+from gansmith.training.engine import Hook
+from gansmith.training.steps import State
 from gansmith.training.trackers import Tracker
 
 LOG_LINES = 500

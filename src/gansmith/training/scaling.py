@@ -55,3 +55,16 @@ def overflowed(parameters: Sequence[nn.Parameter]) -> Tensor:
 def without_overflow(logs: Logs) -> Logs:
     """Logs as numbers to go on with: NaN and infinity, which a skipped step may log, become 0."""
     return {name: value.nan_to_num(0.0, 0.0, 0.0) for name, value in logs.items()}
+
+
+def scaled_step(
+    optimizer: torch.optim.Optimizer, scaler: GradScaler, parameters: Sequence[nn.Parameter], clip_grad: float
+) -> Tensor:
+    """Move a player's weights by scaled gradients, unless one overflowed; whether one did, 1 or 0."""
+    skipped = overflowed(parameters)
+    if clip_grad:
+        scaler.unscale_(optimizer)
+        nn.utils.clip_grad_norm_(parameters, clip_grad)
+    scaler.step(optimizer)
+    scaler.update()
+    return skipped

@@ -21,10 +21,10 @@ from gansmith.files import run
 from gansmith.files.atomic import clear_leftovers
 from gansmith.files.run import Run
 from gansmith.game import Game
-from gansmith.health.next_step import next_command
+from gansmith.health.next_step import next_command, quoted
 from gansmith.models.bundle import Model
 from gansmith.parallel import processes, seeds
-from gansmith.training import compiling, engine, fine_tuning, hooks, memory, resuming, scaling, trackers
+from gansmith.training import compiling, engine, fine_tuning, hooks, memory, resuming, scaling, steps, trackers
 from gansmith.training import settings as run_settings
 from gansmith.training.context import RunContext
 from gansmith.training.display import Display
@@ -100,7 +100,7 @@ class Session:
         self.batch = run_settings.batch_of(kind, settings, self.data.spec)
         run_settings.check_divides(self.batch, *parts)
         self.goal = run_settings.goal_of(settings, self.batch)
-        self.state = engine.State(settings.seed)
+        self.state = steps.State(settings.seed)
         self.alone_images = 0
         self.game = self._build_game(family_config)
         # settings that do not fit have raised an error by now, and nothing is left behind
@@ -305,7 +305,7 @@ class Session:
             self.display.warn(message)
 
     def _go_on(self) -> str:
-        return f"gansmith train --resume --out {self.run.root}" + (
+        return f"gansmith train --resume --out {quoted(str(self.run.root))}" + (
             f" --processes {self.processes}" if self.processes > 1 else ""
         )
 
@@ -325,8 +325,8 @@ class Session:
         if self.main:
             self.run.rewind(clock.images)
 
-    def _plan(self) -> engine.Plan:
-        return engine.Plan(self.device, self.settings.accumulate, self.settings.clip_grad, scalers=self.scalers)
+    def _plan(self) -> steps.Plan:
+        return steps.Plan(self.device, self.settings.accumulate, self.settings.clip_grad, scalers=self.scalers)
 
     def _compile(self) -> None:
         if self.settings.compile == "graphs" and "graphs" not in self.run.facts:

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from gansmith.training import engine
+from gansmith.training import steps
 
 
 @contextmanager
-def stop_on_signals(state: engine.State) -> Iterator[None]:
+def stop_on_signals(state: steps.State) -> Iterator[None]:
     """Ctrl-C and a polite kill finish the step and save; a second Ctrl-C ends at once."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -26,7 +26,12 @@ export const locale = () => (code === "zh" ? "zh-Hans" : code);
 export async function loadWords(asked = wished()) {
   const answer = await fetch(`/words/${asked}.json`);
   if (!answer.ok) throw new Error(`The words of ${LANGUAGES[asked]} could not be loaded (${answer.status}).`);
-  words = await answer.json();
+  useWords(await answer.json(), asked);
+}
+
+/** Speak with these words from here on. */
+export function useWords(found, asked) {
+  words = found;
   code = asked;
   plural = new Intl.PluralRules(locale());
   document.documentElement.lang = locale();

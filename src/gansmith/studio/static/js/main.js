@@ -3,6 +3,7 @@ import { get } from "./api.js";
 import { read } from "./address.js";
 import { fill, h, icon, poll, toast } from "./dom.js";
 import { look, title } from "./notice.js";
+import { again, guide, known, leading } from "./welcome.js";
 import { LANGUAGES, chooseLanguage, language, loadWords, t } from "./i18n.js";
 
 const PAGES = [
@@ -13,7 +14,9 @@ const PAGES = [
   ["models", () => import("./pages/models.js")],
   ["understand", () => import("./pages/understand.js")],
   ["runs", () => import("./pages/runs.js")],
+  ["welcome", () => import("./pages/welcome.js")],
 ];
+const LISTED = PAGES.slice(0, -1);
 const side = document.querySelector(".side");
 const main = document.querySelector("main");
 const banner = document.querySelector(".banner");
@@ -52,6 +55,7 @@ function switches(slim) {
   const dark = theme() === "dark";
   const themed = t(dark ? "frame.light" : "frame.dark");
   return [
+    h("button", { type: "button", class: `button quiet ${slim ? "only" : "slim"}`, onclick: again, title: t("welcome.steps"), "aria-label": t("welcome.steps"), "data-role": "welcome" }, icon("compass"), !slim && t("welcome.steps")),
     h("button", { type: "button", class: `button quiet ${slim ? "only" : "slim"}`, onclick: flip, title: themed, "aria-label": themed }, icon(dark ? "sun" : "moon"), !slim && themed),
     h("button", { type: "button", class: `button quiet ${slim ? "only" : "slim"}`, onclick: translate, lang: next === "zh" ? "zh-Hans" : next, title: LANGUAGES[next], "aria-label": LANGUAGES[next], "data-role": "language" }, icon("globe"), !slim && LANGUAGES[next]),
   ];
@@ -65,14 +69,20 @@ function drawFrame() {
   tools.setAttribute("aria-label", t("frame.look"));
   fill(side,
     h("a", { class: "brand", href: "#/data" }, h("img", { src: "/static/favicon.svg", alt: "" }), h("span", {}, "gansmith", h("small", {}, "studio"))),
-    PAGES.map(([name]) => h("a", { class: "link", href: `#/${name}`, "data-page": name, "aria-current": name === current && "page" }, icon(name), t(`frame.${name}`))),
+    LISTED.map(([name]) => h("a", { class: "link", href: `#/${name}`, "data-page": name, "aria-current": name === current && "page" }, icon(name), t(`frame.${name}`))),
     h("div", { class: "foot" }, h("div", { class: "switches" }, switches(false)),
       h("div", { class: "cut", title: about.workspace, style: { "max-width": "172px" } }, about.workspace.split(/[\\/]/).pop()), about.version && h("div", {}, t("frame.version", { version: about.version }))));
   fill(tools, switches(true));
 }
 
+/** Where nothing is asked for: the first steps in an empty workspace, else the data. */
+async function first() {
+  try { return (await known()).active ? "welcome" : "data"; } catch { return "data"; }
+}
+
 async function show() {
-  const [name, query] = read();
+  const [named, query] = read();
+  const name = named || await first();
   const page = PAGES.find(([key]) => key === name) || PAGES[0];
   const turn = ++shown;
   const moved = main.dataset.page && main.dataset.page !== page[0];
@@ -83,6 +93,7 @@ async function show() {
     else link.removeAttribute("aria-current");
   }
   title(t("frame.title", { page: t(`frame.${page[0]}`) }));
+  guide(page[0]).catch(() => {});
   try {
     const module = await page[1]().catch(unloaded);
     if (turn !== shown) return;
@@ -151,4 +162,5 @@ poll(5, async () => {
   link.querySelector(".badge")?.remove();
   if (active) link.append(h("span", { class: "badge", title: t("frame.queued", { n: active }) }, active));
   look(jobs);
+  if (leading()) await guide();
 }, { always: true });

@@ -1,17 +1,18 @@
 // Understand: the 2-D playground and its lesson.
-import { get, post } from "../api.js";
 import { keep, numeric } from "../address.js";
 import { button, fill, h, icon, latest, segments, slider, toast, trouble } from "../dom.js";
 import { number, t } from "../i18n.js";
 import { CHAPTERS, NAMES } from "../lesson.js";
 import { Board, Plane, Spark, unpack16 } from "../plane.js";
+import { control as steer, frame as look, offline, start as begin, teach } from "../toy.js";
 
 const WORLDS = ["ring", "grid", "spiral", "drawn"];
 const LAYERS = ["landscape", "push", "real"];
 const FRAME_MS = 110;
 
-export async function open(main, query) {
-  const state = { chapter: numeric(query, "chapter", 1, 1, CHAPTERS.length) - 1, world: "ring", families: ["gan"], show: {}, running: false, seed: numeric(query, "seed", 3, 0, 1e6), speed: numeric(query, "speed", 2, 0.5, 8), points: null };
+/** `points` are what somebody has drawn, where the page was made with some. */
+export async function open(main, query, points = null) {
+  const state = { chapter: numeric(query, "chapter", 1, 1, CHAPTERS.length) - 1, world: "ring", families: ["gan"], show: {}, running: false, seed: numeric(query, "seed", 3, 0, 1e6), speed: numeric(query, "speed", 2, 0.5, 8), points };
   let game = null;
   let frame = null;
   let left = false;
@@ -21,7 +22,8 @@ export async function open(main, query) {
   const controls = h("div", { class: "card controls" });
   const panels = new Map();
 
-  fill(main, h("header", { class: "head" }, h("div", {}, h("h1", {}, t("understand.title")), h("p", {}, t("understand.about")))),
+  fill(main, h("header", { class: "head" }, h("div", { class: "grow" }, h("h1", {}, t(offline ? "teach.title" : "understand.title")), h("p", {}, t(offline ? "teach.about" : "understand.about"))),
+    teach && button(t("teach.export"), async () => { try { await teach(location.hash.split("?")[1] || "", state.world === "drawn" ? state.points : null); toast(t("teach.exported")); } catch (error) { trouble(error); } }, { symbol: "download", title: t("teach.exportHelp") })),
     h("div", { class: "understand" }, lesson, h("div", { class: "stack" }, controls, stage)));
 
   function drawLesson() {
@@ -30,8 +32,9 @@ export async function open(main, query) {
     fill(lesson,
       h("div", { class: "steps", role: "group", "aria-label": t("understand.chapters") }, CHAPTERS.map((c, i) => h("button", { type: "button", "aria-label": t("understand.chapter", { n: i + 1, title: t(`lesson.${i + 1}.title`) }), title: t(`lesson.${i + 1}.title`), "aria-current": i === state.chapter && "step", onclick: to(i) }))),
       h("p", { class: "small muted number" }, t("understand.chapterOf", { n: state.chapter + 1, of: CHAPTERS.length })), h("h2", {}, t(`lesson.${state.chapter + 1}.title`)), Array.from({ length: chapter.paragraphs }, (_, i) => h("p", {}, t(`lesson.${state.chapter + 1}.text.${i + 1}`))),
+      offline && h("details", {}, h("summary", {}, t("teach.question")), h("p", {}, t(`lesson.${state.chapter + 1}.ask`)), h("details", {}, h("summary", {}, t("teach.answer")), h("p", {}, t(`lesson.${state.chapter + 1}.answer`)))),
       h("div", { class: "row between wrap" }, button(t("understand.back"), to(state.chapter - 1), { kind: "quiet", disabled: !state.chapter }),
-        chapter.last ? h("a", { class: "button primary", href: "#/train" }, icon("train"), t("understand.trainOn")) : button(t("understand.next"), to(state.chapter + 1), { kind: "primary" })));
+        chapter.last ? !offline && h("a", { class: "button primary", href: "#/train" }, icon("train"), t("understand.trainOn")) : button(t("understand.next"), to(state.chapter + 1), { kind: "primary" })));
   }
 
   /** A chapter with its scene, or with what the address says instead. */
@@ -91,7 +94,7 @@ export async function open(main, query) {
         h("p", { class: "help" }, t(`lesson.about.${family}`)));
     }));
     try {
-      const made = await post("/api/toy/start", { world: state.world, families: state.families, seed: state.seed, speed: state.speed, running: state.running, points: state.points || [], old });
+      const made = await begin({ world: state.world, families: state.families, seed: state.seed, speed: state.speed, running: state.running, points: state.points || [], old });
       game = { ...made, real: unpack16(made.real) };
       frame = made.frame;
       draw();
@@ -103,7 +106,7 @@ export async function open(main, query) {
   async function control(action) {
     if (!game) return;
     try {
-      frame = await post("/api/toy/control", { id: game.id, action, steps: 5 });
+      frame = await steer(game.id, action);
       state.running = frame.running;
       drawControls();
       draw();
@@ -131,7 +134,7 @@ export async function open(main, query) {
       if (game && state.running && !document.hidden) {
         const { id } = game;
         try {
-          const next = await get("/api/toy/frame", { id });
+          const next = await look(id);
           if (game?.id === id) { frame = next; draw(); }
         } catch (error) {
           if (error.status === 404 && game?.id === id) { game = null; toast(t("understand.away"), "", [t("understand.again"), start]); }
@@ -144,5 +147,5 @@ export async function open(main, query) {
   window.addEventListener("themechange", retint);
   enter(state.chapter, query);
   loop();
-  return () => { left = true; window.removeEventListener("themechange", retint); if (game) post("/api/toy/control", { id: game.id, action: "pause" }).catch(() => {}); };
+  return () => { left = true; window.removeEventListener("themechange", retint); if (game) steer(game.id, "pause").catch(() => {}); };
 }
