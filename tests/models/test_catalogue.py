@@ -34,6 +34,10 @@ def test_every_entry_of_the_package_is_complete():
     for name, entry in found.items():
         assert entry.name == name
         assert registry.family(entry.family)
+        assert entry.about
+        assert entry.licence.allows
+        if entry.built_in:
+            continue
         assert entry.files[0].url.startswith(
             (
                 "https://github.com/",
@@ -42,8 +46,6 @@ def test_every_entry_of_the_package_is_complete():
                 "http://efrosgans.eecs.berkeley.edu/",
             )
         )
-        assert entry.about
-        assert entry.licence.allows
         if entry.files[0].url.startswith("http://"):
             assert not entry.licence.commercial
 
@@ -87,6 +89,28 @@ def test_a_name_stands_for_the_model_once_fetched(home: Path, tmp_path: Path, ca
     assert main(["evaluate", "tiny", "--data", str(source.parent)]) == 2  # the pictures are smaller than its windows
     assert main(["sample", "tiny", "--out", str(tmp_path / "x.png")]) == 2
     assert "gansmith apply" in capsys.readouterr().err
+
+
+def test_what_needs_no_weights_is_there_at_once(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["models", "fill", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["here"]
+    source = picture(tmp_path / "in")
+    assert main(["apply", "fill", str(source), "--box", "4,4,8,6", "--out", str(tmp_path / "out")]) == 0
+    before, after = (np.array(Image.open(file)) for file in (source, tmp_path / "out" / "p.png"))
+    changed = (before != after).any(2)
+    assert changed[4:10, 4:12].any()
+    changed[4:10, 4:12] = False
+    assert not changed.any()
+    card = (store.models_folder() / "fill" / "README.md").read_text(encoding="utf-8")
+    assert "parameters: 0" in card
+    assert "learned from" not in card
+    for command in (
+        ["export", "fill", "--to", "onnx", "--out", str(tmp_path / "x.onnx")],
+        ["apply", "fill", str(source), "--out", "x"],
+    ):
+        assert main(command) == 2
+    with pytest.raises(GansmithError, match="train inpaint"):
+        registry.family("fill")(registry.family("fill").Config(), gansmith.load("fill").spec)
 
 
 def test_a_download_goes_on_where_it_stopped(home: Path, served: Served):

@@ -6,14 +6,18 @@ import importlib.util
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
+
+from torch import Tensor
 
 from gansmith import registry
 from gansmith.config import make
 from gansmith.data.standard import home_cache
 from gansmith.errors import GansmithError, MissingExtra, ModelError
 from gansmith.files.atomic import write_atomically
+from gansmith.game import Game, ImageSpec
 from gansmith.models.catalogue.download import Progress, fetch, sha256
 from gansmith.models.catalogue.entries import Entry, File, entries, require
 from gansmith.models.networks import built, fill
@@ -51,6 +55,8 @@ def folder_of(entry: Entry) -> Path:
     Raises:
         ModelError: it has not been fetched; says how.
     """
+    if entry.built_in and not is_here(entry):
+        return _make(entry)
     if not is_here(entry):
         file = packaged(entry)
         if file is None:
@@ -89,6 +95,9 @@ def get(
         say(f"{entry.name} is here already: {models_folder() / entry.name}")
         return models_folder() / entry.name
     _check_extra(entry)
+    if entry.built_in:
+        say(f"{entry.name} is part of gansmith; nothing is downloaded.")
+        return _make(entry)
     if file is not None:
         say(f"{entry.name} is read from {file}.")
         digests = _checked(entry, file)
@@ -122,6 +131,13 @@ def get(
     pin(digests)
     shutil.rmtree(place, ignore_errors=True)
     return folder
+
+
+def _make(entry: Entry) -> Path:
+    """The model folder of an entry that needs no weights."""
+    kind = registry.family(entry.family)
+    game = built(kind, kind.Config(), ImageSpec(128, 128, 3), {}, entry.name)
+    return _written(entry, entry.family, game, {}, None)
 
 
 def _check_extra(entry: Entry) -> None:
@@ -186,24 +202,33 @@ def _take_in(entry: Entry, files: list[Path], digests: dict[str, str]) -> Path:
         raise ModelError(
             f"{files[0].name} holds a model of '{found.family}', and the catalogue says '{entry.family}' of {entry.name}: it is another file."
         )
-    licence = entry.licence
-    info = {
-        "imported": files[0].name,
-        "notes": found.notes,
-        "catalogue": {
-            "name": entry.name,
-            "about": entry.about,
-            "source": entry.source,
-            "licence": licence.key,
-            "licence_title": licence.title,
-            "allows": licence.allows,
-            "commercial": licence.commercial,
-            "sha256": digests,
-        },
-    }
     kind = registry.family(found.family)
     game = built(kind, make(kind.Config, found.config, found.family), found.spec, found.tensors, files[0].name)
     fill(game, found.tensors, files[0].name)
+    noted = {"imported": files[0].name, "notes": found.notes}
+    return _written(entry, found.family, game, noted, found.discriminator, digests)
+
+
+def _written(
+    entry: Entry,
+    family: str,
+    game: Game,
+    info: dict[str, Any],
+    discriminator: Mapping[str, Tensor] | None,
+    digests: Mapping[str, str] | None = None,
+) -> Path:
+    """Write the model folder of an entry."""
+    licence = entry.licence
+    info["catalogue"] = {
+        "name": entry.name,
+        "about": entry.about,
+        "source": entry.source,
+        "licence": licence.key,
+        "licence_title": licence.title,
+        "allows": licence.allows,
+        "commercial": licence.commercial,
+        "sha256": dict(digests or {}),
+    }
     target = models_folder() / entry.name
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -211,7 +236,7 @@ def _take_in(entry: Entry, files: list[Path], digests: dict[str, str]) -> Path:
         raise GansmithError(
             f"{target.parent} cannot be made ({error.strerror}); name another with GANSMITH_MODELS."
         ) from None
-    return write(target, found.family, game.eval().requires_grad_(False), info, found.discriminator)
+    return write(target, family, game.eval().requires_grad_(False), info, discriminator)
 
 
 def remove(name: str) -> Path:
@@ -232,6 +257,6 @@ def here() -> dict[str, Path]:
     """The entries that can be used at once, and their folders (which exist once used, where a package carries them)."""
     found = {}
     for name, entry in entries().items():
-        if is_here(entry) or packaged(entry) is not None:
+        if is_here(entry) or entry.built_in or packaged(entry) is not None:
             found[name] = models_folder() / name
     return found
