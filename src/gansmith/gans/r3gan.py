@@ -54,9 +54,9 @@ class Config(GenerationConfig):
     grey pictures up to 32 px: they are quicker, and see more of what tells pictures apart."""
     taper: Annotated[float, Bounds(above=0)] = 0.5
     """Channels shrink by this factor with every doubling of the size; the paper's small models have 1."""
-    level: Annotated[int, Bounds(0)] = 0
+    level: Annotated[int, Bounds(0), Added(0)] = 0
     """Doublings of the size before channels begin to shrink; the paper's models of 64 px and more have 3, and a taper of 0.5."""
-    class_dim: Annotated[int | None, Bounds(1, was=0)] = None
+    class_dim: Annotated[int | None, Bounds(1, was=0), Added(None)] = None
     """Length of the vectors by which D compares classes; by default the noise vector's. The paper's have the width."""
     stem: Literal[1, 2] = 2
     """2: the largest maps are half as large as the picture, at a quarter of the work; 1: as large, as in the paper."""
