@@ -196,4 +196,6 @@ def test_runs_of_earlier_versions_keep_their_discriminator_and_loss() -> None:
     assert (old.discriminator, old.loss) == ("residual", "relativistic")
     assert R3GAN(old, ImageSpec(28, 28, 1)).usual_lr == 0.25 / 64
     assert R3GAN(Config(), ImageSpec(28, 28, 1)).usual_lr == 0.08 / 64
-    assert config.make(Config, {"generator": "dcgan"}, "r3gan").discriminator == "auto"  # asked for today, not read from a run
+    assert (
+        config.make(Config, {"generator": "dcgan"}, "r3gan").discriminator == "auto"
+    )  # asked for today, not read from a run

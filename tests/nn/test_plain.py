@@ -12,7 +12,8 @@ from gansmith.nn.plain import PlainDiscriminator
 
 
 @pytest.mark.parametrize(
-    ("height", "width", "channels"), [(16, 16, (1, 8, 16)), (28, 28, (1, 8, 16, 32)), (40, 24, (1, 8, 16, 32)), (80, 64, (1, 8, 16, 32, 64))]
+    ("height", "width", "channels"),
+    [(16, 16, (1, 8, 16)), (28, 28, (1, 8, 16, 32)), (40, 24, (1, 8, 16, 32)), (80, 64, (1, 8, 16, 32, 64))],
 )
 def test_the_map_is_halved_to_at_most_four_pixels(height: int, width: int, channels: tuple[int, ...]) -> None:
     network = PlainDiscriminator(8, ImageSpec(height, width, 1), 0, pack=1)
