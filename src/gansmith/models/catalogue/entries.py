@@ -34,11 +34,15 @@ class Licence:
 
 @dataclass(frozen=True)
 class File:
-    """A file of weights: where it lies, and its size in bytes (0 unknown) and SHA-256 (empty unknown)."""
+    """A file of weights: where it lies, and its size in bytes (0 unknown) and SHA-256 (empty unknown).
+
+    ``member`` is the end of a path inside it, where it is a tar of several models.
+    """
 
     url: str
     bytes: int = 0
     sha256: str = ""
+    member: str = ""
 
     @property
     def name(self) -> str:
@@ -168,7 +172,12 @@ def _entry(name: str, value: Mapping[str, Any], licences: Mapping[str, Licence])
 
 
 def _file(name: str, value: Mapping[str, Any]) -> File:
-    file = File(str(value["url"]), int(value.get("bytes", 0)), str(value.get("sha256", "")).lower())
+    file = File(
+        str(value["url"]),
+        int(value.get("bytes", 0)),
+        str(value.get("sha256", "")).lower(),
+        str(value.get("member", "")),
+    )
     if urlsplit(file.url).scheme not in ("http", "https") or not file.name:
         raise ValueError(f"'{name}' has the address '{file.url}', which is none of http or https")
     if file.sha256 and not _SHA256.fullmatch(file.sha256):

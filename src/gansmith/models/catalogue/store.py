@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+import tarfile
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +19,7 @@ from torch import Tensor
 from gansmith import registry
 from gansmith.config import make
 from gansmith.data.standard import home_cache
-from gansmith.errors import GansmithError, MissingExtra, ModelError
+from gansmith.errors import GansmithError, MissingExtra, ModelError, first_line
 from gansmith.files.atomic import write_atomically
 from gansmith.game import Game, ImageSpec
 from gansmith.models.catalogue.download import Progress, fetch, sha256
@@ -101,7 +105,8 @@ def get(
     if file is not None:
         say(f"{entry.name} is read from {file}.")
         digests = _checked(entry, file)
-        folder = _take_in(entry, [file], digests)
+        with unpacked(entry, [file]) as files:
+            folder = _take_in(entry, files, digests)
         pin(digests)
         return folder
     carried = packaged(entry)
@@ -123,7 +128,8 @@ def get(
         digests[one.url] = compared(one, target)
     say(f"SHA-256 of {entry.files[0].name}: {digests[entry.files[0].url]}")
     try:
-        folder = _take_in(entry, [place / one.name for one in entry.files], digests)
+        with unpacked(entry, [place / one.name for one in entry.files]) as files:
+            folder = _take_in(entry, files, digests)
     except ModelError:
         if not entry.files[0].sha256:  # what was downloaded may be anything: a later try begins anew
             shutil.rmtree(place, ignore_errors=True)
@@ -155,6 +161,39 @@ def _checked(entry: Entry, file: Path) -> dict[str, str]:
             f"same, import it under a name of its own: gansmith import {file} --out FOLDER"
         )
     return {wanted.url: compared(wanted, file, own=True)}
+
+
+@contextlib.contextmanager
+def unpacked(entry: Entry, files: list[Path]) -> Iterator[list[Path]]:
+    """The files of an entry as they are read: those that are members of a tar lie in a folder of their own meanwhile.
+
+    Raises:
+        ModelError: a tar is damaged, or has no such member.
+    """
+    with tempfile.TemporaryDirectory(prefix="gansmith-") as folder:
+        found = []
+        for file, told in zip(files, entry.files, strict=False):
+            inside = bool(told.member) and tarfile.is_tarfile(file)
+            found.append(_member(file, told.member, Path(folder)) if inside else file)
+        yield found
+
+
+def _member(archive: Path, path: str, folder: Path) -> Path:
+    """Take the file whose path ends in ``path`` out of a tar, under its own name."""
+    target = folder / path.rsplit("/", 1)[-1]
+    try:
+        with tarfile.open(archive) as tar:
+            for member in tar:
+                content = (
+                    tar.extractfile(member) if f"/{member.name}".endswith(f"/{path}") and member.isfile() else None
+                )
+                if content is not None:
+                    with content, target.open("wb") as out:
+                        shutil.copyfileobj(content, out, 1 << 20)
+                    return target
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise ModelError(f"{archive.name} is damaged ({first_line(error)}). Download it again.") from None
+    raise ModelError(f"{archive.name} has no file {path}: the project has changed it since the catalogue was written.")
 
 
 def _pins() -> dict[str, str]:
