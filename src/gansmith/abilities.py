@@ -89,6 +89,7 @@ class Translates(Game[ConfigT]):
 
     Attributes:
         directions: which ways it translates.
+        recorded: its computation is the same for every picture, so that it can be exported as a program.
         repairs: the result shows the same scene in the same colours, so files keep their mode and colour profile.
         overlap: pixels of the input that neighbouring tiles of a large picture share.
         takes_mask: ``translate`` needs a mask of what to change.
@@ -104,6 +105,7 @@ class Translates(Game[ConfigT]):
     """
 
     directions: ClassVar[tuple[str, ...]] = ("ab",)
+    recorded: ClassVar[bool] = True
     repairs: ClassVar[bool] = False
     overlap: int = 64
     takes_mask: bool = False

@@ -71,6 +71,18 @@ class Bounds:
         return ", ".join(filter(None, (f"in {self.unit}" if self.unit else "", self.range)))
 
 
+@dataclasses.dataclass(frozen=True)
+class Added:
+    """A setting that younger versions have. It stands in the field's annotation, ``Annotated[str, Added("plain")]``.
+
+    Attributes:
+        before: what settings mean that were written before the field was there.
+    """
+
+    before: Any
+
+
+Note = TypeVar("Note", Bounds, Added)
 MANY = 1 << 20
 LARGEST = 1 << 15
 Count = Annotated[int, Bounds(1)]
@@ -172,11 +184,16 @@ def validate(settings: TrainSettings, world: int = 1) -> None:
 
 def bounds_of(config: type) -> dict[str, Bounds]:
     """The bounds of a settings class's fields, by name, of those that have some."""
+    return _notes(config, Bounds)
+
+
+def _notes(config: type, kind: type[Note]) -> dict[str, Note]:
+    """What annotations of a settings class's fields say of one kind, by name."""
     hints = typing.get_type_hints(config, include_extras=True)
     found = {
-        name: [x for x in getattr(hint, "__metadata__", ()) if isinstance(x, Bounds)] for name, hint in hints.items()
+        name: [x for x in getattr(hint, "__metadata__", ()) if isinstance(x, kind)] for name, hint in hints.items()
     }
-    return {name: bounds[0] for name, bounds in found.items() if bounds}
+    return {name: notes[0] for name, notes in found.items() if notes}
 
 
 @functools.cache
@@ -224,9 +241,16 @@ def check_numbers(config: Any) -> None:
 
 
 def modern(config: type, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as an earlier version wrote them, in today's words: None where a number stood for the usual."""
+    """Settings as an earlier version wrote them, in today's words.
+
+    None stands where a number stood for the usual. Settings that lack only fields which were added since get what these
+    meant before (:class:`Added`).
+    """
     was = {name: bounds.was for name, bounds in bounds_of(config).items() if bounds.was is not None}
-    return {name: None if name in was and _is(value, was[name]) else value for name, value in settings.items()}
+    now = {name: None if name in was and _is(value, was[name]) else value for name, value in settings.items()}
+    added = {name: note.before for name, note in _notes(config, Added).items()}
+    lacking = {f.name for f in dataclasses.fields(config)} - now.keys()
+    return now | {name: added[name] for name in lacking} if lacking <= added.keys() else now
 
 
 def _is(value: Any, number: float) -> bool:

@@ -145,6 +145,23 @@ def test_play_samples_come_at_once(page, address):
     assert min(times) < 300 * busy()
 
 
+def test_play_has_a_row_for_each_class(page, address):
+    page.goto(f"{address}/#/play?model=runs/digits")
+    wall = page.locator(".tiles")
+    until(page, "document.querySelector('.tiles')?.dataset.seed === '1'")
+    assert wall.locator("span").all_text_contents() == ["a", "b", "c"]
+    names = wall.locator("button").evaluate_all("(all) => all.map((e) => Number(e.ariaLabel.split(' ')[1]))")
+    assert names == [
+        k * 3 + row + 1 for row in range(3) for k in range(8)
+    ]  # seeds go by as before: 1 is of class a, 2 of b
+    page.get_by_role("button", name="Sample 5", exact=True).click()
+    expect(page.locator(".in-view")).to_contain_text("seed 5, class b")
+    page.get_by_label("Class").select_option("2")
+    expect(wall.locator("button")).to_have_count(40)  # one class needs no rows
+    expect(page.locator(".in-view")).to_contain_text("seed 5, class c")
+    until(page, "document.querySelector('.tiles span') === null")
+
+
 def test_play_walk_between_and_mix(page, address):
     page.goto(f"{address}/#/play?model=runs/digits")
     until(page, "document.querySelector('.tiles')?.dataset.seed === '1'")

@@ -105,6 +105,10 @@ def exported(options: Options) -> tuple[list[bytes], list[Check], str]:
     from gansmith.translation import Translation
 
     model = bundle.load(options.model)
+    if isinstance(model.game, Translation) and not model.game.recorded:
+        raise GansmithError(
+            f"'{model.family}' is a search through each picture, not a network, so there is nothing to export. gansmith apply runs it."
+        )
     if options.to == "ncnn":
         half = options.dtype != "float32"
         files = ncnn.to_ncnn(model, half)

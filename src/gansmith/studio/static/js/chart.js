@@ -126,7 +126,7 @@ export class Chart {
     const pad = (high - low || Math.abs(high) || 1) * 0.08;
     low -= pad;
     high += pad;
-    const [left, right, top, bottom] = [46, 10, this.unit ? 20 : 8, 22];
+    const [left, right, top, bottom] = [46, 10, this.unit ? 20 : 8, 36];
     const x0 = Math.min(...xs);
     const x1 = Math.max(...xs, x0 + 1);
     Object.assign(this, { left, x0, x1, low, high });
@@ -160,8 +160,10 @@ export class Chart {
     shown.forEach((v, i) => {
       if (width < 420 && i % 2) return;
       const x = Math.min(this.px(v), width - 24);
-      c.fillText(this.x === "seconds" ? duration(v) : count(v), x, height - 5);
+      c.fillText(this.x === "seconds" ? duration(v) : count(v), x, height - 20);
     });
+    c.textAlign = "right";
+    c.fillText(t(this.x === "seconds" ? "chart.alongTime" : "chart.alongImages"), width - 10, height - 4);
   }
 
   line(c, points, ink, thick, alpha) {

@@ -2,7 +2,7 @@
 import { address, get } from "./api.js";
 import { keep, link } from "./address.js";
 import { colour } from "./chart.js";
-import { Curves, measures, nameOf, unitOf } from "./curves.js";
+import { Curves, fullNameOf, measures, unitOf } from "./curves.js";
 import { fill, h, icon, iconButton, select, slider, toast, trouble } from "./dom.js";
 import { shown } from "./form.js";
 import { count, duration, shortName, spoken } from "./format.js";
@@ -19,6 +19,14 @@ export function compareRuns(place, query) {
   let at = query.get("at") === null ? null : Number(query.get("at"));
   let turn = 0;
   let rows = []; // {run, details, log}
+  const asking = new Set(); // requests about runs that are not answered yet
+  /** What the server knows of a run now. */
+  function load(run) {
+    const answer = Promise.all([get("/api/run", { id: run.id }), get("/api/run/log", { id: run.id })]);
+    asking.add(answer);
+    answer.catch(() => {}).finally(() => asking.delete(answer));
+    return answer;
+  }
   const known = new Map();
   const fieldsOf = async (family) => { if (!known.has(family)) known.set(family, get("/api/family", { name: family }).then((f) => new Map([...f.run, ...f.family].map((field) => [field.name, field]))).catch(() => new Map())); return known.get(family); };
 
@@ -39,7 +47,7 @@ export function compareRuns(place, query) {
   function drawPicker() {
     const on = [...curves.charts.keys()];
     const rest = names().filter((n) => !on.includes(n));
-    fill(picker, rest.length > 0 && select(t("runs.addChart"), [["", t("runs.addChart")], ...rest.map((n) => [n, nameOf(n)])], "", (n) => n && choose([...on, n])));
+    fill(picker, rest.length > 0 && select(t("runs.addChart"), [["", t("runs.addChart")], ...rest.map((n) => [n, fullNameOf(n)])], "", (n) => n && choose([...on, n])));
   }
 
   /** The grid of a run at a number of images seen: the last one up to there. */
@@ -85,7 +93,7 @@ export function compareRuns(place, query) {
       const mine = ++turn;
       if (!runs.length) { rows = []; fill(place); return; }
       let found;
-      try { found = await Promise.all(runs.map(async (run) => ({ run, details: await get("/api/run", { id: run.id }), log: await get("/api/run/log", { id: run.id }) }))); } catch (error) { trouble(error); return; }
+      try { found = await Promise.all(runs.map(async (run) => { const [details, log] = await load(run); return { run, details, log }; })); } catch (error) { trouble(error); return; }
       if (mine !== turn) return;
       rows = found;
       drawCurves();
@@ -97,11 +105,12 @@ export function compareRuns(place, query) {
         h("div", { class: "card stack" }, h("h2", {}, t("runs.differs")), differ));
       await drawDifferences();
     },
-    /** Runs that are about to be renamed or deleted: their pictures are not asked for any more. */
-    forget(ids) {
+    /** Runs that are about to be renamed or deleted: nothing of them is asked for any more, once this is done. */
+    async forget(ids) {
       turn += 1;
       rows = rows.filter(({ run }) => !ids.includes(run.id));
       drawPictures();
+      await Promise.allSettled([...asking]);
     },
     /** What still trains goes on growing. */
     async follow(runs) {
@@ -110,7 +119,7 @@ export function compareRuns(place, query) {
       for (const row of rows) {
         const now = runs.find((other) => other.id === row.run.id);
         if (!now || (now.images === row.run.images && now.grid === row.run.grid && now.status === row.run.status)) continue;
-        const [details, log] = await Promise.all([get("/api/run", { id: now.id }), get("/api/run/log", { id: now.id })]);
+        const [details, log] = await load(now);
         if (mine !== turn) return;
         Object.assign(row, { run: now, details, log });
         grown = true;

@@ -5,8 +5,11 @@ import { button, fill, h, save, segments, slider } from "./dom.js";
 import { t, tOr } from "./i18n.js";
 
 const PLAIN = new Set(["images", "step", "progress", "seconds", "health"]);
-const JUDGED = /^(real|fake|sign_|distance|penalty|r1|r2)/;
-const SHARES = /^(diversity|spread|churn|memorising|augment_p|classes_missing)$/;
+const JUDGED = /^(real|fake|distance)$/;
+const SIGNS = /^sign_/;
+const PENALTIES = /^(penalty|r1|r2)$/;
+const PARTS = /^(adversarial|pixels|perceptual|identity|cycle|nce|nce_identity)$/;
+const SHARES = /^(diversity|spread|churn|memorising|augment_p|believable|covered|copies)$/;
 
 /** What a curve measures; curves of one unit share a chart. */
 export function unitOf(name) {
@@ -15,18 +18,27 @@ export function unitOf(name) {
   if (/^(score|metric|eval)\/|\[/.test(name)) return `score:${name}`;
   if (name === "classes_missing") return "classes";
   if (SHARES.test(name)) return "vital";
+  if (SIGNS.test(name)) return "signs";
+  if (PENALTIES.test(name)) return "penalties";
+  if (PARTS.test(name)) return "parts";
   return JUDGED.test(name) ? "judged" : `other:${name}`;
 }
 
 /** Every curve that some records have, the losses first. */
 export function measures(records) {
   const names = new Set(records.flatMap((r) => Object.keys(r)));
-  const order = ["losses", "score", "vital", "judged", "classes", "other", "speed"];
+  const order = ["losses", "score", "vital", "judged", "signs", "parts", "penalties", "classes", "other", "speed"];
   return [...names].filter((n) => !PLAIN.has(n) && records.some((r) => typeof r[n] === "number"))
     .sort((a, b) => order.indexOf(unitOf(a).split(":")[0]) - order.indexOf(unitOf(b).split(":")[0]));
 }
 
-export const nameOf = (measure) => measure.replace(/^(loss|score|metric|eval)\//, "").replaceAll("_", " ");
+/** What a curve is called; a measure of a family of one's own, as the log has it. */
+export function nameOf(measure) {
+  const plain = measure.replace(/^(loss|score|metric|eval)\//, "");
+  return tOr(`measure.${plain}`, plain.replaceAll("_", " "));
+}
+/** The same where it stands alone: real pictures have a logit and a sign. */
+export const fullNameOf = (measure) => (["judged", "signs", "parts"].includes(unitOf(measure)) ? `${t(`curves.${unitOf(measure)}`)}: ${nameOf(measure)}` : nameOf(measure));
 export const titleOf = (unit) => (unit.includes(":") ? nameOf(unit.slice(unit.indexOf(":") + 1)) : t(`curves.${unit}`));
 const pointsOf = (records, measure, x) => records.filter((r) => typeof r[measure] === "number" && typeof r[x] === "number").map((r) => [r[x], r[measure]]);
 
@@ -68,9 +80,9 @@ export class Curves {
 
   make(names, remove) {
     const unit = unitOf(names[0]);
-    const chart = new Chart(t("curves.over", { what: titleOf(unit) }), { height: 200, unit: tOr(`curves.unit.${unit.split(":")[0]}`, "") });
-    const card = h("section", { class: "chart-card" }, h("div", { class: "row between" }, h("h3", {}, this.runs.length > 1 ? nameOf(names[0]) : titleOf(unit)),
-      remove && h("button", { type: "button", class: "button quiet slim", onclick: () => remove(names[0]), "aria-label": t("curves.remove", { what: nameOf(names[0]) }) }, "×")), chart.element);
+    const chart = new Chart(t("curves.over", { what: titleOf(unit) }), { height: 214, unit: tOr(`curves.unit.${unit.split(":")[0]}`, "") });
+    const card = h("section", { class: "chart-card" }, h("div", { class: "row between" }, h("h3", {}, this.runs.length > 1 || remove ? fullNameOf(names[0]) : titleOf(unit)),
+      remove && h("button", { type: "button", class: "button quiet slim", onclick: () => remove(names[0]), "aria-label": t("curves.remove", { what: fullNameOf(names[0]) }) }, "×")), !remove && tOr(`curves.help.${unit}`, "") && h("p", { class: "help" }, t(`curves.help.${unit}`)), chart.element);
     return { chart, card };
   }
 

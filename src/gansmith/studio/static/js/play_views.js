@@ -57,10 +57,20 @@ function keepVideo(body, name) {
   return make;
 }
 
+/** How the wall is laid out: where classes come in turn and are few, a row for each; index i is of class i % classes. */
+function layoutOf(state) {
+  const classes = state.facts.classes.length;
+  const large = state.facts.size[0] > 100;
+  if (state.label !== "each" || classes < 2 || classes > (large ? 4 : 20)) return { many: large ? 16 : 40, columns: 8, first: FIRST, rows: [] };
+  const columns = large || classes > 10 ? 4 : 8;
+  const rows = Array.from({ length: classes }, (_, c) => Array.from({ length: columns }, (_, k) => c + classes * k));
+  return { many: classes * columns, columns, first: classes, rows };
+}
+
 function samples(area, state) {
-  const many = state.facts.size[0] > 100 ? 16 : 40;
   const wall = h("div", { class: "tiles" });
-  const shown = Array.from({ length: many }, (_, i) => picture(t("play.sample", { n: i + 1 })));
+  let layout = { many: 0 };
+  let shown = [];
   const big = picture(t("play.chosen"), { class: "pixels big" });
   const told = h("p", { class: "small muted number" });
   const before = h("div", { class: "row wrap small" });
@@ -69,9 +79,21 @@ function samples(area, state) {
     state.put({ pick: i });
     shown.forEach((canvas, k) => canvas.parentElement.setAttribute("aria-pressed", String(k === i)));
     copy(shown[i], big);
-    told.textContent = t("play.seedIs", { seed: String(state.seed + i) });
+    const label = state.facts.classes[Number(classOf(state, i))];
+    told.textContent = label === undefined ? t("play.seedIs", { seed: String(state.seed + i) }) : t("play.seedClass", { seed: String(state.seed + i), label });
   };
-  fill(wall, shown.map((canvas, i) => h("button", { type: "button", "aria-pressed": "false", "aria-label": t("play.sample", { n: i + 1 }), onclick: () => pick(i) }, canvas)));
+  /** The buttons of the wall, row by row; drawn anew when another class was chosen. */
+  function build() {
+    const next = layoutOf(state);
+    if (next.many === layout.many && next.rows.length === layout.rows.length) return;
+    layout = next;
+    shown = Array.from({ length: layout.many }, (_, i) => picture(t("play.sample", { n: i + 1 })));
+    const tile = (i) => h("button", { type: "button", "aria-pressed": "false", "aria-label": t("play.sample", { n: i + 1 }), onclick: () => pick(i) }, shown[i]);
+    wall.classList.toggle("by-class", layout.rows.length > 0);
+    wall.style.setProperty("--columns", layout.columns);
+    fill(wall, layout.rows.length ? layout.rows.map((row, c) => [h("span", { class: "small muted cut", title: state.facts.classes[c] }, state.facts.classes[c]), row.map(tile)]) : shown.map((_, i) => tile(i)));
+  }
+  const inOrder = () => (layout.rows.length ? layout.rows.flat().map((i) => shown[i]) : shown);
   const use = (slot) => () => {
     state.put({ [slot]: state.seed + state.pick, ...(slot === "a" ? { aClass: state.pick } : {}) });
     toast(t("play.used", { seed: String(state[slot]), slot: slot.toUpperCase() }));
@@ -83,15 +105,17 @@ function samples(area, state) {
     h("div", { class: "stack" }, h("div", { class: "row between wrap" }, h("div", { class: "row" }, h("span", { class: "label" }, t("play.firstSeed")), seed), h("div", { class: "thumb" }, button(t("play.new"), () => go(seedOf()), { kind: "primary", symbol: "dice" }))), before, wall),
     h("div", { class: "stack tight in-view" }, big, h("h2", {}, t("play.chosen")), told, h("div", { class: "row wrap" }, button(t("play.like"), () => state.like({ seed: state.seed + state.pick, label: classOf(state, state.pick), truncation: state.truncation }), { kind: "slim", symbol: "star" }),
       button(t("play.useA"), use("a"), { kind: "slim" }), button(t("play.useB"), use("b"), { kind: "slim" }), keepButton(big, () => fileName(state, `seed-${state.seed + state.pick}`, state.pick)),
-      button(t("play.saveAll"), async () => save(await toBlob(together(shown, 8), 640), fileName(state, `seeds-${state.seed}-${state.seed + many - 1}`)), { kind: "slim", symbol: "download" })))));
+      button(t("play.saveAll"), async () => save(await toBlob(together(inOrder(), layout.columns), 640), fileName(state, `seeds-${state.seed}-${state.seed + layout.many - 1}`)), { kind: "slim", symbol: "download" })))));
   const redraw = guarded(async () => {
+    build();
+    const { many, first } = layout;
     const started = performance.now();
     const recipes = shown.map((_, i) => ({ seed: state.seed + i }));
     const at = Math.min(state.pick, many - 1);
     if (visited.at(-1) !== state.seed) { visited.push(state.seed); drawBefore(); }
     // the first few come at once, the rest while they are being looked at
-    for (const [from, to] of [[0, FIRST], [FIRST, many]]) {
-      const sheet = await postSheet("/api/play/pictures", { ...asked(state, recipes.slice(from, to), FIRST), first: from });
+    for (const [from, to] of [[0, first], [first, many]]) {
+      const sheet = await postSheet("/api/play/pictures", { ...asked(state, recipes.slice(from, to), first), first: from });
       shown.slice(from, to).forEach((canvas, i) => paint(canvas, sheet, i));
       if (!from) { wall.dataset.ms = Math.round(performance.now() - started); pick(at); }
     }

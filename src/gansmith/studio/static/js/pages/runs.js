@@ -33,9 +33,9 @@ export async function open(main, query) {
   /** Renames or deletes runs. Lists asked for before it is done name runs that are no longer there, and are not shown. */
   async function change(rows, act) {
     changing += 1;
-    comparison.forget(rows.map((run) => run.id));
+    const still = comparison.forget(rows.map((run) => run.id));
     for (const row of list.querySelectorAll("tr[data-run]")) if (rows.some((run) => run.id === row.dataset.run)) row.querySelector("img")?.removeAttribute("src");
-    try { return await act(); } finally { changing -= 1; drawn = ""; }
+    try { await still; return await act(); } finally { changing -= 1; drawn = ""; }
   }
 
   async function refresh() {
@@ -89,6 +89,7 @@ export async function open(main, query) {
   }
 
   function compare() {
+    if (changing) return; // what is shown after it is asked for then
     const shown = runs.filter((run) => chosen.has(run.id) && !run.problem);
     beside.classList.toggle("beside", shown.length > 0);
     comparison.show(shown.slice(0, MOST), shown.length > MOST ? t("runs.most", { n: MOST, of: shown.length }) : "");
