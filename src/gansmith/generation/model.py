@@ -15,10 +15,11 @@ from gansmith.errors import GansmithError
 from gansmith.game import Clock, ImageSpec
 from gansmith.generation.settings import GenerationConfig, GenerationConfigT
 from gansmith.nn import conditioning
-from gansmith.nn.augment import AdaptiveAugment, DiffAugment
+from gansmith.nn.augment import AdaptiveAugment
 from gansmith.nn.batch_norm import batch_norms, measure_anew
 from gansmith.nn.classes import class_weights
 from gansmith.nn.contract import Asked, check_discriminator, check_generator
+from gansmith.nn.diffaugment import DiffAugment
 
 
 class FromNoise(Sampled[GenerationConfigT]):

@@ -45,7 +45,17 @@ def import_file(path: str | Path, key: str | Sequence[str] = (), labels: int | N
         ModelError: no such file, not a file of a known kind, damaged, asking for anything but numbers and names, or asking
             for more memory than its size explains.
     """
-    from gansmith.importers import kinds, ncnn, pix2pixhd, rosinality, stylegan, tables, torch_file, upscalers
+    from gansmith.importers import (
+        kinds,
+        ncnn,
+        pix2pixhd,
+        rosinality,
+        safetensors_file,
+        stylegan,
+        tables,
+        torch_file,
+        upscalers,
+    )
     from gansmith.importers.residual import both_ways
     from gansmith.importers.translation import read_table
 
@@ -64,7 +74,7 @@ def import_file(path: str | Path, key: str | Sequence[str] = (), labels: int | N
             return ncnn.import_ncnn(path)
         if what := other_kind(start, path):
             raise ModelError(f"{path} {what}")
-        if not (zipfile.is_zipfile(path) or torch_file.LEGACY in start[:16] or torch_file.is_safetensors(start)):
+        if not (zipfile.is_zipfile(path) or torch_file.LEGACY in start[:16] or safetensors_file.is_safetensors(start)):
             if keys:
                 raise ModelError(
                     f"{path.name} is no file with several networks, so --key chooses nothing. Leave it out."
