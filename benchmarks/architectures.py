@@ -50,7 +50,9 @@ def write(name: str, folder: Path) -> None:
     family, settings, size = FORMS[name]
     kind, spec = registry.family(family), ImageSpec(size, size, 3)
     config = make(kind.Config, settings, family)
-    bundle.save(folder, bundle.Model(family, bundle.build_exports(kind, config, spec, {} if family == "fill" else None)))
+    bundle.save(
+        folder, bundle.Model(family, bundle.build_exports(kind, config, spec, {} if family == "fill" else None))
+    )
 
 
 def measured(folder: Path) -> dict[str, Any]:
@@ -100,9 +102,14 @@ def main() -> None:
             # in a process of its own too, so that nothing of it is measured
             place = Path(folder) / "model"
             subprocess.run([sys.executable, __file__, "--write", name, str(place)], check=True)
-            done = subprocess.run([sys.executable, __file__, "--one", str(place)], check=True, capture_output=True, text=True)
+            done = subprocess.run(
+                [sys.executable, __file__, "--one", str(place)], check=True, capture_output=True, text=True
+            )
         row = json.loads(done.stdout.splitlines()[-1])
-        print(f"| {name} | {row['weights']:,} | {row['read_s']:.2f} | {row['use_s']:.2f} | {row['peak_mb']:,} |", flush=True)
+        print(
+            f"| {name} | {row['weights']:,} | {row['read_s']:.2f} | {row['use_s']:.2f} | {row['peak_mb']:,} |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":
