@@ -244,6 +244,7 @@ def test_auto_features(monkeypatch):
     grey = ImageSpec(28, 28, 1)
     assert features.choose(grey, "mnist10k") == "mnist-cnn"
     assert features.choose(grey, "fashion-mnist:test") == "fashion-cnn"
+    assert features.choose(ImageSpec(32, 32, 1), "fashion-mnist") == "fashion-cnn"
     assert features.choose(grey, "letters") == "inception"
     assert features.choose(ImageSpec(28, 28, 3), "mnist10k") == "inception"
     assert features.choose(ImageSpec(64, 64, 1), "mnist10k") == "inception"

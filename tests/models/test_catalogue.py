@@ -333,3 +333,14 @@ def test_one_model_of_a_tar_of_several(home: Path, tmp_path: Path, served: Serve
     assert not list((store.models_folder() / ".downloads").rglob("*.tar"))
     (tmp_path / "mine.pth").write_bytes(single)  # somebody has unpacked it already
     assert main(["get", "in-a-tar", "--file", str(tmp_path / "mine.pth")]) == 0
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "I;16", "1"])
+def test_fill_takes_pictures_of_every_mode(mode: str, home: Path, tmp_path: Path):
+    pixels = np.random.default_rng(0).integers(0, 256, (24, 32, 4), np.uint8)
+    image = Image.fromarray(pixels, "RGBA").convert("RGBA")
+    image = Image.fromarray(pixels[..., 0].astype(np.uint16) * 250) if mode == "I;16" else image.convert(mode)
+    image.save(tmp_path / "p.png")
+    assert main(["apply", "fill", str(tmp_path / "p.png"), "--box", "8,8,6,6", "--out", str(tmp_path / "out")]) == 0
+    with Image.open(tmp_path / "out" / "p.png") as made:
+        assert made.size == (32, 24)

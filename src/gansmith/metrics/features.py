@@ -37,7 +37,7 @@ Progress = Callable[[str, int, int], None]
 
 
 def choose(spec: ImageSpec, name: str = "") -> str:
-    """The extractor ``auto`` stands for: the embedded classifier for 28-pixel grey digits or fashion, else Inception.
+    """The extractor ``auto`` stands for: the embedded classifier for grey digits or fashion of 28 to 32 px, else Inception.
 
     Where Inception would have to be downloaded, colour pictures take EfficientNet-Lite0 if its package is installed.
 
@@ -45,7 +45,7 @@ def choose(spec: ImageSpec, name: str = "") -> str:
         spec: facts about the real pictures.
         name: what the data is called.
     """
-    if spec.channels == 1 and (spec.height, spec.width) == (28, 28):
+    if spec.channels == 1 and 28 <= min(spec.height, spec.width) and max(spec.height, spec.width) <= 32:
         if "fashion" in name.lower():
             return "fashion-cnn"
         if "mnist" in name.lower() or "digit" in name.lower():
