@@ -331,6 +331,34 @@ def test_repairing_by_keys_alone(page, address, tmp_path):
     assert line.get_attribute("aria-valuenow") == "0"
 
 
+def test_looking_at_data_the_lesson_and_models_by_keys_alone(page, address):
+    page.goto(f"{address}/#/data")
+    page.locator("[data-spec=mnist10k]").wait_for()
+    reach(page, "mnist10k")
+    page.keyboard.press("Enter")
+    page.locator(".wall canvas").first.wait_for()
+    reach(page, "Train on this")
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Pictures", exact=True)).to_have_value("mnist10k")
+    page.goto(f"{address}/#/understand")
+    step = page.locator(".panel figcaption .number")
+    expect(step).to_have_text("step 0")
+    reach(page, "Step", "button")
+    page.keyboard.press("Enter")
+    expect(step).to_have_text("step 5")
+    reach(page, "Pushes", "input")
+    page.keyboard.press("Space")
+    assert "show=landscape,push,real" in page.url
+    page.goto(f"{address}/#/models")
+    page.locator(".ready li").first.wait_for()
+    reach(page, "digits", "button")
+    page.keyboard.press("Enter")
+    expect(page.locator("main h2", has_text="Export")).to_be_visible()
+    reach(page, "Model card", "summary")
+    page.keyboard.press("Enter")
+    expect(page.locator(".console, .prose").first).to_be_visible()
+
+
 # --- languages and axe ------------------------------------------------------------------------------------------------
 
 

@@ -56,7 +56,7 @@ def test_a_newcomer_is_led_from_data_to_training_to_playing(page, empty):
     expect(bar.locator("li.done")).to_have_count(2)
     page.goto(f"{address}/#/welcome")  # the steps stand there as they are
     expect(page.locator("[data-step=train]")).to_contain_text("Done")
-    page.locator("[data-step=play] button:enabled").click()  # once there is a model
+    page.locator("[data-step=play] button:enabled").click(timeout=200_000)  # once there is a model
     until(page, "document.querySelector('.tiles')?.dataset.seed === '1'")
     assert "model=runs/gan-mnist10k-001" in page.url
     expect(bar).to_contain_text("That was all")
@@ -89,6 +89,7 @@ def test_the_first_steps_by_keys_alone_in_chinese_and_left_again(browser, empty)
     phone.keyboard.press("Enter")
     bar = phone.locator(".guide")
     expect(bar).to_contain_text("让两个网络学会画这样的数字")
+    assert phone.get_by_label("所选的数据集").locator("h2").first.bounding_box()["y"] < 400  # the digits stand first
     reach(phone, "训练三分钟")
     phone.keyboard.press("Enter")
     expect(phone.locator(".run-title h2")).to_have_text("quick")

@@ -79,7 +79,7 @@ export async function open(main, query) {
 
   fill(main,
     h("header", { class: "head" }, h("div", {}, h("h1", {}, t("data.title")), h("p", {}, t("data.about")))),
-    h("div", { class: "split data" }, lists, shown));
+    h("div", { class: `split data ${chosen ? "looking" : ""}` }, lists, shown)); // on a phone, a link to a set shows the set
   const nothing = () => fill(shown, h("div", { class: "card" }, empty("picture", t("data.nothing"), t("data.nothingText"), button(t("data.lookAt", { name: "mnist10k" }), () => choose("mnist10k"), { kind: "primary" }))));
   nothing();
   await draw();
