@@ -45,7 +45,7 @@ def choose(spec: ImageSpec, name: str = "") -> str:
         spec: facts about the real pictures.
         name: what the data is called.
     """
-    if spec.channels == 1 and 28 <= min(spec.height, spec.width) and max(spec.height, spec.width) <= 32:
+    if spec.channels == 1 and min(spec.height, spec.width) >= 28 and max(spec.height, spec.width) <= 32:
         if "fashion" in name.lower():
             return "fashion-cnn"
         if "mnist" in name.lower() or "digit" in name.lower():
