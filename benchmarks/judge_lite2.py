@@ -19,7 +19,7 @@ import torch
 import gansmith
 from gansmith.data import open_pictures
 from gansmith.metrics.evaluate import evaluate
-from gansmith.metrics.features import EffNetLite0, Extractor
+from gansmith.metrics.extractors import EffNetLite0, Extractor
 from gansmith.nn.efficientnet import EfficientNetLite, folded
 
 LITE2 = (

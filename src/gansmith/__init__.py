@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from gansmith.errors import GansmithError
     from gansmith.registry import families, use_family
     from gansmith.synthetic.api import augment
-    from gansmith.synthetic.dataset import MixedSampler, SyntheticDataset
+    from gansmith.synthetic.dataset import SyntheticDataset
+    from gansmith.synthetic.mixing import MixedSampler
 
 _WHERE = {
-    "MixedSampler": "gansmith.synthetic.dataset",
+    "MixedSampler": "gansmith.synthetic.mixing",
     "SyntheticDataset": "gansmith.synthetic.dataset",
     "augment": "gansmith.synthetic.api",
     "build": "gansmith.api",

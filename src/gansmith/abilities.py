@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from gansmith.errors import GansmithError
-from gansmith.game import ConfigT, Game
+from gansmith.game import Batch, ConfigT, Game, Grid
 
 
 class Sampled(Game[ConfigT]):
@@ -35,7 +36,22 @@ class Sampled(Game[ConfigT]):
 
     def seeded_latents(self, n: int, seed: int) -> Tensor:
         """The latents that belong to a seed, [n, D]; the first k are the same for every n >= k."""
-        raise NotImplementedError
+        generator = torch.Generator().manual_seed(seed)
+        # one draw for each: of one draw for all, torch would make the last 16 numbers anew
+        rows = [torch.randn(self.latent_dim, generator=generator) for _ in range(n)]
+        return torch.stack(rows).to(self.device) if rows else torch.empty(0, self.latent_dim, device=self.device)
+
+    def preview(self, real: Batch, seed: int) -> Grid:
+        """64 fixed latents; where there are classes, a row for each of the first ten."""
+        columns, rows = 8, 8
+        labels = None
+        if self.classes:
+            columns, rows = 10, min(self.classes, 10)
+            labels = torch.arange(rows, device=self.device).repeat_interleave(columns)
+        return Grid(self.sample(self.seeded_latents(rows * columns, seed), labels), columns)
+
+    def metrics_images(self, real: Batch, seed: int) -> Tensor:
+        return self.sample(self.seeded_latents(len(real), seed), real.labels if self.classes else None)
 
 
 class Styled(Sampled[ConfigT]):
@@ -73,12 +89,13 @@ class Translates(Game[ConfigT]):
 
     Attributes:
         directions: which ways it translates.
+        recorded: its computation is the same for every picture, so that it can be exported as a program.
         repairs: the result shows the same scene in the same colours, so files keep their mode and colour profile.
         overlap: pixels of the input that neighbouring tiles of a large picture share.
         takes_mask: ``translate`` needs a mask of what to change.
         alignment: tiles start at multiples of this, so that strided layers see the same grid as on the whole.
         scale: how much larger the result is than the input.
-        tile: pixels of the input in a tile's side, unless a setting says otherwise; 0 for a size that suits most networks.
+        tile: pixels of the input in a tile's side, unless a setting says otherwise; None for a size that suits most networks.
         overview_size: larger pictures are decided on whole, at this size of the shorter side (:meth:`overview`), and
             finished at their own (:meth:`finish`); 0 for models that need no such thing.
         window: the least side of the part around holes that goes through a network that fills them, where the picture has it.
@@ -88,12 +105,13 @@ class Translates(Game[ConfigT]):
     """
 
     directions: ClassVar[tuple[str, ...]] = ("ab",)
+    recorded: ClassVar[bool] = True
     repairs: ClassVar[bool] = False
     overlap: int = 64
     takes_mask: bool = False
     alignment: int = 4
     scale: int = 1
-    tile: int = 0
+    tile: int | None = None
     overview_size: int = 0
     window: int = 0
     reach: int = 0

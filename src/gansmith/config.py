@@ -19,76 +19,54 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 
+from gansmith.bounds import (
+    LARGEST,
+    MANY,
+    Added,
+    Bounds,
+    Count,
+    Decay,
+    HalfLife,
+    OptionalTerm,
+    Pixels,
+    Rate,
+    Share,
+    Units,
+    Weight,
+    added_of,
+    bounds_of,
+)
 from gansmith.errors import GansmithError
 from gansmith.registry import PARSING
 
 C = TypeVar("C")
 
-
-@dataclass(frozen=True)
-class Bounds:
-    """What a number of the settings may be. It stands in the field's annotation, ``Annotated[int, Bounds(1, unit="px")]``.
-
-    Attributes:
-        least, most: the smallest and the largest number.
-        above, below: the number is more than the one and less than the other.
-        unit: what the number counts, in the plural.
-        memory: more than this no machine has memory for; helps do not name it.
-        off: whether 0 switches off what the setting is about.
-        was: the number that stood for None, the family's usual, in settings that were written before None did. It is
-            none that the setting may have.
-    """
-
-    least: float | None = None
-    most: float | None = None
-    above: float | None = None
-    below: float | None = None
-    unit: str = ""
-    memory: float | None = None
-    off: bool = False
-    was: float | None = None
-
-    def allow(self, value: float) -> bool:
-        """Whether a finite number is within."""
-        return (
-            (self.least is None or value >= self.least)
-            and (self.most is None or value <= self.most)
-            and (self.above is None or value > self.above)
-            and (self.below is None or value < self.below)
-        )
-
-    @property
-    def range(self) -> str:
-        """The bounds in words, such as ``0 to under 1``; empty where there are none."""
-        low = self.least if self.least is not None else self.above
-        first = "" if low is None else f"{low:g}" if self.least is not None else f"more than {low:g}"
-        if self.most is not None or self.below is not None:
-            last = f"{self.most:g}" if self.most is not None else f"under {self.below:g}"
-            return f"{first} to {last}" if first else f"at most {last}"
-        return f"{first} or more" if self.least is not None else first
-
-    def __str__(self) -> str:
-        return ", ".join(filter(None, (f"in {self.unit}" if self.unit else "", self.range)))
-
-
-MANY = 1 << 20
-LARGEST = 1 << 15
-Count = Annotated[int, Bounds(1)]
-"""A whole number of things, 1 or more."""
-Units = Annotated[int, Bounds(1, memory=MANY)]
-"""Channels of a layer, or numbers in a vector."""
-Pixels = Annotated[int, Bounds(1, unit="pixels", memory=LARGEST)]
-Rate = Annotated[float, Bounds(0)]
-"""A learning rate."""
-Weight = Annotated[float, Bounds(0)]
-"""What a term of a loss is multiplied by."""
-OptionalTerm = Annotated[float, Bounds(0, off=True)]
-"""The weight of a term that 0 leaves out."""
-Share = Annotated[float, Bounds(0, 1)]
-Decay = Annotated[float, Bounds(0, below=1)]
-"""Of Adam's averages."""
-HalfLife = Annotated[int, Bounds(0, unit="images", off=True)]
-"""Of a weight average."""
+__all__ = [
+    "LARGEST",
+    "MANY",
+    "Added",
+    "Bounds",
+    "Count",
+    "Decay",
+    "HalfLife",
+    "OptionalTerm",
+    "Pixels",
+    "Rate",
+    "Share",
+    "Tracking",
+    "TrainSettings",
+    "Units",
+    "Weight",
+    "bounds_of",
+    "check_numbers",
+    "flag",
+    "helps",
+    "make",
+    "modern",
+    "to_plain",
+    "to_yaml",
+    "validate",
+]
 
 
 Tracking = Literal["none", "wandb", "trackio"]
@@ -170,15 +148,6 @@ def validate(settings: TrainSettings, world: int = 1) -> None:
         )
 
 
-def bounds_of(config: type) -> dict[str, Bounds]:
-    """The bounds of a settings class's fields, by name, of those that have some."""
-    hints = typing.get_type_hints(config, include_extras=True)
-    found = {
-        name: [x for x in getattr(hint, "__metadata__", ()) if isinstance(x, Bounds)] for name, hint in hints.items()
-    }
-    return {name: bounds[0] for name, bounds in found.items() if bounds}
-
-
 @functools.cache
 def helps(cls: type) -> dict[str, str]:
     """Field name -> the string literal below it, of this class alone."""
@@ -224,9 +193,16 @@ def check_numbers(config: Any) -> None:
 
 
 def modern(config: type, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as an earlier version wrote them, in today's words: None where a number stood for the usual."""
+    """Settings as an earlier version wrote them, in today's words.
+
+    None stands where a number stood for the usual. Settings that lack only fields which were added since get what these
+    meant before (:class:`Added`).
+    """
     was = {name: bounds.was for name, bounds in bounds_of(config).items() if bounds.was is not None}
-    return {name: None if name in was and _is(value, was[name]) else value for name, value in settings.items()}
+    now = {name: None if name in was and _is(value, was[name]) else value for name, value in settings.items()}
+    added = {name: note.before for name, note in added_of(config).items()}
+    lacking = {f.name for f in dataclasses.fields(config)} - now.keys()
+    return now | {name: added[name] for name in lacking} if lacking <= added.keys() else now
 
 
 def _is(value: Any, number: float) -> bool:

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 GANS = Path(__file__).parent / "gans"
 ENTRY_POINTS = "gansmith.families"
 """The group in which an installed package names its families: ``my-gan = "my_pkg.my_gan"``."""
-LOADED = {"spandrel": "gansmith.gans.foreign.spandrel"}
-"""Families of models that are imported and used, not trained; they are in no list of families to choose from."""
+LOADED = {"fill": "gansmith.gans.foreign.fill", "spandrel": "gansmith.gans.foreign.spandrel"}
+"""Families of models that are used as they are, not trained; they are in no list of families to choose from."""
 PARSING = threading.RLock()
 """Held while Python source is parsed: some Pythons (3.11) raise SystemError if two threads parse at once."""
 _BUILT_IN = "gansmith.gans."

@@ -21,7 +21,7 @@ from gansmith.files.pictures import opaque, save
 from gansmith.game import ImageSpec
 from gansmith.gans import cyclegan, inpaint, upscale
 from gansmith.metrics.evaluate import match
-from gansmith.metrics.features import Extractor
+from gansmith.metrics.extractors import Extractor
 
 COLOUR = (240, 180, 60)
 

@@ -19,7 +19,8 @@ from gansmith.apply.films import Work, apply_to_film
 from gansmith.apply.steady import Steady
 from gansmith.cli import main
 from gansmith.errors import GansmithError
-from gansmith.files.film import Film, ffmpeg, films_among, frames, probe, suffix_for
+from gansmith.files.film import Film, ffmpeg, films_among, frames, probe
+from gansmith.files.film_writing import suffix_for
 from gansmith.models.bundle import Model
 from gansmith.translation import Translation
 

@@ -82,7 +82,7 @@ def test_noise_as_an_input():
         program_of(tiny_model("pix2pix"), noise="input")
 
 
-@pytest.mark.parametrize("name", ["gan", "stylegan2", "cyclegan", "inpaint", "upscale"])
+@pytest.mark.parametrize("name", ["gan", "stylegan2", "stylegan3", "cyclegan", "inpaint", "upscale"])
 def test_torchscript_makes_the_same_pictures(name):
     model = tiny_model(name)
     program = program_of(model)

@@ -103,7 +103,8 @@ def drawn(page, latents: torch.Tensor, labels: list[int], truncation: float, cha
 
 
 @pytest.mark.parametrize(
-    ("family", "size", "channels", "classes"), [("gan", 28, 1, 10), ("stylegan2", 32, 3, 0), ("r3gan", 32, 3, 0)]
+    ("family", "size", "channels", "classes"),
+    [("gan", 28, 1, 10), ("stylegan2", 32, 3, 0), ("r3gan", 32, 3, 0), ("stylegan3", 32, 3, 0)],
 )
 def test_pictures_equal_the_models(opened, family, size, channels, classes):
     model = tiny_model(family, classes=classes, size=size, channels=channels)

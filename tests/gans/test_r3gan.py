@@ -8,12 +8,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from gansmith import config
 from gansmith.api import build
 from gansmith.errors import GansmithError
 from gansmith.game import Batch, Clock, ImageSpec
-from gansmith.gans.r3gan import R3GAN, Block, Config, Generator
+from gansmith.gans.r3gan import R3GAN, Block, Config, Discriminator, Generator
 from gansmith.nn import dcgan
 from gansmith.nn.classes import class_weights
+from gansmith.nn.losses import ADVERSARIAL
+from gansmith.nn.plain import PlainDiscriminator
+from gansmith.parallel import seeds
 
 
 def count(module: nn.Module) -> int:
@@ -144,3 +148,54 @@ def test_augmentation_follows_its_schedule() -> None:
     game = build("r3gan", size=16, channels=3, width=16, augment="ada", augment_p=0.4)
     game.discriminator_loss(Batch(torch.rand(4, 3, 16, 16), clock=Clock(1, 1, 1.0)))
     assert float(game.augment.p) == pytest.approx(0.4)
+
+
+# --- small grey pictures ----------------------------------------------------------------------------------------------
+
+
+def test_small_grey_pictures_are_judged_by_plain_convolutions() -> None:
+    def judge(size: int, channels: int, **options: str) -> type[nn.Module]:
+        return type(build("r3gan", size=size, channels=channels, width=32, **options).discriminator)
+
+    assert judge(28, 1) is judge(64, 3, discriminator="plain") is PlainDiscriminator
+    assert judge(28, 3) is judge(64, 1) is judge(28, 1, discriminator="residual") is Discriminator
+
+
+@pytest.mark.parametrize(
+    ("made", "relativistic"),
+    [
+        ({"size": 28, "channels": 1, "classes": 3}, False),
+        ({"size": 28, "channels": 1, "classes": 3, "conditional": False}, True),
+        ({"size": 28, "channels": 1}, True),
+        ({"size": 28, "channels": 1, "classes": 3, "loss": "relativistic"}, True),
+        ({"size": 28, "channels": 1, "classes": 3, "discriminator": "residual"}, True),
+        ({"size": 32, "channels": 3, "classes": 3}, True),
+        ({"size": 32, "channels": 3, "loss": "nonsaturating"}, False),
+    ],
+)
+def test_the_loss_is_the_gans_own_where_plain_networks_learn_labels(made: dict, relativistic: bool) -> None:
+    game = build("r3gan", width=32, **made)
+    assert game.adversarial_loss is ADVERSARIAL["relativistic" if relativistic else "nonsaturating"]
+    labels = torch.tensor([0, 1, 2, 0]) if game.classes else None
+    images = torch.rand(4, *game.spec.shape) * 2 - 1
+    seeds.seed_step(0, 1)
+    loss, _ = game.generator_loss(Batch(images, labels))
+    weights = None if labels is None else class_weights(labels, 3)
+    seeds.seed_step(0, 1)
+    fake = game.discriminator(game.generate(Batch(images, labels)), weights)
+    real = game.discriminator(images, weights)
+    gap = fake - real if relativistic else fake
+    assert float(loss) == pytest.approx(float(torch.nn.functional.softplus(-gap).mean()), rel=1e-5)
+
+
+def test_runs_of_earlier_versions_keep_their_discriminator_and_loss() -> None:
+    now = config.to_plain(Config())
+    assert config.make(Config, now, "r3gan") == Config()
+    before = {name: value for name, value in now.items() if name not in ("discriminator", "loss")}
+    old = config.make(Config, before, "r3gan")
+    assert (old.discriminator, old.loss) == ("residual", "relativistic")
+    assert R3GAN(old, ImageSpec(28, 28, 1)).usual_lr == 0.25 / 64
+    assert R3GAN(Config(), ImageSpec(28, 28, 1)).usual_lr == 0.08 / 64
+    assert (
+        config.make(Config, {"generator": "dcgan"}, "r3gan").discriminator == "auto"
+    )  # asked for today, not read from a run

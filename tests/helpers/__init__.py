@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import sys
+
+from helpers import forked
+from helpers.forked import Forked
 
 ENVIRONMENT = {k: v for k, v in os.environ.items() if k not in ("RANK", "WORLD_SIZE", "LOCAL_RANK")} | {
     "OMP_NUM_THREADS": "1"
@@ -18,7 +22,9 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def start(command: list[str], rank: int, port: int, host: str = "127.0.0.1", **variables: str) -> subprocess.Popen:
+def start(
+    command: list[str], rank: int, port: int, host: str = "127.0.0.1", **variables: str
+) -> subprocess.Popen | Forked:
     environment = ENVIRONMENT | {
         "RANK": str(rank),
         "LOCAL_RANK": str(rank),
@@ -27,8 +33,12 @@ def start(command: list[str], rank: int, port: int, host: str = "127.0.0.1", **v
         "MASTER_PORT": str(port),
         **variables,
     }
+    if command[:3] == [sys.executable, "-m", "gansmith"] or command[1].endswith(".py"):
+        return Forked(command, environment)
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
 
 def run(*words: str) -> subprocess.CompletedProcess:
+    if words[:3] == (sys.executable, "-m", "gansmith") and "--processes" not in words:
+        return forked.run(words, ENVIRONMENT)
     return subprocess.run(words, env=ENVIRONMENT, capture_output=True, text=True, timeout=280, check=False)

@@ -12,7 +12,7 @@ import torch
 from gansmith import config, devices, registry
 from gansmith.errors import Diverged, GansmithError
 from gansmith.game import Batch, Clock, Game, ImageSpec
-from gansmith.parallel import processes, seeds
+from gansmith.parallel import layers, processes, seeds
 from gansmith.training import engine, steps
 
 BATCH, SIZE = 8, 32
@@ -40,7 +40,7 @@ def gradients(name: str, settings: dict) -> dict[str, torch.Tensor]:
     game: Game = kind(config.make(kind.Config, {**small, **settings}, name), spec)
     if getattr(game, "augment", None) is not None and hasattr(game.augment, "set_p"):
         game.augment.set_p(0.5)
-    processes.synchronise(game)
+    layers.synchronise(game)
     rank, world = seeds.process()
     mine = slice(rank * BATCH // world, (rank + 1) * BATCH // world)
     random = torch.Generator().manual_seed(1)

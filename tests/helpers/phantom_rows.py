@@ -20,7 +20,7 @@ from gansmith.data.batches import Batches
 from gansmith.data.pairs import TwoSided
 from gansmith.game import Clock, Game, ImageSpec, Logs
 from gansmith.generation import Generation
-from gansmith.parallel import seeds
+from gansmith.parallel import layers, seeds
 from gansmith.training import engine, steps
 from helpers.phantom import CUDA, Watch
 
@@ -139,9 +139,7 @@ def ready(row: Row, device: torch.device, **more: Any) -> Player:
     """A row's player; layers look at the whole batch where there are processes."""
     player = Player(row, device, **more)
     if row.mode == "processes":
-        from gansmith.parallel import processes
-
-        processes.synchronise(player.game)
+        layers.synchronise(player.game)
     return player
 
 

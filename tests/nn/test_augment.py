@@ -9,16 +9,8 @@ import torch
 from torch.nn import functional as F
 
 from gansmith.nn import augment as A
-from gansmith.nn.augment import (
-    AdaptiveAugment,
-    Dice,
-    DiffAugment,
-    augment,
-    random_colour,
-    random_geometry,
-    sample,
-    warp,
-)
+from gansmith.nn.augment import AdaptiveAugment, Dice, augment, random_colour, random_geometry, sample, warp
+from gansmith.nn.diffaugment import DiffAugment
 from gansmith.parallel import seeds
 
 

@@ -17,7 +17,7 @@ from gansmith import cli, registry
 from gansmith.data import MemoryPictures
 from gansmith.errors import GansmithError, MissingExtra, ModelError
 from gansmith.game import Batch, Clock, ImageSpec
-from gansmith.metrics import features, repair
+from gansmith.metrics import extractors, features, repair
 from gansmith.metrics.cheap import Cheap
 from gansmith.metrics.evaluate import evaluate
 from gansmith.nn import efficientnet
@@ -170,7 +170,7 @@ def test_auto_without_the_package_is_as_it_was(missing):
 
 @installed
 def test_scores_of_colour_pictures_are_named_and_have_floors(offline, monkeypatch):
-    monkeypatch.setattr(features.EffNetLite0, "size", 48)  # quicker than the 224 px that scores are measured at
+    monkeypatch.setattr(extractors.EffNetLite0, "size", 48)  # quicker than the 224 px that scores are measured at
     real = MemoryPictures.from_arrays(pictures(200, 32), name="discs")
     samples = torch.from_numpy(pictures(300, 32)[200:]).permute(0, 3, 1, 2)
     good = evaluate(samples, real, metrics=("fid", "kid", "prdc", "is"), n=100)
@@ -193,7 +193,7 @@ def test_scores_of_colour_pictures_are_named_and_have_floors(offline, monkeypatc
 def test_training_measures_on_them_and_says_what_the_shares_mean(offline, monkeypatch, tmp_path):
     from gansmith.files.run import Run
 
-    monkeypatch.setattr(features.EffNetLite0, "size", 48)
+    monkeypatch.setattr(extractors.EffNetLite0, "size", 48)
     np.savez(tmp_path / "p.npz", x=pictures(120, 16))
     words = ["train", "dcgan", "--data", str(tmp_path / "p.npz"), "--steps", "1", "--batch", "8", "--width", "8"]
     assert cli.main([*words, "--eval-every", "8", "--out", str(tmp_path / "run")]) == 0

@@ -1,14 +1,19 @@
-"""The launch commands that docs/scaling.md prints, run over the loopback interface with fewer processes and no GPU."""
+"""The launch commands that docs/scaling.md prints, run over the loopback interface with fewer processes and no GPU.
+
+All of them train the same run.
+"""
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
+import safetensors.torch
+import torch
 
 from gansmith.files.run import Run
 from helpers import ENVIRONMENT, SETTINGS, free_port
@@ -31,9 +36,9 @@ def test_the_readme_shows_the_same_commands() -> None:
     assert set(shown) <= set(DOCS.splitlines())
 
 
-def play(commands: list[str], out: Path, npz: Path, **variables: str) -> None:
+def play(commands: list[str], out: Path, npz: Path, *more: str, **variables: str) -> None:
     """Run commands side by side until all have ended well."""
-    tiny = f"--data {npz} {' '.join(SETTINGS)} --out {out}"
+    tiny = " ".join(["--data", str(npz), *SETTINGS, "--out", str(out), *more])
     commands = [re.sub(r"--data mnist10k( --out runs/both)?", tiny, command) for command in commands]
     started = [
         subprocess.Popen(
@@ -43,14 +48,31 @@ def play(commands: list[str], out: Path, npz: Path, **variables: str) -> None:
     ]
     said = [process.communicate(timeout=280)[1] for process in started]
     assert [process.returncode for process in started] == [0] * len(started), said
+    assert any("2 processes" in words for words in said)
     run = Run.open(out)
     assert run.facts["status"] == "finished"
     assert run.facts["processes"] == 2
 
 
-@pytest.mark.parametrize("beginning", ["gansmith train dcgan --data mnist10k --processes", "torchrun --standalone"])
-def test_one_machine(beginning: str, npz: Path, tmp_path: Path) -> None:
-    play([documented(beginning).replace("--processes 4", "--processes 2")], tmp_path / "run", npz)
+def state_of(out: Path) -> dict[str, torch.Tensor]:
+    return safetensors.torch.load_file(max((out / "checkpoint").iterdir()) / "state.safetensors")
+
+
+def test_every_launcher_trains_and_resumes_the_same_run_bit_for_bit(npz: Path, tmp_path: Path) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    ours = documented("gansmith train dcgan --data mnist10k --processes").replace("--processes 4", "--processes 2")
+    play([ours], whole, npz)
+    torchrun = documented("torchrun --standalone")
+    play([torchrun], parts, npz, "--save-minutes", "1e-9")
+    images = [record["images"] for record in Run.open(parts).records()]
+    assert images == list(range(8, 97, 8))  # written once, by the first process
+    shutil.rmtree(max((parts / "checkpoint").iterdir()))
+    again = re.sub(r"train dcgan --data mnist10k", f"train --resume --out {parts}", torchrun)
+    done = subprocess.run(["bash", "-c", again], env=SHELL, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, done.stderr
+    one, two = state_of(whole), state_of(parts)
+    assert one.keys() == two.keys()
+    assert all(torch.equal(one[key], two[key]) for key in one)
 
 
 def test_two_machines(npz: Path, tmp_path: Path) -> None:

@@ -60,6 +60,17 @@ def test_a_ready_model_is_listed_accepted_fetched_and_used(client: TestClient, t
     assert not list((tmp_path / "work" / "models").glob(".*"))
 
 
+def test_what_needs_no_weights_repairs_at_once(client: TestClient):
+    found = row(client, "fill")
+    assert found["built_in"]
+    assert not found["downloads"]
+    assert client.post("/api/catalogue/get", json={"name": "fill", "accepted": True}).status_code == 200
+    assert wait(client, "fill")["here"]
+    listed = {model["id"]: model for model in client.get("/api/models").json()}
+    assert listed["models/fill"]["translates"]
+    assert client.get("/api/model", params={"model": "models/fill"}).json()["takes_mask"]
+
+
 def test_what_goes_wrong_is_said(client: TestClient, served: Served, tmp_path: Path):
     assert client.post("/api/catalogue/get", json={"name": "../x", "accepted": True}).status_code == 404
     assert client.post("/api/catalogue/get", json={"accepted": True}).status_code == 400

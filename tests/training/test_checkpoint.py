@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -27,6 +25,7 @@ from gansmith.models.bundle import Model
 from gansmith.training import checkpoint
 from gansmith.training.session import train
 from gansmith.training.settings import settings_from
+from helpers import forked
 
 TREE = {"a": {"b": torch.arange(6).reshape(2, 3), 3: [torch.ones(2), 1.5, None, "x"]}, "n": 7}
 
@@ -105,7 +104,6 @@ def final_state(out: Path) -> dict[str, torch.Tensor]:
 
 def test_killed_at_random_moments_it_ends_the_same(npz, tmp_path):
     """kill -9 of real processes, mostly during a save (they save all the time): the end is equal bit for bit."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
     settings, config = settings_from(
         GAN, tmp_path / "whole", data=str(npz), steps=60, batch=4, width=8, latent_dim=8, snapshots=2, device="cpu"
     )
@@ -114,9 +112,7 @@ def test_killed_at_random_moments_it_ends_the_same(npz, tmp_path):
     out = tmp_path / "killed"
     for attempt in range(4):
         more = ["--resume"] if attempt else []
-        process = subprocess.Popen(
-            command(out, npz, *more), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        process = forked.Forked(command(out, npz, *more))
         deadline = time.monotonic() + 120
         seen = len(list(Run(out, "gan").records()))
         # wait until it trains, then a random moment more
@@ -125,7 +121,7 @@ def test_killed_at_random_moments_it_ends_the_same(npz, tmp_path):
         time.sleep(chance.uniform(0, 0.4))
         process.kill()
         process.wait()
-    done = subprocess.run(command(out, npz, "--resume"), env=environment, capture_output=True, text=True, check=False)
+    done = forked.run(command(out, npz, "--resume"))
     assert done.returncode == 0, done.stderr
     one, two = final_state(tmp_path / "whole"), final_state(out)
     assert one.keys() == two.keys()
@@ -139,7 +135,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(npz, tmp_path):
     out = tmp_path / "run"
     words = command(out, npz)
     words[words.index("--steps") + 1] = "1000000"
-    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    process = forked.Forked(words)
     deadline = time.monotonic() + 120
     while not list(Run(out, "gan").records()) and not (out / "checkpoint").is_dir() and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from gansmith.apply.styles import Styles
-from gansmith.errors import GansmithError, first_line
+from gansmith.errors import GansmithError
 from gansmith.files.atomic import write_atomically
+from gansmith.files.npz import read_npz
 
 
 @dataclass(frozen=True)
@@ -67,18 +68,15 @@ def read(path: Path, styles: Styles) -> Direction:
         GansmithError: no such file, no direction in it, or one of another model.
     """
     try:
-        content = np.load(path, allow_pickle=False)
-        if not isinstance(content, np.lib.npyio.NpzFile):
-            raise ValueError("it is no .npz")
-        with content:
-            direction = torch.from_numpy(np.asarray(content["direction"], np.float32))
-            layers = tuple(int(layer) for layer in np.asarray(content["layers"], np.int64).ravel()[:1000])
+        way, moved = read_npz(path, "direction", "layers")
     except FileNotFoundError:
         raise GansmithError(f"There is no file {path}. 'gansmith edit --save {path}' writes one.") from None
-    except Exception as error:  # numpy raises whatever its readers stumble over
+    except ValueError as error:
         raise GansmithError(
-            f"{path} holds no direction ({first_line(error)}). 'gansmith edit --save FILE.npz' writes one."
+            f"{path} holds no direction ({error}). 'gansmith edit --save FILE.npz' writes one."
         ) from None
+    direction = torch.from_numpy(way.astype(np.float32))
+    layers = tuple(int(layer) for layer in moved.astype(np.int64).ravel()[:1000])
     length = styles.average().shape[2]
     if direction.shape != (length,) or not layers or not all(0 <= layer < styles.layers for layer in layers):
         raise GansmithError(

@@ -186,7 +186,7 @@ def _apply_to_stack(
     """Translate every page of a TIFF and write the results as the pages of one."""
     files: list[bytes] = []
     first: _Done | None = None
-    for page in stacks.pages(lambda: open_file(item.open), numbers, options.trained, not options.scale):
+    for page in stacks.pages(lambda: open_file(item.open), numbers, options.trained, options.scale is None):
         check_size(page.stored, page.header.width * game.scale, page.header.height * game.scale)
         _check_memory(game, page.header)
         hole = hole_for(game, item, page.upright.size, masks)
@@ -211,7 +211,9 @@ def _apply_to_stack(
 def _notes(header: Header, hole: Hole | None, options: Options) -> list[str]:
     notes = [] if hole is None else [hole.note]
     notes += ["its CMYK colours became sRGB"] if header.mode == "CMYK" else []
-    return notes + (["it was written with 8 bits, because of --scale"] if options.scale and header.bits > 8 else [])
+    return notes + (
+        ["it was written with 8 bits, because of --scale"] if options.scale is not None and header.bits > 8 else []
+    )
 
 
 def _apply_to_labels(
@@ -230,7 +232,7 @@ def _apply_to_labels(
 def _deep(file: BinaryIO, header: Header, stored: Stored, options: Options) -> Deep | None:
     """The picture with all its bits, where it has more than 8 and its kind of file takes them back."""
     # Pillow resizes 8 bits only
-    pixels = read_deep(file) if header.bits > 8 and stored.kind in KINDS and not options.scale else None
+    pixels = read_deep(file) if header.bits > 8 and stored.kind in KINDS and options.scale is None else None
     return None if pixels is None else Deep(pixels, range_of(pixels, header.tagged, options.trained))
 
 

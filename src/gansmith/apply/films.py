@@ -21,7 +21,8 @@ from PIL import Image
 from gansmith.apply.steady import Steady
 from gansmith.errors import GansmithError
 from gansmith.files.atomic import write_atomically
-from gansmith.files.film import Film, Piece, frames, join, probe, suffix_for
+from gansmith.files.film import Film, frames, probe
+from gansmith.files.film_writing import Piece, join, suffix_for
 from gansmith.translation import Translation
 
 SECONDS = 60.0

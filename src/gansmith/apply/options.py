@@ -22,13 +22,13 @@ class Options:
         boxes: rectangles (x, y, width, height) to fill, in pixels of the upright picture.
         overwrite: replace results that are already there.
         compare: also write before/after strips, to ``compare/``.
-        tile: pixels of a tile; 0 chooses.
+        tile: pixels of a tile's side; None takes what suits the model.
         before: applied to the uint8 [H, W, C] pixels first.
         trained: black and white of the pictures that the model was trained on, where they had more than 8 bits.
         mask_above: a mask means to fill what is brighter than this, 0 to 255; None wants it black and white.
         mask_invert: fill what the mask keeps and keep what it fills.
         instances: maps of instances for models that draw pictures of label maps: one for all, or a folder with one for each.
-        scale: make the result this many times larger than the picture, by Lanczos from what the model makes; 0 keeps that.
+        scale: make the result this many times larger than the picture, by Lanczos from what the model makes; None keeps that.
     """
 
     direction: str = "ab"
@@ -36,12 +36,12 @@ class Options:
     boxes: tuple[tuple[int, int, int, int], ...] = ()
     overwrite: bool = False
     compare: bool = False
-    tile: int = 0
+    tile: int | None = None
     before: Callable[[np.ndarray], np.ndarray] | None = None
     trained: Range | None = None
     mask_above: int | None = None
     mask_invert: bool = False
-    scale: float = 0.0
+    scale: float | None = None
     instances: Path | None = None
 
     @property

@@ -91,7 +91,7 @@ def translate_pixels(
 
 def resized(result: Image.Image, given: Image.Image, options: Options) -> Image.Image:
     """A result at ``options.scale`` times the size of what was given."""
-    if not options.scale:
+    if options.scale is None:
         return result
     size = max(1, round(given.width * options.scale)), max(1, round(given.height * options.scale))
     return result if result.size == size else result.resize(size, Image.Resampling.LANCZOS)

@@ -91,7 +91,7 @@ def translate_picture(
     *,
     direction: str = "ab",
     mask: np.ndarray | None = None,
-    tile: int = 0,
+    tile: int | None = None,
     progress: Progress = lambda done, of: None,
 ) -> np.ndarray:
     """Translate one picture of any size.
@@ -101,7 +101,7 @@ def translate_picture(
         pixels: uint8 or uint16 [H, W, C], C the channels the model takes.
         direction: which way.
         mask: bool [H, W], True where to fill, for models that take one. What is False comes back bit for bit.
-        tile: pixels of a tile of the input; 0 chooses, and takes a picture whole where that needs little memory.
+        tile: pixels of a tile of the input; None takes what suits the model, and a picture whole where that needs little memory.
         progress: told after every tile.
 
     Returns:
@@ -115,7 +115,7 @@ def translate_picture(
         )
     if min(pixels.shape[:2]) < _LEAST:
         return _enlarged_first(game, pixels, direction, mask, progress)
-    if game.overview_size and not tile and math.prod(_overview_extent(game, pixels)) <= STATISTICS_PIXELS:
+    if game.overview_size and tile is None and math.prod(_overview_extent(game, pixels)) <= STATISTICS_PIXELS:
         return _by_overview(game, pixels, progress)
     if mask is not None and max(mask.shape) > (tile or WHOLE_HOLES):
         part = around(mask, game.overlap, game.alignment, game.window)
@@ -140,11 +140,11 @@ def translate_picture(
         forget_statistics(game)
 
 
-def _grid(game: Translation, height: int, width: int, tile: int) -> tuple[list[Span], list[Span]]:
+def _grid(game: Translation, height: int, width: int, tile: int | None) -> tuple[list[Span], list[Span]]:
     """The rows and columns of tiles; one of each where the picture goes through whole."""
     align, scale = game.alignment, game.scale
     overlap = max(game.overlap, 2 * align)  # a U-Net looks about as far as its deepest pixels reach
-    if not tile and height * width * scale**2 <= STATISTICS_PIXELS:
+    if tile is None and height * width * scale**2 <= STATISTICS_PIXELS:
         tile = max(height, width) + align
     tile = tile or game.tile or max(min(1024, max(512, 16 * align)) // scale, 2 * overlap)
     tile = max(tile, 2 * align, -(-overlap // align) * align + align)
@@ -206,7 +206,7 @@ def _enlarged_first(
 
 
 def _fill_deep(
-    game: Translation, pixels: np.ndarray, direction: str, mask: np.ndarray, tile: int
+    game: Translation, pixels: np.ndarray, direction: str, mask: np.ndarray, tile: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """The picture with the depth of its holes filled, and what is left to fill.
 

@@ -84,7 +84,7 @@ def _work(game: Translation, item: Item, options: Options, steady: bool) -> Work
         return None if hole is None else hole.mask
 
     settings = repr((options.direction, str(options.mask), options.boxes, options.mask_above, options.mask_invert,
-                     options.before is not None, options.tile, options.scale))  # fmt: skip
+                     options.before is not None, options.tile or 0, options.scale or 0.0))  # fmt: skip
     return Work(game, translate, mask_of, settings, steady, options.overwrite)
 
 

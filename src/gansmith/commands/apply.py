@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from tyro.conf import Positional, UseAppendAction
 
 from gansmith.commands._parse import parse, say
+from gansmith.config import Bounds, check_numbers
 from gansmith.errors import GansmithError
 
 
@@ -44,10 +45,10 @@ class Apply:
     """Replace results that are already there."""
     norm: Literal["trained", "batch"] = "trained"
     """batch takes each picture's own statistics in batch norms and leaves dropout on, as the testers of pix2pix and CycleGAN do without --eval."""
-    tile: int = 0
-    """Side of a tile in pixels; 0 chooses, and takes pictures of up to two megapixels whole. Larger tiles need more memory."""
-    scale: float = 0.0
-    """Make results this many times larger than the pictures, where the model makes them larger still; 0 keeps what it makes."""
+    tile: Annotated[int | None, Bounds(1, unit="pixels", was=0)] = None
+    """Side of a tile; by default what suits the model, with pictures of up to two megapixels whole. Larger tiles need more memory."""
+    scale: Annotated[float | None, Bounds(0.05, was=0)] = None
+    """Make results this many times larger than the pictures, where the model makes them larger still; by default what it makes."""
     no_steady: bool = False
     """Do not damp what flickers from frame to frame of films and animations."""
     device: str = "auto"
@@ -59,8 +60,7 @@ def main(argv: list[str]) -> int:
     args = parse(Apply, spread_boxes(argv), "apply", __doc__ or "")
     if not args.pictures:
         raise GansmithError("Name the pictures: files, folders, globs or zips.")
-    if args.tile < 0:
-        raise GansmithError(f"--tile cannot be negative: {args.tile}.")
+    check_numbers(args)
     if args.mask_above is not None and not 0 <= args.mask_above <= 254:
         raise GansmithError(f"--mask-above is a brightness from 0 to 254, not {args.mask_above}.")
     boxes = tuple(parse_box(text) for text in args.box)
@@ -105,10 +105,8 @@ def main(argv: list[str]) -> int:
         raise GansmithError(f"--draw-edges is for sketch models; this is a {model.family} model.")
     if args.norm == "batch" and not as_in_training(game):
         say("note: this model has neither batch norm nor dropout, so --norm batch changes nothing")
-    if args.scale and not 0.05 <= args.scale <= game.scale:
-        raise GansmithError(
-            f"--scale is at most what the model does, {game.scale}, and at least .05, not {args.scale:g}."
-        )
+    if args.scale is not None and args.scale > game.scale:
+        raise GansmithError(f"--scale is at most what the model does, {game.scale}, not {args.scale:g}.")
     before = edges_of if args.draw_edges else None
     options = Options(
         args.direction,

@@ -6,11 +6,11 @@ import dataclasses
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from gansmith.commands._parse import parse, say, show_table
 from gansmith.commands.train import take_option
-from gansmith.config import check_numbers
+from gansmith.config import Bounds, check_numbers
 from gansmith.synthetic.settings import AugmentSettings
 
 FAMILY = "r3gan"
@@ -34,8 +34,8 @@ class Options(AugmentSettings):
     """Of the study: at most this share of what is shown of a class is synthetic."""
     classifier: str = "small"
     """Of the study: 'small', 'tiny', or a network of torchvision such as resnet18."""
-    classifier_steps: int = 0
-    """Of the study: batches that each classifier learns from; 0 chooses."""
+    classifier_steps: Annotated[int | None, Bounds(1, unit="batches", was=0)] = None
+    """Of the study: batches that each classifier learns from; by default as many as suit the number of pictures."""
 
 
 def main(argv: list[str]) -> int:
@@ -61,6 +61,7 @@ def run(options: Options, family_settings: Any) -> None:
     from gansmith.synthetic import api
     from gansmith.synthetic.making import study_folder
 
+    check_numbers(options)
     check_numbers(family_settings)
     settings = AugmentSettings(**{name: getattr(options, name) for name in AugmentSettings.__dataclass_fields__})
     asked = (
@@ -68,7 +69,7 @@ def run(options: Options, family_settings: Any) -> None:
         if options.study
         else None
     )
-    pictures = open_pictures(options.data, size=options.size or None)
+    pictures = open_pictures(options.data, size=options.size)
     made = api.run(pictures, options.out, settings, options.family, family_settings, asked=asked, say=say)
     rows = [
         [name, str(made.real[name]), str(tally.drawn), *(str(n) for n in tally.failed.values()), str(tally.kept)]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from gansmith.commands._parse import parse, say
-from gansmith.commands.sample import MOST_PICTURES, check_file, check_numbers, parse_seeds, save_grid
-from gansmith.errors import GansmithError, first_line
+from gansmith.commands.sample import MOST_PICTURES, check_draw, check_file, parse_seeds, save_grid
+from gansmith.errors import GansmithError
 from gansmith.files.paths import writing
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def main(argv: list[str]) -> int:
         )
     if options.along and options.having:
         raise GansmithError("--along takes saved directions, and --having makes one from pictures. Leave one out.")
-    check_numbers(options.seed, options.truncation)
+    check_draw(options.seed, options.truncation)
     if options.save is not None:
         check_file(options.save, (".npz",), "directions", options.overwrite, "--save")
     import torch
@@ -134,18 +134,15 @@ def read_styles(path: Path, shape: tuple[int, ...]) -> Tensor:
     import numpy as np
     import torch
 
+    from gansmith.files.npz import read_npz
+
     try:
-        content = np.load(path, allow_pickle=False)
-        if not isinstance(content, np.lib.npyio.NpzFile):
-            raise ValueError("it is no .npz")
-        with content:
-            w = np.asarray(content["w"], np.float32)
+        (w,) = read_npz(path, "w")
     except FileNotFoundError:
         raise GansmithError(f"There is no file '{path}'. 'gansmith invert' writes one.") from None
-    except Exception as error:  # numpy raises whatever its readers stumble over
-        raise GansmithError(
-            f"{path} holds no styles ({first_line(error)}). 'gansmith invert' writes them as w.npz."
-        ) from None
+    except ValueError as error:
+        raise GansmithError(f"{path} holds no styles ({error}). 'gansmith invert' writes them as w.npz.") from None
+    w = w.astype(np.float32)
     if w.shape != shape:
         raise GansmithError(
             f"{path} holds styles of shape {list(w.shape)}, and this model takes {list(shape)}. Invert with this model."

@@ -5,16 +5,17 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from gansmith.commands._equivariance import measure_equivariance
 from gansmith.commands._parse import parse, say, show_table
+from gansmith.commands._progress import Progress
+from gansmith.config import LARGEST, Bounds, check_numbers
 from gansmith.errors import GansmithError
 from gansmith.files.paths import check_free, check_writable
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gansmith.data import Pictures
-    from gansmith.metrics.evaluate import Report, Score
+    from gansmith.metrics.evaluate import Report
+    from gansmith.metrics.measures import Score
     from gansmith.metrics.memorisation import Memorisation
     from gansmith.models.bundle import Model
 
@@ -52,7 +54,7 @@ class Options:
     """How many samples, against as many real pictures (models that repair windows of photographs: at most 100)."""
     seed: int = 0
     """Chooses samples and real pictures."""
-    size: int | None = None
+    size: Annotated[int | None, Bounds(1, unit="pixels", memory=LARGEST, was=0)] = None
     """Bring all pictures to this size; by default the model's, or the data's own."""
     memorisation: Path | None = None
     """Also write this picture: the samples most like a training picture, each beside the nearest ones; and give the share of such samples."""
@@ -67,6 +69,7 @@ class Options:
 def main(argv: list[str]) -> int:
     """Run ``gansmith evaluate``."""
     options = parse(Options, argv, "evaluate", __doc__ or "")
+    check_numbers(options)
     from gansmith.abilities import Sampled
     from gansmith.devices import resolve
     from gansmith.files.pictures import PICTURE_SUFFIXES
@@ -101,7 +104,7 @@ def main(argv: list[str]) -> int:
     model = None if _holds_pictures(Path(options.model)) else load(options.model, str(device))
     if model is not None and not isinstance(model.game, Sampled):
         return _measure_translation(model, options)
-    with _Progress() as progress:
+    with Progress() as progress:
         real = _open_real(options, model)
         # what can be refused is refused before samples are drawn, which may take long
         check_counts(metrics, options.n, min(options.n, len(real) // 2))
@@ -206,7 +209,7 @@ def _open_real(options: Options, model: Model | None) -> Pictures:
     from gansmith.data import open_pictures
 
     if model is None:
-        return open_pictures(options.data, size=options.size or None)
+        return open_pictures(options.data, size=options.size)
     spec = model.spec
     if options.size and (options.size, options.size) != (spec.height, spec.width):
         raise GansmithError(
@@ -223,7 +226,7 @@ def _read_samples(options: Options, progress: Callable[[str, int, int], None]) -
     from gansmith.data import open_pictures
     from gansmith.metrics.real import counter, fetched
 
-    made = open_pictures(options.model, size=options.size or None, labels=False)
+    made = open_pictures(options.model, size=options.size, labels=False)
     count = min(options.n, len(made))
     step = counter(progress, "reading samples", count) or (lambda _: None)
     parts = []
@@ -293,49 +296,3 @@ def _row(score: Score) -> tuple[str, ...]:
     value = f"{score.value:.4g}" + ("" if not score.spread else f" ± {score.spread:.2g}")
     arrow = "↓" if score.better == "lower" else "↑"
     return f"{score.name} {arrow}", value, f"{score.n:,}", f"{score.floor:.4g}", f"{score.floor_n:,}"
-
-
-class _Progress:
-    """What is being done and how long it will take: bars on a terminal, a line every few seconds elsewhere."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        console = Console(stderr=True)
-        columns = (
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-        )
-        self._bars = Progress(*columns, console=console, disable=not console.is_terminal)
-        self._tasks: dict[str, Any] = {}
-        self._began: dict[str, float] = {}
-        self._printed = time.monotonic()
-
-    def __enter__(self) -> _Progress:
-        self._bars.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bars.stop()
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        if self._bars.disable:
-            self._print(what, done, total)
-            return
-        if what not in self._tasks:
-            self._tasks[what] = self._bars.add_task(what, total=total)
-        self._bars.update(self._tasks[what], completed=done, total=total)
-
-    def _print(self, what: str, done: int, total: int) -> None:
-        from gansmith.files.text import clock_text
-
-        now = time.monotonic()
-        began = self._began.setdefault(what, now)
-        if now - self._printed > 5:
-            self._printed = now
-            left = clock_text((now - began) * (total - done) / max(done, 1))
-            count = f": {done:,} of {total:,}, {left} left" if total > 1 else ""
-            say(f"{what}{count}")

@@ -6,11 +6,12 @@ import json
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Positional
 
 from gansmith.commands._parse import parse, say, show_table
+from gansmith.config import Bounds, check_numbers
 from gansmith.errors import GansmithError
 from gansmith.files.paths import check_free, check_writable
 
@@ -40,8 +41,8 @@ class Options:
     """StyleGAN2's per-pixel noise: the model's own, or an input 'noise' [N, P] of N(0, 1) numbers."""
     fixed_size: bool = False
     """For models that change pictures: only pictures of the size it was trained on (always so with --to exported)."""
-    size: int = 0
-    """Side in pixels of the pictures that go in, with --fixed-size; 0 takes what it was trained on."""
+    size: Annotated[int | None, Bounds(1, 8192, unit="pixels", was=0)] = None
+    """Side of the pictures that go in, with --fixed-size; by default what the model was trained on."""
     dtype: Literal["auto", "float32", "float16"] = "auto"
     """Numbers of the weights: float16 halves the file and makes nearly the same pictures. auto is float16 for ncnn, else float32."""
     overwrite: bool = False
@@ -64,14 +65,9 @@ def main(argv: list[str]) -> int:
         raise GansmithError("A web page takes pictures of any size: leave out --fixed-size.")
     if options.dtype == "float16" and options.to not in ("onnx", "ncnn"):
         raise GansmithError(f"--dtype float16 is for --to onnx and --to ncnn, not --to {options.to}.")
-    if (
-        options.size < 0
-        or options.size > 8192
-        or (options.size and not options.fixed_size and options.to != "exported")
-    ):
-        raise GansmithError(
-            "--size is a side in pixels, 1 to 8192, and goes with --fixed-size: without it, pictures of any size go in."
-        )
+    check_numbers(options)
+    if options.size and not options.fixed_size and options.to != "exported":
+        raise GansmithError("--size goes with --fixed-size: without it, pictures of any size go in.")
     beside = out.with_suffix(".bin") if options.to == "ncnn" else None
     if beside is not None:
         check_place(beside, options.overwrite)
@@ -109,6 +105,10 @@ def exported(options: Options) -> tuple[list[bytes], list[Check], str]:
     from gansmith.translation import Translation
 
     model = bundle.load(options.model)
+    if isinstance(model.game, Translation) and not model.game.recorded:
+        raise GansmithError(
+            f"'{model.family}' is a search through each picture, not a network, so there is nothing to export. gansmith apply runs it."
+        )
     if options.to == "ncnn":
         half = options.dtype != "float32"
         files = ncnn.to_ncnn(model, half)

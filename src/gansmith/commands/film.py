@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from gansmith.commands._parse import parse, say
 from gansmith.commands.sample import check_file
+from gansmith.config import Bounds, check_numbers
 from gansmith.errors import GansmithError
 from gansmith.files.paths import writing
 
@@ -32,8 +33,8 @@ class Options:
     """Length in seconds. The last second stands still if there is room for it."""
     fps: float = 30.0
     """Frames per second."""
-    size: int = 0
-    """Pixels of the longer side; 0 keeps the grids' own size."""
+    size: Annotated[int | None, Bounds(16, MOST_SIZE, unit="pixels", was=0)] = None
+    """The longer side; by default the grids' own size."""
     overwrite: bool = False
     """Replace the file if it is there."""
 
@@ -41,7 +42,8 @@ class Options:
 def main(argv: list[str]) -> int:
     """Run ``gansmith film``."""
     options = parse(Options, argv, "film", __doc__ or "")
-    check_length(options.seconds, options.fps, options.size)
+    check_numbers(options)
+    check_length(options.seconds, options.fps)
     from gansmith.files import pictures
     from gansmith.files.run import Run
 
@@ -57,17 +59,15 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def check_length(seconds: float, fps: float, size: int) -> None:
-    """Raise a GansmithError unless a film of this length, rate and size can be made."""
+def check_length(seconds: float, fps: float) -> None:
+    """Raise a GansmithError unless a film of this length and rate can be made."""
     if not (0 < seconds < float("inf") and 0 < fps <= 240) or seconds * fps > MOST_FRAMES:
         raise GansmithError(
             f"--seconds and --fps must be above 0, --fps at most 240, and both together {MOST_FRAMES:,} frames at most."
         )
-    if size and not 16 <= size <= MOST_SIZE:
-        raise GansmithError(f"--size is the longer side in pixels, 16 to {MOST_SIZE}, not {size}.")
 
 
-def _frames(files: list[Path], count: int, still: int, size: int) -> Iterator[np.ndarray]:
+def _frames(files: list[Path], count: int, still: int, size: int | None) -> Iterator[np.ndarray]:
     """The grids, each shown equally long, the last one for a second more where there is time."""
     import numpy as np
     from PIL import Image
@@ -87,13 +87,13 @@ def _frames(files: list[Path], count: int, still: int, size: int) -> Iterator[np
         yield last[1]
 
 
-def fitted(frame: np.ndarray, size: int) -> np.ndarray:
-    """A frame, uint8 [H, W] or [H, W, C], whose longer side has ``size`` pixels; small ones are enlarged without blur."""
+def fitted(frame: np.ndarray, size: int | None) -> np.ndarray:
+    """A frame, uint8 [H, W] or [H, W, C], whose longer side has ``size`` pixels, or its own; small ones are enlarged without blur."""
     import numpy as np
     from PIL import Image
 
     height, width = frame.shape[:2]
-    if not size or size == max(height, width):
+    if size is None or size == max(height, width):
         return frame
     factor = size / max(height, width)
     how = Image.Resampling.NEAREST if factor >= 2 else Image.Resampling.LANCZOS

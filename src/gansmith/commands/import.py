@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
 from gansmith.commands._parse import parse, say
+from gansmith.config import Bounds, check_numbers
 from gansmith.errors import GansmithError
 from gansmith.files.paths import check_writable
 
@@ -25,8 +27,8 @@ class Options:
     """The model folder to write."""
     key: tuple[str, ...] = ()
     """Which network of a file that holds several, such as a training's checkpoint: netG_A2B. Two name both directions of a CycleGAN."""
-    labels: int = 0
-    """How many labels a network of pix2pixHD knows; 0 takes one less than its channels, the last of which is for borders of instances."""
+    labels: Annotated[int | None, Bounds(1, was=0)] = None
+    """How many labels a network of pix2pixHD knows; by default one less than its channels, the last of which is for borders of instances."""
     overwrite: bool = False
     """Replace a model that is there already."""
 
@@ -34,6 +36,7 @@ class Options:
 def main(argv: list[str]) -> int:
     """Run ``gansmith import``."""
     options = parse(Options, argv, "import", __doc__ or "")
+    check_numbers(options)
     check_out(options.out, options.overwrite)
     from gansmith.importers import import_file
     from gansmith.models.bundle import from_tensors, save

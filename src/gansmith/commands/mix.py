@@ -9,7 +9,7 @@ from typing import Annotated
 import tyro
 
 from gansmith.commands._parse import parse, say
-from gansmith.commands.sample import MOST_PICTURES, check_file, check_numbers, parse_seeds, save_grid
+from gansmith.commands.sample import MOST_PICTURES, check_draw, check_file, parse_seeds, save_grid
 from gansmith.errors import GansmithError
 
 
@@ -45,7 +45,7 @@ def main(argv: list[str]) -> int:
         raise GansmithError(
             f"--rows and --columns make {len(rows) * len(columns):,} pictures; at most {MOST_PICTURES:,} fit in one."
         )
-    check_numbers(truncation=options.truncation)
+    check_draw(truncation=options.truncation)
     from gansmith import devices
     from gansmith.apply.styles import Styles, chosen_layers, mix
     from gansmith.files import pictures

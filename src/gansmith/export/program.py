@@ -112,7 +112,7 @@ class TranslatorProgram(nn.Module):
 
 
 def program_of(
-    model: Model, *, direction: str = "ab", noise: NoiseInput = "const", free_size: bool = True, size: int = 0
+    model: Model, *, direction: str = "ab", noise: NoiseInput = "const", free_size: bool = True, size: int | None = None
 ) -> Program:
     """The program of a model, on the CPU.
 
@@ -120,7 +120,7 @@ def program_of(
         direction: which way, for translators that know two.
         noise: StyleGAN2's per-pixel noise: the model's own, or an input ``noise`` [N, P].
         free_size: pictures of any H and W, for translators.
-        size: side of the pictures where it is not free; 0 takes what the model learned from.
+        size: side of the pictures where it is not free; None takes what the model learned from.
 
     Raises:
         GansmithError: no such direction, or noise asked of a model that has none.
@@ -162,7 +162,7 @@ def _generator(model: Model, noise: NoiseInput, direction: str) -> Program:
     return Program("generator", module.eval(), inputs, free, facts=facts)
 
 
-def _translator(model: Model, direction: str, free_size: bool, size: int) -> Program:
+def _translator(model: Model, direction: str, free_size: bool, size: int | None) -> Program:
     game = cast(Translation, model.game)
     game.check_direction(direction)
     smallest = max((m.multiple for m in game.modules() if isinstance(m, Padded)), default=1)

@@ -63,6 +63,8 @@ class Discriminator(nn.Module):
         )
         self.logit = nn.Linear(width, 1)
         self.embed = ClassEmbedding(classes, width) if classes else None
+        if self.embed is not None:  # as strong as the logit's own weights
+            nn.init.uniform_(self.embed.weight, -(width**-0.5), width**-0.5)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         features = self.features(images)

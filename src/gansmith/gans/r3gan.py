@@ -20,15 +20,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
-from gansmith.config import Bounds, Count, Decay, OptionalTerm, Units, Weight
+from gansmith.config import Added, Bounds, Count, Decay, OptionalTerm, Units, Weight
 from gansmith.errors import GansmithError
 from gansmith.game import Batch, Clock, ImageSpec, Logs, Optimizer, Turn
 from gansmith.generation import Generation, GenerationConfig, judgement_logs
 from gansmith.nn import conditioning, dcgan
 from gansmith.nn.augment import AdaptiveAugment
 from gansmith.nn.classes import ClassEmbedding
-from gansmith.nn.losses import ADVERSARIAL
+from gansmith.nn.losses import ADVERSARIAL, Adversarial
 from gansmith.nn.penalties import squared_gradient_norm
+from gansmith.nn.plain import PlainDiscriminator
 from gansmith.nn.resample import downsample, upsample
 from gansmith.nn.stages import base_for, check_size, crop_to, stages_for
 from gansmith.parallel import seeds
@@ -48,11 +49,14 @@ class Config(GenerationConfig):
     generator: Literal["auto", "residual", "dcgan"] = "auto"
     """The paper's residual generator, or DCGAN's of half the width next to the picture: its first layer and its batch norm make
     more different pictures where channels are few. auto takes that for grey pictures up to 32 px."""
+    discriminator: Annotated[Literal["auto", "residual", "plain"], Added("residual")] = "auto"
+    """The paper's residual discriminator, or 4x4 convolutions of stride 2, of half the width next to the picture. auto takes those for
+    grey pictures up to 32 px: they are quicker, and see more of what tells pictures apart."""
     taper: Annotated[float, Bounds(above=0)] = 0.5
     """Channels shrink by this factor with every doubling of the size; the paper's small models have 1."""
-    level: Annotated[int, Bounds(0)] = 0
+    level: Annotated[int, Bounds(0), Added(0)] = 0
     """Doublings of the size before channels begin to shrink; the paper's models of 64 px and more have 3, and a taper of 0.5."""
-    class_dim: Annotated[int | None, Bounds(1, was=0)] = None
+    class_dim: Annotated[int | None, Bounds(1, was=0), Added(None)] = None
     """Length of the vectors by which D compares classes; by default the noise vector's. The paper's have the width."""
     stem: Literal[1, 2] = 2
     """2: the largest maps are half as large as the picture, at a quarter of the work; 1: as large, as in the paper."""
@@ -62,6 +66,9 @@ class Config(GenerationConfig):
     """Channels inside a block, as a multiple of those between blocks."""
     group_width: Count = 16
     """Channels per group of the 3x3 convolutions: a cardinality of width * expansion / group_width."""
+    loss: Annotated[Literal["auto", "relativistic", "nonsaturating"], Added("relativistic")] = "auto"
+    """The paper's loss, or the GAN's own (arXiv:1406.2661) under the same penalties. auto takes that where a plain discriminator learns
+    labels: the labels keep all kinds of pictures, and pictures get better sooner."""
     gamma: OptionalTerm = 3.0
     """Weight of R1 and R2 at the start; more where D wins, less where pictures stay soft."""
     gamma_end: Weight = 0.3
@@ -69,8 +76,8 @@ class Config(GenerationConfig):
     penalty_every: Annotated[int, Bounds(1, unit="steps")] = 4
     """Compute R1 and R2 at every k-th step only, k times as strong; the paper has 1, which takes about twice the time."""
     lr: Annotated[float | None, Bounds(0, was=-1)] = None
-    """Learning rate at the start; by default 0.15 / width, at most 0.002, which is the paper's 0.0002 at its width; 0.25 / width, at
-    most 0.004, for grey pictures up to 32 px."""
+    """Learning rate at the start; by default 0.15 / width, at most 0.002, which is the paper's 0.0002 at its width. For grey pictures up
+    to 32 px 0.08 / width, and 0.25 / width with a residual discriminator."""
     lr_end: Annotated[float | None, Bounds(0, was=-1)] = None
     """lr -> lr_end; by default a twentieth of lr."""
     beta1: Decay = 0.0
@@ -232,10 +239,17 @@ class R3GAN(Generation[Config]):
             generator: nn.Module = dcgan.Generator(config.latent_dim, config.width // 2, spec, self.classes)
         else:
             generator = Generator(config, spec, self.classes)
-        return {
-            "generator": generator,
-            "discriminator": Discriminator(config, spec, self.classes),
-        }
+        if self.plain:
+            judge: nn.Module = PlainDiscriminator(config.width // 2, spec, self.classes, config.pack)
+        else:
+            judge = Discriminator(config, spec, self.classes)
+        return {"generator": generator, "discriminator": judge}
+
+    @property
+    def plain(self) -> bool:
+        """Whether the discriminator is plain."""
+        chosen = self.config.discriminator
+        return self.spec.small_and_grey if chosen == "auto" else chosen == "plain"
 
     def turns(self) -> Sequence[Turn]:
         return (
@@ -244,7 +258,7 @@ class R3GAN(Generation[Config]):
         )
 
     def discriminator_loss(self, batch: Batch) -> tuple[Tensor, Logs]:
-        """Eq. 3: the relativistic loss, R1 and R2, the penalties from one pass over real and fake pictures together."""
+        """Eq. 3: the adversarial loss, R1 and R2, the penalties from one pass over real and fake pictures together."""
         config, labels = self.config, self.labels_of(batch)
         self.schedule_augment(batch.clock)
         penalised = config.gamma > 0 and batch.clock.step % config.penalty_every == 0
@@ -254,8 +268,8 @@ class R3GAN(Generation[Config]):
         with seeds.stacked(2):
             logits = self.judge(pictures, None if labels is None else torch.cat([labels, labels]))
         real_logits, fake_logits = logits.chunk(2)
-        loss = ADVERSARIAL["relativistic"].discriminator(real_logits, fake_logits)
-        logs = judgement_logs(real_logits, fake_logits, relative=True)
+        loss = self.adversarial_loss.discriminator(real_logits, fake_logits)
+        logs = judgement_logs(real_logits, fake_logits, relative=self.adversarial_loss.relative)
         if penalised:
             r1, r2 = squared_gradient_norm(logits, pictures).chunk(2)
             gamma = self.gamma(batch.clock) * config.penalty_every
@@ -264,12 +278,21 @@ class R3GAN(Generation[Config]):
         return loss, logs
 
     def generator_loss(self, batch: Batch) -> tuple[Tensor, Logs]:
-        """Eq. 2 with the players exchanged."""
+        """Eq. 2 with the players exchanged, or -E log D(G(z))."""
         labels = self.labels_of(batch)
-        fake_logits = self.judge(self.generate(batch), labels)
+        logits = self.judge(self.generate(batch), labels)
+        if not self.adversarial_loss.paired:
+            return self.adversarial_loss.generator(logits, logits), {}
         with torch.no_grad():
             real_logits = self.judge(batch.images, labels)
-        return ADVERSARIAL["relativistic"].generator(fake_logits, real_logits), {}
+        return self.adversarial_loss.generator(logits, real_logits), {}
+
+    @property
+    def adversarial_loss(self) -> Adversarial:
+        """The loss that ``config.loss`` names."""
+        if self.config.loss != "auto":
+            return ADVERSARIAL[self.config.loss]
+        return ADVERSARIAL["nonsaturating" if self.plain and self.classes else "relativistic"]
 
     # --- schedules ------------------------------------------------------------------------------------------------
 
@@ -300,7 +323,9 @@ class R3GAN(Generation[Config]):
     @property
     def usual_lr(self) -> float:
         width = self.config.width
-        return min(0.25 / width, 4e-3) if self.spec.small_and_grey else min(0.15 / width, 2e-3)
+        if not self.spec.small_and_grey:
+            return min(0.15 / width, 2e-3)
+        return 0.08 / width if self.plain else min(0.25 / width, 4e-3)
 
     def ema_beta(self, clock: Clock, batch: int) -> float:
         # the paper's burn-in ends long before its run does; where all ends together, an average lags behind if it is long

@@ -14,18 +14,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Annotated, Literal, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gansmith.abilities import Styled
 from gansmith.config import Bounds, Count, Decay, OptionalTerm, Units
 from gansmith.errors import GansmithError
-from gansmith.game import Batch, Clock, ImageSpec, Logs, Optimizer, Turn
-from gansmith.generation import Generation, GenerationConfig, judgement_logs
+from gansmith.game import Batch, ImageSpec, Logs, Turn
+from gansmith.generation import GenerationConfig, StyleGeneration, StyleGenerator, judgement_logs
 from gansmith.nn import conditioning, styled_discriminator
 from gansmith.nn.equalized import Dense
 from gansmith.nn.penalties import half_precision_scale, squared_gradient_norm
@@ -123,21 +121,12 @@ class Synthesis(nn.Module):
         return image.float()
 
 
-class Generator(nn.Module):
+class Generator(StyleGenerator):
     """z [N, latent_dim], labels -> pictures [N, C, H, W], about [-1, 1]."""
 
     def __init__(self, config: Config, spec: ImageSpec, classes: int) -> None:
-        super().__init__()
         depth = {"small": 2, "full": 8}[config.preset] if config.mapping_layers is None else config.mapping_layers
-        self.mapping = Mapping(config.latent_dim, classes, config.style_dim, depth)
-        self.synthesis = Synthesis(config, spec)
-
-    def styles(self, z: Tensor, labels: Tensor | None = None, truncation: float = 1.0) -> Tensor:
-        """z [N, latent_dim] -> styles [N, L, style_dim], moved towards the average style: 1 stays, 0 is the average."""
-        w = self.mapping(z, labels)
-        if truncation != 1:
-            w = self.mapping.w_avg.lerp(w, truncation)
-        return w[:, None].expand(-1, self.synthesis.styles, -1)
+        super().__init__(Mapping(config.latent_dim, classes, config.style_dim, depth), Synthesis(config, spec))
 
     def forward(
         self, z: Tensor, labels: Tensor | None = None, truncation: float = 1.0, noise: NoiseMode = "random"
@@ -162,11 +151,10 @@ def path_lengths(images: Tensor, styles: Tensor, directions: Tensor) -> Tensor:
     return (gradient.float() / scale).square().sum(2).mean(1).sqrt()
 
 
-class StyleGAN2(Generation[Config], Styled[Config]):
+class StyleGAN2(StyleGeneration[Config]):
     """Four turns: each player's loss at every step, and lazily its regulariser."""
 
     Config = Config
-    default_batch = 32
     tiny = {"latent_dim": 8, "style_dim": 8, "width": 1 / 32, "path_weight": 2.0, "style_mixing": 0.9}
     per_class = conditioning.PER_CLASS  # as for CIFAR-10 in the ADA paper, section 4.3
     path_mean: Tensor
@@ -217,16 +205,6 @@ class StyleGAN2(Generation[Config], Styled[Config]):
             return value
         return 0.0 if self.narrow else paper
 
-    @property
-    def styled(self) -> Generator:
-        """The generator, known to have a mapping and a synthesis."""
-        return cast(Generator, self.generator)
-
-    @cached_property
-    def judges_across_batch(self) -> bool:
-        """The discriminator compares the pictures of a group."""
-        return True
-
     def discriminator_loss(self, batch: Batch) -> tuple[Tensor, Logs]:
         labels = self.labels_of(batch)
         fake, real = self.judge(self.fakes(batch).detach(), labels), self.judge(batch.images, labels)
@@ -261,7 +239,7 @@ class StyleGAN2(Generation[Config], Styled[Config]):
 
     def mixed_styles(self, n: int, labels: Tensor | None, track: bool = False) -> Tensor:
         """Styles [n, L, style_dim] of new latents, mostly of two each, crossing over at a random layer."""
-        mapping, count = self.styled.mapping, self.styled.synthesis.styles
+        mapping, count = self.styled.mapping, self.layers
         w = mapping(self.latents(n), labels)
         if track:
             mapping.track(w)
@@ -274,42 +252,11 @@ class StyleGAN2(Generation[Config], Styled[Config]):
             styles = torch.where(first[None, :, None], styles, other[:, None])
         return styles
 
-    def sample(self, z: Tensor, labels: Tensor | None = None, truncation: float = 1.0) -> Tensor:
-        return self.synthesize(self.styles(z, labels, truncation))
-
-    @property
-    def synthesis(self) -> Synthesis:
-        return self.styled.synthesis
-
-    @property
-    def layers(self) -> int:
-        return self.synthesis.styles
-
-    def styles(self, z: Tensor, labels: Tensor | None = None, truncation: float = 1.0) -> Tensor:
-        return self.styled.styles(z, self.weights_of(labels), truncation)
-
-    def synthesize(self, styles: Tensor) -> Tensor:
-        return self.synthesis(styles, "const")
-
-    def average_style(self) -> Tensor:
-        return self.styled.mapping.w_avg.detach().clone().expand(1, self.layers, -1)
-
-    def style_weights(self) -> list[Tensor]:
-        return [affine.weight for affine in self.synthesis.affines()]
-
-    def optimizer(self, player: str, clock: Clock) -> Optimizer:
-        """Adam, slowed down by k / (k + 1) for the regulariser's extra step after every k (appendix B)."""
-        config, lr = self.config, super().optimizer(player, clock).lr
+    def lazy_every(self, player: str) -> int:
         if player == "discriminator":
-            lazy, every = config.r1 != 0, config.r1_every
-        else:
-            lazy, every = self.path_weight > 0, config.path_every
-        share = every / (every + 1) if lazy else 1.0
-        return Optimizer(lr * share, (float(config.beta1) ** share, float(config.beta2) ** share))
+            return self.config.r1_every if self.config.r1 != 0 else 0
+        return self.config.path_every if self.path_weight > 0 else 0
 
     @property
     def usual_lr(self) -> float:
         return 0.002 if max(self.spec.height, self.spec.width) >= 1024 else 0.0025
-
-    def ema_images(self, batch: int) -> float:
-        return batch * 10_000 / 32 if self.config.ema_images is None else self.config.ema_images

@@ -13,17 +13,15 @@ Sizes may be any h x w that halves evenly down to 4 to 15 pixels.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gansmith.abilities import Styled
 from gansmith.config import Bounds, Count, Decay, OptionalTerm, Units
 from gansmith.errors import GansmithError
-from gansmith.game import Batch, Clock, ImageSpec, Logs, Optimizer, Turn
-from gansmith.generation import Generation, GenerationConfig, judgement_logs
+from gansmith.game import Batch, ImageSpec, Logs, Turn
+from gansmith.generation import GenerationConfig, StyleGeneration, StyleGenerator, judgement_logs
 from gansmith.nn.alias_free import FilteredConv, FilteredToImage, FourierFeatures, Signal
 from gansmith.nn.equalized import Dense
 from gansmith.nn.penalties import squared_gradient_norm
@@ -186,20 +184,12 @@ class Synthesis(nn.Module):
         return self.to_image(x, w[-1], decay).float() * OUTPUT_SCALE
 
 
-class Generator(nn.Module):
+class Generator(StyleGenerator):
     """z [N, latent_dim], labels -> pictures [N, C, H, W], about [-1, 1]."""
 
     def __init__(self, config: Config, spec: ImageSpec, classes: int) -> None:
-        super().__init__()
-        self.mapping = Mapping(config.latent_dim, classes, config.style_dim, config.mapping_layers)
-        self.synthesis = Synthesis(config, spec)
-
-    def styles(self, z: Tensor, labels: Tensor | None = None, truncation: float = 1.0) -> Tensor:
-        """z [N, latent_dim] -> styles [N, L, style_dim], moved towards the average style: 1 stays, 0 is the average."""
-        w = self.mapping(z, labels)
-        if truncation != 1:
-            w = self.mapping.w_avg.lerp(w, truncation)
-        return w[:, None].expand(-1, self.synthesis.styles, -1)
+        mapping = Mapping(config.latent_dim, classes, config.style_dim, config.mapping_layers)
+        super().__init__(mapping, Synthesis(config, spec))
 
     def forward(self, z: Tensor, labels: Tensor | None = None, truncation: float = 1.0) -> Tensor:
         return self.synthesis(self.styles(z, labels, truncation))
@@ -208,11 +198,10 @@ class Generator(nn.Module):
 # --- the game ---------------------------------------------------------------------------------------------------------
 
 
-class StyleGAN3(Generation[Config], Styled[Config]):
+class StyleGAN3(StyleGeneration[Config]):
     """Three turns: each player's loss at every step, and lazily R1."""
 
     Config = Config
-    default_batch = 32
     tiny = {"latent_dim": 8, "style_dim": 8, "width": 1 / 128, "layers": 4, "margin": 2}
 
     def networks(self) -> dict[str, nn.Module]:
@@ -268,54 +257,13 @@ class StyleGAN3(Generation[Config], Styled[Config]):
         generator = self.styled
         w = generator.mapping(self.latents(len(batch)), self.labels_of(batch))
         generator.mapping.track(w, 0.998)
-        styles = w[:, None].expand(-1, generator.synthesis.styles, -1)
+        styles = w[:, None].expand(-1, self.layers, -1)
         decay = 0.5 ** (batch.world_size / self.config.magnitude_images) if self.config.magnitude_images else None
         return generator.synthesis(styles, decay=decay)
 
-    def sample(self, z: Tensor, labels: Tensor | None = None, truncation: float = 1.0) -> Tensor:
-        return self.synthesize(self.styles(z, labels, truncation))
-
-    @property
-    def styled(self) -> Generator:
-        """The generator, known to have a mapping and a synthesis."""
-        return cast(Generator, self.generator)
-
-    @cached_property
-    def judges_across_batch(self) -> bool:
-        """The discriminator compares the pictures of a group."""
-        return True
-
-    @property
-    def synthesis(self) -> Synthesis:
-        return self.styled.synthesis
-
-    @property
-    def layers(self) -> int:
-        return self.synthesis.styles
-
-    def styles(self, z: Tensor, labels: Tensor | None = None, truncation: float = 1.0) -> Tensor:
-        return self.styled.styles(z, self.weights_of(labels), truncation)
-
-    def synthesize(self, styles: Tensor) -> Tensor:
-        return self.styled.synthesis(styles)
-
-    def average_style(self) -> Tensor:
-        return self.styled.mapping.w_avg.detach().clone().expand(1, self.layers, -1)
-
-    def style_weights(self) -> list[Tensor]:
-        return [affine.weight for affine in self.styled.synthesis.affines()]
-
-    def optimizer(self, player: str, clock: Clock) -> Optimizer:
-        """Adam; the discriminator's is slowed down by k / (k + 1) for R1's extra step after every k."""
-        config, usual = self.config, super().optimizer(player, clock)
-        if player == "generator":
-            return usual
-        share = config.r1_every / (config.r1_every + 1) if config.r1 != 0 else 1.0
-        return Optimizer(usual.lr * share, (float(config.beta1) ** share, float(config.beta2) ** share))
+    def lazy_every(self, player: str) -> int:
+        return self.config.r1_every if player == "discriminator" and self.config.r1 != 0 else 0
 
     @property
     def usual_lr(self) -> float:
         return 0.0025
-
-    def ema_images(self, batch: int) -> float:
-        return batch * 10_000 / 32 if self.config.ema_images is None else self.config.ema_images

@@ -29,7 +29,7 @@ _ONNX = (
 )
 
 
-def import_file(path: str | Path, key: str | Sequence[str] = (), labels: int = 0) -> Imported:
+def import_file(path: str | Path, key: str | Sequence[str] = (), labels: int | None = None) -> Imported:
     """Read networks that another trainer wrote.
 
     These are StyleGAN2-ADA's ``.pkl``, rosinality's StyleGAN2 ``.pt``, the generators of CycleGAN, CUT, pix2pix, pix2pixHD, LaMa,
@@ -39,13 +39,23 @@ def import_file(path: str | Path, key: str | Sequence[str] = (), labels: int = 0
 
     Args:
         key: which network of a file that holds several; a refusal lists them. Two keys name both directions of a CycleGAN.
-        labels: how many labels a network of pix2pixHD knows, where that is not one less than its channels; 0 takes that.
+        labels: how many labels a network of pix2pixHD knows, where that is not one less than its channels.
 
     Raises:
         ModelError: no such file, not a file of a known kind, damaged, asking for anything but numbers and names, or asking
             for more memory than its size explains.
     """
-    from gansmith.importers import kinds, ncnn, pix2pixhd, rosinality, stylegan, tables, torch_file, upscalers
+    from gansmith.importers import (
+        kinds,
+        ncnn,
+        pix2pixhd,
+        rosinality,
+        safetensors_file,
+        stylegan,
+        tables,
+        torch_file,
+        upscalers,
+    )
     from gansmith.importers.residual import both_ways
     from gansmith.importers.translation import read_table
 
@@ -64,7 +74,7 @@ def import_file(path: str | Path, key: str | Sequence[str] = (), labels: int = 0
             return ncnn.import_ncnn(path)
         if what := other_kind(start, path):
             raise ModelError(f"{path} {what}")
-        if not (zipfile.is_zipfile(path) or torch_file.LEGACY in start[:16] or torch_file.is_safetensors(start)):
+        if not (zipfile.is_zipfile(path) or torch_file.LEGACY in start[:16] or safetensors_file.is_safetensors(start)):
             if keys:
                 raise ModelError(
                     f"{path.name} is no file with several networks, so --key chooses nothing. Leave it out."
@@ -82,7 +92,7 @@ def import_file(path: str | Path, key: str | Sequence[str] = (), labels: int = 0
     except tables.Unknown as refusal:
         return upscalers.foreign_of(tables.candidates(weights, *keys), path.name, str(refusal))
     imported = rosinality.read(table) if table.kind == kinds.STYLEGAN2 else read_table(table)
-    return pix2pixhd.with_labels(imported, labels) if labels else imported
+    return pix2pixhd.with_labels(imported, labels) if labels is not None else imported
 
 
 def other_kind(start: bytes, path: Path) -> str:

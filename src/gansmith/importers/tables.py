@@ -11,7 +11,7 @@ from torch import Tensor
 from gansmith.errors import ModelError
 from gansmith.importers import kinds
 from gansmith.importers.notes import Call, class_of_module, mapping, printable
-from gansmith.importers.torch_file import MAX_NAME, Weights
+from gansmith.importers.weights import MAX_NAME, Weights
 
 _AROUND = re.compile(r"^((module|_orig_mod|_forward_module)\.)+")
 """What training on several GPUs and torch.compile put in front of every name."""

@@ -7,82 +7,25 @@ bytes can ask it for gigabytes. This one makes no tensor before its size is comp
 from __future__ import annotations
 
 import io
-import math
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import torch
 from torch import Tensor
 
 from gansmith.errors import ModelError
-from gansmith.files.documents import Unreadable, parse_json
 from gansmith.importers.archive import Archive
 from gansmith.importers.names import CHECKPOINT
-from gansmith.importers.notes import Call, Reference, mapping, printable
-from gansmith.importers.pickled_tensors import MAGIC, Form, Stored, Tensors, check_header, flat_of, storage_of
+from gansmith.importers.notes import Call, Reference
+from gansmith.importers.pickled_tensors import MAGIC, Stored, Tensors, check_header, flat_of, storage_of
 from gansmith.importers.safe_pickle import read_notes
+from gansmith.importers.safetensors_file import is_safetensors, open_safetensors
 from gansmith.importers.torch_script import tensors_of_modules
+from gansmith.importers.weights import Weights
 
 LEGACY = MAGIC.to_bytes(10, "little")
 """How torch's number for its files of before 2020 stands in a pickle."""
-
-MAX_HEADER = 2**22
-"""Bytes of a .safetensors file's header; ten thousand tensors take about one million."""
-MAX_TENSORS = 20_000
-MAX_NAME = 300
-"""Tensors in a table, and letters of a name; real ones stay far below."""
-
-
-class Weights:
-    """What a file of weights holds.
-
-    Attributes:
-        path: the file.
-        root: all of it as notes; tables are dicts, or notes that :func:`gansmith.importers.notes.mapping` reads.
-        tensors: reads its tensors.
-    """
-
-    def __init__(self, path: Path, root: Any, tensors: Tensors) -> None:
-        self.path, self.root, self.tensors = path, root, tensors
-
-    @property
-    def name(self) -> str:
-        """What to call the file in messages."""
-        return self.path.name
-
-    def is_tensor(self, note: Any) -> bool:
-        """Is a note a tensor or a parameter?
-
-        Raises:
-            ModelError: it is one of a form that is not read.
-        """
-        return self.tensors.form(note) is not None
-
-    def shape(self, note: Any) -> tuple[int, ...]:
-        """A tensor's shape, without reading it."""
-        form = self.tensors.form(note)
-        return () if form is None else form.shape
-
-    def tensor(self, note: Any) -> Tensor:
-        """A tensor, read.
-
-        Raises:
-            ModelError: it is damaged, or the tensors read so far are larger than what the file holds.
-        """
-        return self.tensors.read(note)
-
-    def table(self, note: Any) -> dict[str, Any]:
-        """The tensors of a table, by name, as notes; what else it has is left out.
-
-        Raises:
-            ModelError: they are more, or have longer names, than any network's.
-        """
-        found = {str(name): value for name, value in (mapping(note) or {}).items() if self.is_tensor(value)}
-        if len(found) > MAX_TENSORS or any(len(name) > MAX_NAME for name in found):
-            raise ModelError(f"{self.name} was not read: it has more tensors, or longer names, than any network has.")
-        return found
 
 
 def open_weights(path: Path) -> Weights:
@@ -97,7 +40,7 @@ def open_weights(path: Path) -> Weights:
         with path.open("rb") as file:
             start = file.read(16)
             if is_safetensors(start):
-                return _safetensors(path, file)
+                return open_safetensors(path, file)
             if zipfile.is_zipfile(path):
                 return _zipped(path)
             if LEGACY in start:
@@ -107,11 +50,6 @@ def open_weights(path: Path) -> Weights:
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror or error}.") from None
     raise ModelError(f"{path.name} is no file that torch wrote, or it is damaged.")
-
-
-def is_safetensors(start: bytes) -> bool:
-    """Whether a file that starts with these bytes is a ``.safetensors``."""
-    return start[8:9] == b"{" and int.from_bytes(start[:8], "little") < 2**32
 
 
 # --- torch's zips -----------------------------------------------------------------------------------------------------
@@ -254,77 +192,3 @@ def _storages(root: Any) -> Iterator[Stored]:
 
 
 # --- safetensors ------------------------------------------------------------------------------------------------------
-
-_DTYPES = {
-    "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64,
-    "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
-}  # fmt: skip
-
-
-class _Plain(Tensors):
-    """Tensors of a ``.safetensors`` file: each has its own bytes."""
-
-    def __init__(self, path: Path, start: int) -> None:
-        super().__init__(path.name, path.stat().st_size)
-        self.path, self.start = path, start
-
-    def form(self, note: Any) -> Form | None:
-        return note.form if isinstance(note, _Piece) else None
-
-    def storage(self, held: Any) -> Tensor:
-        with self.path.open("rb") as file:
-            file.seek(self.start + held.begin)
-            content = file.read(held.end - held.begin)
-        return flat_of(content, held.dtype)
-
-
-class _Piece:
-    """A tensor of a ``.safetensors`` file: its shape, and where its bytes lie behind the header."""
-
-    def __init__(self, dtype: torch.dtype, shape: tuple[int, ...], begin: int, end: int) -> None:
-        self.dtype, self.begin, self.end = dtype, begin, end
-        stride = [math.prod(shape[i + 1 :]) for i in range(len(shape))]
-        self.form = Form(self, 0, shape, tuple(stride))
-
-
-def _safetensors(path: Path, file: BinaryIO) -> Weights:
-    file.seek(0)
-    length = int.from_bytes(file.read(8), "little")
-    size = path.stat().st_size
-    damaged = ModelError(f"{path.name} is damaged: its header does not fit the file. Copy or download it again.")
-    if length > min(MAX_HEADER, size - 8):
-        raise damaged
-    try:
-        header = parse_json(file.read(length).decode("utf-8"))
-    except (Unreadable, UnicodeError):
-        raise damaged from None
-    if not isinstance(header, dict):
-        raise damaged
-    root: dict[str, Any] = {}
-    for name, entry in header.items():
-        if name != "__metadata__":
-            try:
-                piece = _piece(entry, size - 8 - length)
-            except ModelError as error:
-                raise ModelError(f"{path.name} cannot be read: {error}.") from None
-            if piece is None:
-                raise damaged
-            root[name] = piece
-    return Weights(path, root, _Plain(path, 8 + length))
-
-
-def _piece(entry: Any, room: int) -> _Piece | None:
-    """A tensor's entry in a header, or None where it is none, or reaches beyond the file."""
-    kind = entry.get("dtype") if isinstance(entry, dict) else None
-    if not isinstance(kind, str):
-        return None
-    if kind not in _DTYPES:
-        raise ModelError(f"a tensor has numbers of the kind '{printable(kind)}'; {', '.join(_DTYPES)} are read")
-    dtype, shape, places = _DTYPES[kind], entry.get("shape"), entry.get("data_offsets")
-    if not isinstance(shape, list) or len(shape) > 8 or not all(isinstance(s, int) and 0 <= s < 2**40 for s in shape):
-        return None
-    if not isinstance(places, list) or len(places) != 2 or not all(isinstance(p, int) for p in places):
-        return None
-    begin, end = places
-    whole = 0 <= begin <= end <= room and end - begin == math.prod(shape) * dtype.itemsize
-    return _Piece(dtype, tuple(shape), begin, end) if whole else None

@@ -13,7 +13,7 @@ from gansmith.errors import GansmithError
 from gansmith.metrics import features as extractors
 from gansmith.metrics import scores
 from gansmith.metrics.evaluate import MINIMUM, match
-from gansmith.metrics.features import Extractor
+from gansmith.metrics.extractors import Extractor
 from gansmith.metrics.real import RealFeatures, drawn, fetched
 
 if TYPE_CHECKING:

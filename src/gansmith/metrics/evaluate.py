@@ -9,23 +9,23 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from gansmith.errors import GansmithError
 from gansmith.files.alpha import batch_on_white
 from gansmith.game import ImageSpec
-from gansmith.metrics import features as extractors
-from gansmith.metrics import scores
+from gansmith.metrics import features as networks
 from gansmith.metrics.classifier import to_grey
-from gansmith.metrics.features import Extractor, Progress
-from gansmith.metrics.real import RealFeatures, counter, drawn, fetched
+from gansmith.metrics.extractors import Extractor
+from gansmith.metrics.features import Progress
+from gansmith.metrics.measures import MEASURES, Context, Score
+from gansmith.metrics.real import RealFeatures, counter
 
 if TYPE_CHECKING:
     from gansmith.data import Pictures
@@ -41,34 +41,6 @@ METRICS = {
 
 MINIMUM = {"fid": 100, "kid": 50, "prdc": 20, "is": 100, "swd": 20}
 """Fewest samples, and fewest real pictures in each half of the floor, that a metric makes sense for."""
-
-_MOST = {"prdc": 10_000, "swd": 2048}  # memory grows with N^2; patches are many
-
-Better = Literal["lower", "higher"]
-
-
-@dataclass(frozen=True)
-class Score:
-    """One score.
-
-    Attributes:
-        name: with its extractor, e.g. ``FD[mnist-cnn]``.
-        value: of the samples.
-        n: how many samples it was measured on, against as many real pictures (or all there are).
-        floor: the same between real pictures and real pictures: what a perfect model would get. For ``is``, that of
-            real pictures alone.
-        floor_n: how many real pictures on each side of that.
-        spread: standard deviation over random parts, where the score is a mean over them.
-        better: ``lower`` or ``higher``.
-    """
-
-    name: str
-    value: float
-    n: int
-    floor: float
-    floor_n: int
-    better: Better
-    spread: float | None = None
 
 
 @dataclass(frozen=True)
@@ -89,40 +61,6 @@ class Report:
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for json."""
         return dataclasses.asdict(self)
-
-
-@dataclass
-class _Context:
-    """What the metrics share while one report is made."""
-
-    samples: Tensor
-    real: Pictures
-    seed: int
-    n: int
-    n_real: int
-    half: int
-    progress: Progress | None
-    extractor: Extractor | None = None
-    fake_features: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
-    real_features: RealFeatures | None = None
-    notes: list[str] = field(default_factory=list)
-
-    def label(self, name: str) -> str:
-        """A score's full name; the plain one belongs to Inception features."""
-        assert self.extractor is not None
-        if self.extractor.label == "inception":
-            return {"FD": "FID"}.get(name, name)
-        return f"{name}[{self.extractor.label}]"
-
-    def features(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Samples, real pictures as many, and two disjoint halves of real pictures."""
-        assert self.real_features is not None
-        x = self.real_features.features
-        return self.fake_features, x[: self.n_real], x[: self.half], x[self.half : 2 * self.half]
-
-    def floor(self, name: str, compute: Callable[[], Any]) -> Any:
-        assert self.real_features is not None
-        return self.real_features.floor(name, compute)
 
 
 def evaluate(
@@ -164,7 +102,7 @@ def evaluate(
     notes: list[str] = []
     samples = match(pictures[:n], real.spec, notes)
     half = min(n, len(real) // 2)
-    context = _Context(samples, real, seed, len(samples), min(n, len(real)), half, progress, notes=notes)
+    context = Context(samples, real, seed, len(samples), min(n, len(real)), half, progress, notes=notes)
     check_counts(metrics, context.n, half)
     if len(samples) < n:
         notes.append(f"there are {len(samples):,} samples, not {n:,}")
@@ -179,7 +117,7 @@ def evaluate(
             f"{context.n:,} samples are fewer than the {context.fake_features.shape[1]:,} features: a Frechet distance this "
             "biased only compares with others of the same count; prefer kid"
         )
-    results = [score for metric in metrics for score in _MEASURES[metric](context)]
+    results = [score for metric in metrics for score in MEASURES[metric](context)]
     return Report(tuple(results), tuple(notes), round(time.monotonic() - began, 2))
 
 
@@ -260,12 +198,12 @@ def extractor_for(
     """
     if name == "auto":
         # A file of weights can only be Inception's: that of the other extractors has to be named.
-        name = "inception" if weights else extractors.choose(real.spec, real.name)
-    return extractors.build(name, device, weights)
+        name = "inception" if weights else networks.choose(real.spec, real.name)
+    return networks.build(name, device, weights)
 
 
 def _add_features(
-    context: _Context,
+    context: Context,
     chosen: str | Extractor,
     weights: Path | None,
     cache: Path | None,
@@ -279,84 +217,4 @@ def _add_features(
     count = max(context.n_real, 2 * context.half)
     context.real_features = RealFeatures(context.real, extractor, count, context.seed, cache, context.progress)
     step = counter(context.progress, f"samples, {extractor.label}", context.n)
-    context.fake_features = extractors.extract(extractor, context.samples.split(250), step)
-
-
-def _fid(context: _Context) -> list[Score]:
-    fake, real, one, other = context.features()
-    _tell(context, "fid")
-    value = scores.frechet_distance(scores.moments(real), scores.moments(fake))
-    floor = context.floor(
-        f"fid-{context.half}", lambda: scores.frechet_distance(scores.moments(one), scores.moments(other))
-    )
-    return [Score(context.label("FD"), value, context.n, floor, context.half, "lower")]
-
-
-def _kid(context: _Context) -> list[Score]:
-    fake, real, one, other = context.features()
-    _tell(context, "kid")
-    value, spread = scores.kernel_distance(real, fake, seed=context.seed)
-    name = f"kid-{context.half}-{context.seed}"
-    floor = context.floor(name, lambda: scores.kernel_distance(one, other, seed=context.seed)[0])
-    return [Score(context.label("KID"), value, context.n, floor, context.half, "lower", spread)]
-
-
-def _prdc(context: _Context) -> list[Score]:
-    most = _MOST["prdc"]
-    fake, real, one, other = (part[:most] for part in context.features())
-    _tell(context, "prdc")
-    for whose, found in (("real pictures", real), ("samples", fake)):
-        if copies := scores.without_extent(found):
-            context.notes.append(
-                f"{copies:,} of {len(found):,} {whose} have five exact copies or more among them, so that their neighbourhoods have a "
-                f"radius of 0 and nothing lies in them: precision, recall, density and coverage come out too low, the floor too. "
-                + (
-                    "Measure against pictures without copies ('gansmith data check' counts them), or by fid and kid"
-                    if whose == "real pictures"
-                    else "fid and kid do not mind"
-                )
-            )
-    values = scores.manifold_scores(real, fake)
-    floors = context.floor(f"prdc-{len(one)}", lambda: scores.manifold_scores(one, other))
-    return [
-        Score(context.label(name), value, len(fake), floors[name], len(one), "higher") for name, value in values.items()
-    ]
-
-
-def _is(context: _Context) -> list[Score]:
-    assert context.extractor is not None
-    fake, real, *_ = context.features()
-    _tell(context, "is")
-    logits, real_logits = context.extractor.logits(fake), context.extractor.logits(real)
-    if logits is None or real_logits is None:
-        raise GansmithError(
-            f"is needs the classes of a classifier, and {context.extractor.name} is none: choose --features inception, "
-            "mnist-cnn or fashion-cnn."
-        )
-    value, spread = scores.classifier_score(logits)
-    floor = context.floor(f"is-{context.n_real}", lambda: scores.classifier_score(real_logits)[0])
-    return [Score(context.label("IS"), value, context.n, floor, context.n_real, "higher", spread)]
-
-
-def _swd(context: _Context) -> list[Score]:
-    half = min(context.half, _MOST["swd"])
-    count = min(context.n, context.n_real, _MOST["swd"])
-    _tell(context, "swd")
-    real = torch.cat(list(fetched(context.real, drawn(context.real, max(count, 2 * half), context.seed))))
-    value = scores.sliced_wasserstein(real[:count], context.samples[:count], seed=context.seed)["mean"]
-    floor = scores.sliced_wasserstein(real[:half], real[half : 2 * half], seed=context.seed)["mean"]
-    return [Score("SWD", value, count, floor, half, "lower")]
-
-
-def _tell(context: _Context, what: str) -> None:
-    if context.progress:
-        context.progress(f"computing {what}", 1, 1)
-
-
-_MEASURES: dict[str, Callable[[_Context], list[Score]]] = {
-    "fid": _fid,
-    "kid": _kid,
-    "prdc": _prdc,
-    "is": _is,
-    "swd": _swd,
-}
+    context.fake_features = networks.extract(extractor, context.samples.split(250), step)

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from gansmith.data.standard import home_cache
 from gansmith.files.atomic import write_atomically
-from gansmith.metrics.features import Extractor, Progress, extract
+from gansmith.metrics.extractors import Extractor
+from gansmith.metrics.features import Progress, extract
 from gansmith.parallel import seeds
 
 if TYPE_CHECKING:

@@ -20,6 +20,7 @@ from gansmith.errors import GansmithError
 from gansmith.files.pictures import to_uint8
 from gansmith.game import Batch
 from gansmith.nn import efficientnet
+from gansmith.nn.patches import patch_fill
 from gansmith.nn.perceptual import FeatureDistance
 from gansmith.translation import Pair, Paired, Translation
 
@@ -176,6 +177,12 @@ def biharmonic(pair: Pair) -> Tensor:
     return torch.from_numpy(np.stack(made)).float().clamp(-1, 1)
 
 
+def patches(pair: Pair) -> Tensor:
+    """Filled with patches of the picture itself, by search and vote (:mod:`gansmith.nn.patches`)."""
+    assert pair.mask is not None
+    return patch_fill(pair.given.float().cpu(), pair.mask.float().cpu())
+
+
 def unchanged(pair: Pair) -> Tensor:
     """What was given, as it is: grey for colouring, the other side for translation."""
     given, channels = pair.given, pair.target.shape[1]
@@ -189,7 +196,7 @@ def unchanged(pair: Pair) -> Tensor:
 
 FLOORS: dict[str, dict[str, Callable[[Pair], Tensor]]] = {
     "upscale": {"bicubic": bicubic, "lanczos": lanczos},
-    "inpaint": {"telea": telea, "biharmonic": biharmonic},
+    "inpaint": {"telea": telea, "biharmonic": biharmonic, "patches": patches},
     "colour": {"grey": unchanged},
     "translate": {"unchanged": unchanged},
 }

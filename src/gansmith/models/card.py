@@ -38,7 +38,9 @@ model = gansmith.load("PATH_OR_HUB_ID")
 {python}
 ```
 
-{terms}## Limits
+{terms}{limits}"""
+
+_LIMITS = """## Limits
 
 The model has learned from the pictures named above and repeats their biases and gaps. Check what licence those
 pictures are under before you publish the model or what it makes.
@@ -71,11 +73,13 @@ def model_card(document: dict[str, Any], game: Game) -> str:
     found = document.get("catalogue")
     catalogue: dict[str, Any] = found if isinstance(found, dict) else {}
     title = catalogue["name"] if "name" in catalogue else f"{document['family']} on {data.get('name', 'pictures')}"
+    weights = sum(p.numel() for p in game.parameters())
     doc = (type(game).__module__ and __import__("sys").modules[type(game).__module__].__doc__) or ""
     table = "".join(f"| {name} | {value:.4g} |\n" for name, value in metrics.items() if isinstance(value, (int, float)))
     return _CARD.format(
         licence=str(catalogue.get("licence", "other")).lower(),
-        terms=_terms(catalogue) if catalogue else "",
+        terms=_terms(catalogue) if catalogue and weights else "",
+        limits=_LIMITS if weights else "",
         task="unconditional-image-generation" if generates else "image-to-image",
         family=document["family"],
         title=title,
@@ -86,7 +90,7 @@ def model_card(document: dict[str, Any], game: Game) -> str:
         classes=f", {spec['classes']} classes" if isinstance(game, Sampled) and game.classes else "",
         data=f"{data.get('name', 'unknown')} ({data.get('pictures', '?')} pictures, hash {str(data.get('hash', '?'))[:16]})",
         images=f"{document.get('images', 0):,}",
-        parameters=sum(p.numel() for p in game.parameters()),
+        parameters=weights,
         version=document["gansmith"],
         metrics=f"\n| metric | value |\n| --- | --- |\n{table}" if table else "",
         command="gansmith sample PATH_OR_HUB_ID --n 64 --out grid.png"

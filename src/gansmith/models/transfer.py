@@ -27,9 +27,9 @@ from gansmith.abilities import Sampled
 from gansmith.errors import ModelError
 from gansmith.game import Game, ImageSpec
 from gansmith.generation import GenerationConfig
-from gansmith.models.bounds import load_tensors
-from gansmith.models.bundle import OPPONENT, Model, exported_tensors, load
+from gansmith.models.bundle import Model, exported_tensors, load
 from gansmith.models.locate import locate
+from gansmith.models.opponent import find_opponent, is_opponents, opponent_tensors
 from gansmith.nn.equalized import Dense
 
 LEAST = 0.05
@@ -80,48 +80,6 @@ class Transfer:
         return said
 
 
-def opponent_tensors(game: Game) -> dict[str, Tensor]:
-    """What a game needs to be trained further besides its exported networks: the other players' networks and their state.
-
-    The state is ADA's (``augment.*``) and the game's own numbers, such as an average path length. Pools of earlier pictures
-    stay out: they are pictures of other data.
-    """
-    return {name: tensor for name, tensor in game.state_dict().items() if _is_opponents(game, name, tensor)}
-
-
-def _is_opponents(game: Game, name: str, tensor: Tensor) -> bool:
-    others = tuple(
-        f"{network}." for networks in game.players.values() for network in networks if network not in game.exports
-    )
-    return name.startswith((*others, "augment.")) or ("." not in name and tensor.numel() == 1)
-
-
-def find_opponent(model_folder: Path) -> tuple[dict[str, Tensor], str]:
-    """The discriminator's tensors of a model folder, and where they were found: beside the model, or in its run's checkpoint.
-
-    Raises:
-        ModelError: the file beside the model is damaged.
-    """
-    beside = model_folder / OPPONENT
-    if beside.is_file():
-        tensors = load_tensors(beside)
-        if spoilt := [name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]:
-            raise ModelError(f"{beside} is damaged: '{spoilt[0]}' holds NaN or infinity. Copy it again, or remove it.")
-        return tensors, str(beside)
-    checkpoints = model_folder.parent / "checkpoint"
-    found = (
-        sorted(checkpoints.glob("[0-9]*/state.safetensors")) if (model_folder.parent / "config.yaml").is_file() else []
-    )
-    for path in reversed(found):
-        try:
-            tensors = load_tensors(path)
-        except ModelError:
-            continue  # the one before it, as a resumed run does
-        prefix = "game/"
-        return {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}, str(path.parent)
-    return {}, ""
-
-
 def start_from(game: Game, path: str | Path) -> Transfer:
     """Give a new game the weights of a model, to train it further.
 
@@ -136,7 +94,7 @@ def start_from(game: Game, path: str | Path) -> Transfer:
         )
     opponent, where = find_opponent(locate(path))
     result = Transfer(str(path), where)
-    old = exported_tensors(model.game) | {k: v for k, v in opponent.items() if _is_opponents(game, k, v)}
+    old = exported_tensors(model.game) | {k: v for k, v in opponent.items() if is_opponents(game, k, v)}
     new = game.state_dict()
     match = _Match(game, model)
     carried: dict[str, Tensor] = {}

@@ -7,6 +7,7 @@ this is the paper's network to the last weight; other sizes take one stage more 
 from __future__ import annotations
 
 import itertools
+import math
 
 import torch
 from torch import Tensor, nn
@@ -68,6 +69,9 @@ class Discriminator(nn.Module):
         self.logit = nn.Conv2d(channels[-1], 1, (spec.height >> stages, spec.width >> stages), bias=False)
         self.embed = ClassEmbedding(classes, channels[-1]) if classes else None
         self.apply(init_normal)
+        if self.embed is not None:  # as strong as the logit: the same vector looks at every place, so its parts add up
+            places = (spec.height >> stages) * (spec.width >> stages)
+            nn.init.normal_(self.embed.weight, 0.0, 0.02 / math.sqrt(places))
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         features = self.features(images)

@@ -68,7 +68,7 @@ def listed(studio: Studio, fetches: Fetches) -> Any:
         row = facts(entry)
         fetch = fetches.by_name.get(name)
         rows.append(
-            {key: row[key] for key in ("name", "task", "family", "scale", "bytes", "commercial", "source", "needs")}
+            {key: row[key] for key in ("name", "task", "family", "scale", "bytes", "commercial", "source", "needs", "built_in")}
             | {
                 **{key: said(row[key]) for key in ("about", "licence", "allows")},
                 "here": (_place(studio, name) / "model.safetensors").is_file(),

@@ -25,8 +25,9 @@ from gansmith.bench.measure import Subject
 from gansmith.devices import Device
 from gansmith.errors import first_line
 from gansmith.game import Clock, Game
-from gansmith.parallel import seeds
+from gansmith.parallel import processes, seeds
 from gansmith.training import engine, scaling, steps
+from gansmith.training.context import RunContext
 from gansmith.training.graphs import WARM, Graphs
 from gansmith.training.steps import BatchSource, Plan
 
@@ -35,6 +36,26 @@ GAIN = 0.95
 ROUNDS = 5
 APART = 0.25
 """A recorded step may move the weights so much otherwise, as a share of the step: rounding moves them by less, other random numbers by more."""
+
+
+def settle(context: RunContext, batches: BatchSource, plan: Plan) -> None:
+    """Choose for a run that asks for it, write the choice to its facts, and compile; a resumed run does as it began."""
+    run, say = context.run, context.display.say
+    before = dict(run.facts)
+    if context.settings.compile == "graphs":
+        if "graphs" not in run.facts:
+            run.facts["graphs"] = choose_graphs(context.game, batches, plan, say)
+    elif "compiled" not in run.facts:
+
+        def chosen() -> list[str]:
+            with seeds.alone():
+                return choose(context.game, batches, context.device, say)
+
+        run.facts["compiled"] = processes.from_first(chosen)
+    if context.main and run.facts != before:
+        run.write_config()
+    if context.settings.compile == "auto":
+        compile_networks(context.game, run.facts["compiled"])
 
 
 def compile_networks(game: Game, names: Sequence[str]) -> None:

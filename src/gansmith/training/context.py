@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,3 +66,17 @@ class RunContext:
     def info(self) -> dict[str, Any]:
         """What a model says of where it comes from."""
         return {"images": self.state.clock.images, "data": self.data.facts(), "seed": self.settings.seed}
+
+
+def introduction(context: RunContext, processes: int, notes: Sequence[str]) -> list[str]:
+    """Lines that a person reads when a run begins: what learns from what, where, and what was left to the data."""
+    game, clock = context.game, context.state.clock
+    weights = {player: sum(p.numel() for p in game.player_parameters(player)) for player in game.players}
+    counts = ", ".join(f"{player} {count:,}" for player, count in weights.items())
+    start = f"from {clock.images:,} images" if clock.images else "from scratch"
+    beside = f", {processes} processes" if processes > 1 else ""
+    return [
+        f"{context.name} on {context.data.describe()}",
+        *(f"  {note}" for note in [*context.data.notes, *notes]),
+        f"weights: {counts}; {context.device}{beside}; {start}; run: {context.run.root}",
+    ]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,3 +123,23 @@ def agree(state: State, failure: GansmithError | None = None) -> bool:
     if failure is not None:
         raise failure
     return state.stop
+
+
+@contextmanager
+def stop_on_signals(state: State) -> Generator[None, None, None]:
+    """Ctrl-C and a polite kill finish the step and save; a second Ctrl-C ends at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: Any) -> None:
+        if state.stop and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        state.stop = True
+
+    old = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)

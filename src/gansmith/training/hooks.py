@@ -19,7 +19,7 @@ from gansmith.files.run import Run
 from gansmith.game import Batch, Clock, Game, Logs
 from gansmith.models.bundle import Model, averaged_copy
 from gansmith.models.bundle import save as save_model
-from gansmith.models.transfer import opponent_tensors
+from gansmith.models.opponent import opponent_tensors
 from gansmith.training.scaling import SKIPPED
 from gansmith.training.steps import State
 

@@ -1,16 +1,85 @@
-"""What a person should know when a run goes on: that nothing is left to do, or that its schedules move with its goal."""
+"""A run that goes on: its folder, its checkpoint, and what a person should know, as that its schedules move with its goal."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
+import torch
+
+from gansmith import config
 from gansmith.config import TrainSettings
+from gansmith.devices import Device
 from gansmith.errors import RunError, first_line
+from gansmith.files.atomic import clear_leftovers
+from gansmith.files.run import Run
 from gansmith.game import Clock, Game, Optimizer
 from gansmith.training import checkpoint, engine, scaling
+from gansmith.training import settings as run_settings
 from gansmith.training.context import RunContext
 from gansmith.training.settings import DEFAULT_IMAGES
+
+
+def with_data_found(settings: TrainSettings, run: Run) -> tuple[TrainSettings, str]:
+    """Settings whose data, where a run was started in another folder, are as they are reached from here; and that folder."""
+    started_in = str(run.facts.get("started_in", ""))
+    specs = tuple(run_settings.found_again(spec, started_in) for spec in settings.data)
+    return dataclasses.replace(settings, data=specs), started_in
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a resumed run is asked to be."""
+
+    kind: type[Game]
+    name: str
+    settings: TrainSettings
+    family_config: Any
+    device: Device
+    processes: int
+
+
+def found(asked: Asked, data_hash: str, main: bool, warn: Callable[[str], None]) -> Run:
+    """The folder of a run that goes on, with today's settings where they may change.
+
+    Raises:
+        RunError: the run is of another family, or its data or settings have changed.
+    """
+    settings, family_config = asked.settings, asked.family_config
+    assert settings.out is not None
+    run = Run.open(settings.out)
+    plain = config.to_plain(family_config) | config.to_plain(settings)
+    run_settings.check_same(run, asked.name, data_hash, plain | {"precision": asked.device.precision})
+    _say_where_bits_differ(run, asked, warn)
+    if main:
+        clear_leftovers(run.root)
+        clear_leftovers(run.samples)
+    run.train = config.modern(TrainSettings, run.train) | {
+        k: v for k, v in config.to_plain(settings).items() if k in run_settings.RESUMABLE and k != "resume"
+    }
+    run.settings = config.modern(asked.kind.Config, run.settings)
+    run.settings |= {name: getattr(family_config, name) for name in asked.kind.resumable}
+    return run
+
+
+def _say_where_bits_differ(run: Run, asked: Asked, warn: Callable[[str], None]) -> None:
+    before = run.facts.get("processes", 1)
+    if before != asked.processes:
+        warn(
+            f"{run.root} was trained by {before} process(es) and goes on with {asked.processes}: the same game, but sums are "
+            "rounded in another order, so it will not be the same bit for bit."
+        )
+        run.facts["processes"] = asked.processes
+    device = asked.device.torch_device
+    kind = torch.device(str(run.facts.get("device", "cpu"))).type
+    if kind != device.type:
+        warn(
+            f"{run.root} was trained on {kind} and goes on on {device.type}: the same game, but random numbers "
+            "and sums differ, so it will not be the same bit for bit."
+        )
+        run.facts["device"] = str(device)
 
 
 def restore(context: RunContext, warn: Callable[[str], None]) -> Clock | None:

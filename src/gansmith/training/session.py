@@ -18,19 +18,17 @@ from gansmith.data.batches import Batches
 from gansmith.data.training import TrainingData, open_training_data
 from gansmith.errors import DataError, Diverged, RunError, apple_gpu_lacks, first_line
 from gansmith.files import run
-from gansmith.files.atomic import clear_leftovers
 from gansmith.files.run import Run
 from gansmith.game import Game
 from gansmith.health.next_step import next_command, quoted
 from gansmith.models.bundle import Model
-from gansmith.parallel import processes, seeds
+from gansmith.parallel import layers, processes, seeds
 from gansmith.training import compiling, engine, fine_tuning, hooks, memory, resuming, scaling, steps, trackers
 from gansmith.training import settings as run_settings
-from gansmith.training.context import RunContext
+from gansmith.training.context import RunContext, introduction
 from gansmith.training.display import Display
 from gansmith.training.graphs import Graphs
 from gansmith.training.outputs import Outputs
-from gansmith.training.signals import stop_on_signals
 from gansmith.version import __version__
 
 
@@ -70,7 +68,8 @@ def train(
         settings = dataclasses.replace(settings, precision=Run.open(settings.out).facts["precision"])
     device = devices.resolve(settings.device, settings.precision)
     config.validate(settings, seeds.process()[1])
-    trackers.check(settings.track)
+    if settings.track != "none":
+        trackers.check(settings.track)
     try:
         return Session(kind, name, settings, family_config, device, quiet).play()
     finally:
@@ -107,22 +106,25 @@ class Session:
         self.run = self._claim_folder(self.game.config)
         devices.ready_to_train(self.game, self.device.torch_device)
         self.optimizers = engine.make_optimizers(self.game, self.device.torch_device)
-        self.scalers = scaling.make_scalers(self.game.players, self.device)
+        self.scalers = scaling.make_scalers(self.game.players, self.device) if self.device.precision == "fp16" else {}
         self.average = hooks.Average(self.game, self.batch)
         self.average.game.class_shares = self.data.class_shares()
-        processes.synchronise(self.game)  # the average is left out: only the first process uses it
+        if self.processes > 1:
+            layers.synchronise(self.game)  # the average is left out: only the first process uses it
         self.batches = self._make_batches()
         self._restore()
-        self._compile()
+        if settings.compile != "off":
+            compiling.settle(self.context(), self.batches, self._plan())
 
     def play(self) -> Finished:
         """Train to the goal, a signal or a divergence; save; report."""
         alone = int(self.run.facts.get("alone_images", 0))
-        waiting = dict.fromkeys(fine_tuning.waiting_players(self.game), alone)
+        waiting = dict.fromkeys(fine_tuning.waiting_players(self.game), alone) if alone else {}
         recorded = self.run.facts.get("graphs") and self.device.torch_device.type == "cuda"
         graphs = Graphs(self.display.warn) if recorded else None
         plan = dataclasses.replace(self._plan(), waiting=waiting, graphs=graphs)
-        self._announce()
+        for line in introduction(self.context(), self.processes, self.settled):
+            self.display.say(line)
         with seeds.alone():
             outputs = Outputs(self.context())
         status, reason = "failed", ""
@@ -176,7 +178,13 @@ class Session:
         """What holds while turns are played: signals, the display, memory, algorithms."""
         device = self.device.torch_device
         calm = devices.deterministic(self.settings.deterministic)
-        with stop_on_signals(self.state), self.display, devices.kept_memory(device), devices.fixed_shapes(device), calm:
+        with (
+            engine.stop_on_signals(self.state),
+            self.display,
+            devices.kept_memory(device),
+            devices.fixed_shapes(device),
+            calm,
+        ):
             yield
 
     def context(self) -> RunContext:
@@ -188,7 +196,8 @@ class Session:
 
     def _check_before_data(self, parts: tuple[int, int, int]) -> None:
         """What can be refused before the data are read, which may take minutes."""
-        fine_tuning.check_freeze(self.settings)
+        if self.settings.freeze_d:
+            fine_tuning.check_freeze(self.settings)
         if self.settings.batch:
             run_settings.check_divides(self.settings.batch, *parts)
         if self.settings.out is not None and not self.settings.resume and self.main:
@@ -201,9 +210,7 @@ class Session:
     def _open_data(self, family_config: Any) -> TrainingData:
         settings, started_in = self.settings, ""
         if settings.resume and settings.out is not None:
-            started_in = str(Run.open(settings.out).facts.get("started_in", ""))
-            specs = tuple(run_settings.found_again(spec, started_in) for spec in settings.data)
-            settings = dataclasses.replace(settings, data=specs)
+            settings, started_in = resuming.with_data_found(settings, Run.open(settings.out))
         with processes.first_goes_first():
             try:
                 data = open_training_data(self.kind, settings, family_config, self._warn)
@@ -247,17 +254,8 @@ class Session:
         if settings.resume:
             if settings.out is None:
                 raise RunError("--resume needs --out: the run folder to go on with. 'gansmith runs' lists them.")
-            found = Run.open(settings.out)
-            self._check_same(found, family_config)
-            if self.main:
-                clear_leftovers(found.root)
-                clear_leftovers(found.samples)
-            found.train = config.modern(TrainSettings, found.train) | {
-                k: v for k, v in config.to_plain(settings).items() if k in run_settings.RESUMABLE and k != "resume"
-            }
-            found.settings = config.modern(self.kind.Config, found.settings)
-            found.settings |= {name: getattr(family_config, name) for name in self.kind.resumable}
-            return found
+            plan = resuming.Asked(self.kind, self.name, settings, family_config, self.device, self.processes)
+            return resuming.found(plan, self.data.hash, self.main, self._warn)
         if few := self.data.check_enough():
             self._warn(few)
         root = processes.from_first(lambda: settings.out or run.new_folder(self.name, self.data.name))
@@ -281,24 +279,6 @@ class Session:
             made.write_config()
             made.write_skipped(self.data.skipped)
         return made
-
-    def _check_same(self, found: Run, family_config: Any) -> None:
-        plain = config.to_plain(family_config) | config.to_plain(self.settings)
-        run_settings.check_same(found, self.name, self.data.hash, plain | {"precision": self.device.precision})
-        before = found.facts.get("processes", 1)
-        if before != self.processes:
-            self._warn(
-                f"{found.root} was trained by {before} process(es) and goes on with {self.processes}: the same game, but sums are "
-                "rounded in another order, so it will not be the same bit for bit."
-            )
-            found.facts["processes"] = self.processes
-        kind = torch.device(str(found.facts.get("device", "cpu"))).type
-        if kind != self.device.torch_device.type:
-            self._warn(
-                f"{found.root} was trained on {kind} and goes on on {self.device.torch_device.type}: the same game, but random numbers "
-                "and sums differ, so it will not be the same bit for bit."
-            )
-            found.facts["device"] = str(self.device.torch_device)
 
     def _warn(self, message: str) -> None:
         if self.main:
@@ -327,32 +307,3 @@ class Session:
 
     def _plan(self) -> steps.Plan:
         return steps.Plan(self.device, self.settings.accumulate, self.settings.clip_grad, scalers=self.scalers)
-
-    def _compile(self) -> None:
-        if self.settings.compile == "graphs" and "graphs" not in self.run.facts:
-            self.run.facts["graphs"] = compiling.choose_graphs(self.game, self.batches, self._plan(), self.display.say)
-            if self.main:
-                self.run.write_config()
-        if self.settings.compile != "auto":
-            return
-        if "compiled" not in self.run.facts:
-
-            def choose() -> list[str]:
-                with seeds.alone():
-                    return compiling.choose(self.game, self.batches, self.device, self.display.say)
-
-            self.run.facts["compiled"] = processes.from_first(choose)
-            if self.main:
-                self.run.write_config()
-        compiling.compile_networks(self.game, self.run.facts["compiled"])
-
-    def _announce(self) -> None:
-        counts = ", ".join(
-            f"{player} {sum(p.numel() for p in self.game.player_parameters(player)):,}" for player in self.game.players
-        )
-        start = f"from {self.state.clock.images:,} images" if self.state.clock.images else "from scratch"
-        beside = f", {self.processes} processes" if self.processes > 1 else ""
-        self.display.say(f"{self.name} on {self.data.describe()}")
-        for note in [*self.data.notes, *self.settled]:
-            self.display.say(f"  {note}")
-        self.display.say(f"weights: {counts}; {self.device}{beside}; {start}; run: {self.run.root}")

@@ -1,1 +1,1 @@
-"""Networks that other packages build: models of them are used like gansmith's own, and cannot be trained here."""
+"""Models that are used like the others and cannot be trained here: networks that other packages build, and classical methods."""

@@ -34,11 +34,15 @@ class Licence:
 
 @dataclass(frozen=True)
 class File:
-    """A file of weights: where it lies, and its size in bytes (0 unknown) and SHA-256 (empty unknown)."""
+    """A file of weights: where it lies, and its size in bytes (0 unknown) and SHA-256 (empty unknown).
+
+    ``member`` is the end of a path inside it, where it is a tar of several models.
+    """
 
     url: str
     bytes: int = 0
     sha256: str = ""
+    member: str = ""
 
     @property
     def name(self) -> str:
@@ -55,7 +59,7 @@ class Entry:
         family: command-line name of the family that it becomes.
         about: in a line.
         licence, source: its licence, and the project's page.
-        files: the file of the generator, and others that belong to it.
+        files: the file of the generator, and others that belong to it; none where it needs no weights.
         package: where an installed package carries it: paths below a folder of installed packages.
         parameters: weights of its generator; 0 unknown.
         scale: how many times larger its results are.
@@ -75,6 +79,11 @@ class Entry:
     scale: int = 1
     extra: str = ""
     megabytes: int = 0
+
+    @property
+    def built_in(self) -> bool:
+        """It needs no weights, so that there is nothing to fetch."""
+        return not self.files
 
     @property
     def bytes(self) -> int:
@@ -150,6 +159,8 @@ def _entry(name: str, value: Mapping[str, Any], licences: Mapping[str, Licence])
         raise ValueError(f"'{name}' is no name: lower-case letters, digits, dots and dashes")
     if value["task"] not in TASKS:
         raise ValueError(f"'{name}' has the task '{value['task']}', which is none of {', '.join(TASKS)}")
+    if not value["files"] and value["family"] != "fill":
+        raise ValueError(f"'{name}' has no files; 'fill' alone is a family without weights")
     if value["licence"] not in licences:
         raise ValueError(f"'{name}' has the licence '{value['licence']}', which the file does not explain")
     return Entry(
@@ -161,7 +172,12 @@ def _entry(name: str, value: Mapping[str, Any], licences: Mapping[str, Licence])
 
 
 def _file(name: str, value: Mapping[str, Any]) -> File:
-    file = File(str(value["url"]), int(value.get("bytes", 0)), str(value.get("sha256", "")).lower())
+    file = File(
+        str(value["url"]),
+        int(value.get("bytes", 0)),
+        str(value.get("sha256", "")).lower(),
+        str(value.get("member", "")),
+    )
     if urlsplit(file.url).scheme not in ("http", "https") or not file.name:
         raise ValueError(f"'{name}' has the address '{file.url}', which is none of http or https")
     if file.sha256 and not _SHA256.fullmatch(file.sha256):

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
 import shutil
-from collections.abc import Callable
+import tarfile
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
+
+from torch import Tensor
 
 from gansmith import registry
 from gansmith.config import make
 from gansmith.data.standard import home_cache
-from gansmith.errors import GansmithError, MissingExtra, ModelError
+from gansmith.errors import GansmithError, MissingExtra, ModelError, first_line
 from gansmith.files.atomic import write_atomically
+from gansmith.game import Game, ImageSpec
 from gansmith.models.catalogue.download import Progress, fetch, sha256
 from gansmith.models.catalogue.entries import Entry, File, entries, require
 from gansmith.models.networks import built, fill
@@ -51,6 +59,8 @@ def folder_of(entry: Entry) -> Path:
     Raises:
         ModelError: it has not been fetched; says how.
     """
+    if entry.built_in and not is_here(entry):
+        return _make(entry)
     if not is_here(entry):
         file = packaged(entry)
         if file is None:
@@ -89,10 +99,14 @@ def get(
         say(f"{entry.name} is here already: {models_folder() / entry.name}")
         return models_folder() / entry.name
     _check_extra(entry)
+    if entry.built_in:
+        say(f"{entry.name} is part of gansmith; nothing is downloaded.")
+        return _make(entry)
     if file is not None:
         say(f"{entry.name} is read from {file}.")
         digests = _checked(entry, file)
-        folder = _take_in(entry, [file], digests)
+        with unpacked(entry, [file]) as files:
+            folder = _take_in(entry, files, digests)
         pin(digests)
         return folder
     carried = packaged(entry)
@@ -114,7 +128,8 @@ def get(
         digests[one.url] = compared(one, target)
     say(f"SHA-256 of {entry.files[0].name}: {digests[entry.files[0].url]}")
     try:
-        folder = _take_in(entry, [place / one.name for one in entry.files], digests)
+        with unpacked(entry, [place / one.name for one in entry.files]) as files:
+            folder = _take_in(entry, files, digests)
     except ModelError:
         if not entry.files[0].sha256:  # what was downloaded may be anything: a later try begins anew
             shutil.rmtree(place, ignore_errors=True)
@@ -122,6 +137,13 @@ def get(
     pin(digests)
     shutil.rmtree(place, ignore_errors=True)
     return folder
+
+
+def _make(entry: Entry) -> Path:
+    """The model folder of an entry that needs no weights."""
+    kind = registry.family(entry.family)
+    game = built(kind, kind.Config(), ImageSpec(128, 128, 3), {}, entry.name)
+    return _written(entry, entry.family, game, {}, None)
 
 
 def _check_extra(entry: Entry) -> None:
@@ -139,6 +161,39 @@ def _checked(entry: Entry, file: Path) -> dict[str, str]:
             f"same, import it under a name of its own: gansmith import {file} --out FOLDER"
         )
     return {wanted.url: compared(wanted, file, own=True)}
+
+
+@contextlib.contextmanager
+def unpacked(entry: Entry, files: list[Path]) -> Iterator[list[Path]]:
+    """The files of an entry as they are read: those that are members of a tar lie in a folder of their own meanwhile.
+
+    Raises:
+        ModelError: a tar is damaged, or has no such member.
+    """
+    with tempfile.TemporaryDirectory(prefix="gansmith-") as folder:
+        found = []
+        for file, told in zip(files, entry.files, strict=False):
+            inside = bool(told.member) and tarfile.is_tarfile(file)
+            found.append(_member(file, told.member, Path(folder)) if inside else file)
+        yield found
+
+
+def _member(archive: Path, path: str, folder: Path) -> Path:
+    """Take the file whose path ends in ``path`` out of a tar, under its own name."""
+    target = folder / path.rsplit("/", 1)[-1]
+    try:
+        with tarfile.open(archive) as tar:
+            for member in tar:
+                content = (
+                    tar.extractfile(member) if f"/{member.name}".endswith(f"/{path}") and member.isfile() else None
+                )
+                if content is not None:
+                    with content, target.open("wb") as out:
+                        shutil.copyfileobj(content, out, 1 << 20)
+                    return target
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise ModelError(f"{archive.name} is damaged ({first_line(error)}). Download it again.") from None
+    raise ModelError(f"{archive.name} has no file {path}: the project has changed it since the catalogue was written.")
 
 
 def _pins() -> dict[str, str]:
@@ -186,24 +241,33 @@ def _take_in(entry: Entry, files: list[Path], digests: dict[str, str]) -> Path:
         raise ModelError(
             f"{files[0].name} holds a model of '{found.family}', and the catalogue says '{entry.family}' of {entry.name}: it is another file."
         )
-    licence = entry.licence
-    info = {
-        "imported": files[0].name,
-        "notes": found.notes,
-        "catalogue": {
-            "name": entry.name,
-            "about": entry.about,
-            "source": entry.source,
-            "licence": licence.key,
-            "licence_title": licence.title,
-            "allows": licence.allows,
-            "commercial": licence.commercial,
-            "sha256": digests,
-        },
-    }
     kind = registry.family(found.family)
     game = built(kind, make(kind.Config, found.config, found.family), found.spec, found.tensors, files[0].name)
     fill(game, found.tensors, files[0].name)
+    noted = {"imported": files[0].name, "notes": found.notes}
+    return _written(entry, found.family, game, noted, found.discriminator, digests)
+
+
+def _written(
+    entry: Entry,
+    family: str,
+    game: Game,
+    info: dict[str, Any],
+    discriminator: Mapping[str, Tensor] | None,
+    digests: Mapping[str, str] | None = None,
+) -> Path:
+    """Write the model folder of an entry."""
+    licence = entry.licence
+    info["catalogue"] = {
+        "name": entry.name,
+        "about": entry.about,
+        "source": entry.source,
+        "licence": licence.key,
+        "licence_title": licence.title,
+        "allows": licence.allows,
+        "commercial": licence.commercial,
+        "sha256": dict(digests or {}),
+    }
     target = models_folder() / entry.name
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -211,7 +275,7 @@ def _take_in(entry: Entry, files: list[Path], digests: dict[str, str]) -> Path:
         raise GansmithError(
             f"{target.parent} cannot be made ({error.strerror}); name another with GANSMITH_MODELS."
         ) from None
-    return write(target, found.family, game.eval().requires_grad_(False), info, found.discriminator)
+    return write(target, family, game.eval().requires_grad_(False), info, discriminator)
 
 
 def remove(name: str) -> Path:
@@ -232,6 +296,6 @@ def here() -> dict[str, Path]:
     """The entries that can be used at once, and their folders (which exist once used, where a package carries them)."""
     found = {}
     for name, entry in entries().items():
-        if is_here(entry) or packaged(entry) is not None:
+        if is_here(entry) or entry.built_in or packaged(entry) is not None:
             found[name] = models_folder() / name
     return found

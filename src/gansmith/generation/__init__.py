@@ -1,0 +1,19 @@
+"""Games that turn noise into pictures: what their families share.
+
+A family adds its networks (``generator(z, labels)`` and ``discriminator(images, labels)``) and, where its paper has
+others, its own losses and turns.
+"""
+
+from gansmith.generation.game import Generation, class_strength, judgement_logs
+from gansmith.generation.settings import AdversarialConfig, GenerationConfig
+from gansmith.generation.styles import StyleGeneration, StyleGenerator
+
+__all__ = [
+    "AdversarialConfig",
+    "Generation",
+    "GenerationConfig",
+    "StyleGeneration",
+    "StyleGenerator",
+    "class_strength",
+    "judgement_logs",
+]
