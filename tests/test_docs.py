@@ -13,6 +13,7 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import gansmith
 from gansmith import cli, registry
@@ -68,6 +69,22 @@ def test_python_in_the_documentation_is_python(page):
 def test_pictures_in_the_documentation_are_there(page):
     for name in re.findall(r"!\[[^\]]*\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
         assert (page.parent / name).is_file(), f"{page.name}: {name}"
+
+
+def test_pictures_of_the_studio_are_small_and_in_both_languages():
+    """docs/screenshots.py takes them."""
+    found = sorted((ROOT / "docs" / "studio").glob("*.png"))
+    names = {file.stem for file in found}
+    english = {name for name in names if not name.endswith("-zh")}
+    assert names == english | {f"{name}-zh" for name in english}
+    shown = set()
+    for page in ("studio.md", "studio.zh.md"):
+        shown |= set(re.findall(r"\]\(studio/([\w-]+)\.png\)", (ROOT / "docs" / page).read_text("utf-8")))
+    assert names == shown
+    for file in found:
+        assert file.stat().st_size < 120_000, file.name
+        with Image.open(file) as image:
+            assert image.mode == "P", file.name
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

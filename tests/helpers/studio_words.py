@@ -69,6 +69,7 @@ LINES = {
     "cli.py": ("in_words",),
     "errors.py": ("apple_gpu_lacks",),
     "config.py": ("make",),
+    "nn/conditioning.py": ("decide",),
 }
 """Functions whose every text is a line of its own that the page shows."""
 

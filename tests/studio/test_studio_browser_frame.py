@@ -157,7 +157,7 @@ def test_photographs_are_filled_in_and_errors_bring_their_cure(page, address, pl
     assert (place / "runs" / "cured").exists() or list(place.glob(".gansmith/studio/jobs/*"))
 
 
-def test_a_link_to_a_run_shows_the_run_on_a_phone(browser, address):
+def test_a_link_to_a_run_shows_the_run_on_a_phone(browser, address, tmp_path):
     context = browser.new_context(viewport={"width": 390, "height": 844}, locale="en-US")
     phone = context.new_page()
     phone.goto(f"{address}/#/train?run=runs/faces")
@@ -170,6 +170,16 @@ def test_a_link_to_a_run_shows_the_run_on_a_phone(browser, address):
     assert phone.locator("#new-run").bounding_box()["y"] < phone.locator(".run-title").bounding_box()["y"]
     start = phone.get_by_role("button", name="Start", exact=True).bounding_box()
     assert start["y"] + start["height"] < 844  # where the thumb is, also while the form is longer than the screen
+    save_picture(tmp_path / "photo.png", 9, 64)
+    phone.goto(f"{address}/#/repair?model=runs/holes")
+    phone.locator("input[data-role=picture]").set_input_files(tmp_path / "photo.png")
+    go = phone.get_by_role("button", name="Fill it in")
+    go.wait_for()
+    assert go.bounding_box()["y"] + go.bounding_box()["height"] <= phone.locator(".side").bounding_box()["y"]
+    phone.goto(f"{address}/#/play?model=runs/digits")
+    until(phone, "document.querySelector('.tiles')?.dataset.seed === '1'")
+    more = phone.get_by_role("button", name="New samples").bounding_box()
+    assert more["y"] + more["height"] <= phone.locator(".side").bounding_box()["y"]
     before = phone.evaluate("getComputedStyle(document.body).backgroundColor")
     phone.get_by_role("button", name="Dark", exact=True).click()
     assert phone.evaluate("getComputedStyle(document.body).backgroundColor") != before
