@@ -27,12 +27,13 @@ ELSEWHERE = (
     "toy stacked-mnist",
     "COMMAND",
     "train FAMILY",
+    "train dcgan --data mnist10k --processes 4",
     "get ",
     "apply realesrgan",
     "apply runs/colorize old",
     "apply runs/inpaint clip",
 )
-"""Commands with tests of their own (a server, 25,600 samples, downloads, films), and those that only stand for others."""
+"""Commands with tests of their own (a server, 25,600 samples, several processes, downloads, films), and those that only stand for others."""
 TRAINED = "runs/r3gan-my-pictures-001"
 RUNS = {"mix": "runs/faces", "edit": "runs/faces", "invert": "runs/faces", "apply": "runs/colorize-photos-001",
         "evaluate": "runs/gan-mnist10k-001"}  # fmt: skip

@@ -347,7 +347,7 @@ def test_command_refuses_what_cannot_be(tmp_path, capsys):
         return capsys.readouterr().err
 
     assert "'ball', which 'the data' does not" in refused("--test", str(data))
-    assert "--seeds 2 or more" in refused("--seeds", "1")
+    assert "--seeds must be 2 or more" in refused("--seeds", "1")
     assert "no such file or folder" in refused(synthetic=tmp_path / "nowhere")
     (made / "ball").rename(made / "disc")
     assert "holds the same pictures" in refused("--test", str(data))

@@ -31,13 +31,14 @@ class DCGAN(Generation[Config]):
 
     Config = Config
     tiny = {"width": 8, "latent_dim": 8}
+    usual_r1 = 3.0
 
     def networks(self) -> dict[str, nn.Module]:
         config, spec = self.config, self.spec
         check_size(spec, "dcgan")
         width = config.width or (32 if spec.small_and_grey else 64)
         # penalties and spectral norm act on one picture at a time, so they and batch norm exclude each other
-        batch_norm = not (config.spectral_norm or config.r1)
+        batch_norm = not (config.spectral_norm or self.r1)
         return {
             "generator": Generator(config.latent_dim, width, spec, self.classes),
             "discriminator": Discriminator(width, spec, self.classes, config.pack, batch_norm),

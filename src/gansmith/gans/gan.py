@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from gansmith.config import Units
 from gansmith.game import ImageSpec
 from gansmith.generation import AdversarialConfig, Generation
+from gansmith.nn import conditioning
 from gansmith.nn.classes import ClassEmbedding
 
 
@@ -79,6 +80,8 @@ class GAN(Generation[Config]):
 
     Config = Config
     tiny = {"width": 8, "latent_dim": 8}
+    per_class = conditioning.PER_CLASS
+    usual_r1 = 3.0  # docs/results/log.md: without it every class collapses to one picture
 
     def networks(self) -> dict[str, nn.Module]:
         config = self.config

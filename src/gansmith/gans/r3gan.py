@@ -69,10 +69,10 @@ class Config(GenerationConfig):
     loss: Annotated[Literal["auto", "relativistic", "nonsaturating"], Added("relativistic")] = "auto"
     """The paper's loss, or the GAN's own (arXiv:1406.2661) under the same penalties. auto takes that where a plain discriminator learns
     labels: the labels keep all kinds of pictures, and pictures get better sooner."""
-    gamma: OptionalTerm = 3.0
-    """Weight of R1 and R2 at the start; more where D wins, less where pictures stay soft."""
-    gamma_end: Weight = 0.3
-    """gamma -> gamma_end."""
+    gamma: OptionalTerm | None = None
+    """Weight of R1 and R2 at the start; more where D wins, less where pictures stay soft. By default 3, and 1 with the GAN's own loss."""
+    gamma_end: Weight | None = None
+    """gamma -> gamma_end; by default 0.3, and 0.05 with the GAN's own loss."""
     penalty_every: Annotated[int, Bounds(1, unit="steps")] = 4
     """Compute R1 and R2 at every k-th step only, k times as strong; the paper has 1, which takes about twice the time."""
     lr: Annotated[float | None, Bounds(0, was=-1)] = None
@@ -261,7 +261,7 @@ class R3GAN(Generation[Config]):
         """Eq. 3: the adversarial loss, R1 and R2, the penalties from one pass over real and fake pictures together."""
         config, labels = self.config, self.labels_of(batch)
         self.schedule_augment(batch.clock)
-        penalised = config.gamma > 0 and batch.clock.step % config.penalty_every == 0
+        penalised = self.gammas[0] > 0 and batch.clock.step % config.penalty_every == 0
         with torch.no_grad():
             fake = self.generate(batch)
         pictures = torch.cat([batch.images, fake.to(batch.images.dtype)]).detach().requires_grad_(penalised)
@@ -303,12 +303,19 @@ class R3GAN(Generation[Config]):
     def phase(self, clock: Clock) -> Hashable:
         if self.config.augment == "ada" and self.config.augment_p:
             return None  # its probability is another at every step
-        penalised = self.config.gamma > 0 and clock.step % self.config.penalty_every == 0
+        penalised = self.gammas[0] > 0 and clock.step % self.config.penalty_every == 0
         return super().phase(clock), self.gamma(clock) if penalised else 0.0
 
     def gamma(self, clock: Clock) -> float:
         """Weight of R1 and R2 where they are computed at every step."""
-        return cosine(self.config.gamma, self.config.gamma_end, self.burnt(clock))
+        return cosine(*self.gammas, self.burnt(clock))
+
+    @property
+    def gammas(self) -> tuple[float, float]:
+        """Weight of R1 and R2 at the start and at the end."""
+        start, end = (3.0, 0.3) if self.adversarial_loss.relative else (1.0, 0.05)
+        config = self.config
+        return start if config.gamma is None else config.gamma, end if config.gamma_end is None else config.gamma_end
 
     def optimizer(self, player: str, clock: Clock) -> Optimizer:
         config, progress = self.config, self.burnt(clock)

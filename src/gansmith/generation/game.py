@@ -44,8 +44,7 @@ class Generation(FromNoise[GenerationConfigT]):
         )
 
     def phase(self, clock: Clock) -> Hashable:
-        config = self.adversarial
-        penalised = config.r1 > 0 and clock.step % config.penalty_every == 0
+        penalised = self.r1 > 0 and clock.step % self.penalty_every == 0
         augmented = not isinstance(self.augment, Scalars) or self.augment.scalar("p") > 0
         return penalised, augmented, class_strength(self.config.class_fade, clock) if self.classes else 1.0
 
@@ -56,10 +55,22 @@ class Generation(FromNoise[GenerationConfigT]):
         """The choice of loss and penalty; the non-saturating loss alone, for families that leave no choice."""
         return self.config if isinstance(self.config, AdversarialConfig) else AdversarialConfig()
 
+    @property
+    def r1(self) -> float:
+        """Weight of R1: what the settings say, or else the family's usual one where labels are learned."""
+        asked = self.adversarial.r1
+        return asked if asked is not None else self.usual_r1 if self.classes else 0.0
+
+    @property
+    def penalty_every(self) -> int:
+        """R1 is computed at every so-manieth step."""
+        config = self.adversarial
+        return config.penalty_every or (4 if config.r1 is None else 1)
+
     def discriminator_loss(self, batch: Batch) -> tuple[Tensor, Logs]:
         """L_D = -E log D(x) - E log(1 - D(G(z))), or the loss that ``config.loss`` names; plus R1 where asked for."""
         config = self.adversarial
-        penalised = config.r1 > 0 and batch.clock.step % config.penalty_every == 0
+        penalised = self.r1 > 0 and batch.clock.step % self.penalty_every == 0
         real = batch.images.detach().requires_grad_(penalised)
         real_logits, fake_logits = self.judge_both(real, self.fakes(batch).detach(), self.labels_of(batch))
         adversarial = ADVERSARIAL[config.loss]
@@ -67,7 +78,7 @@ class Generation(FromNoise[GenerationConfigT]):
         logs = judgement_logs(real_logits, fake_logits, relative=adversarial.relative)
         if penalised:
             r1 = squared_gradient_norm(real_logits, real).mean()
-            loss = loss + 0.5 * config.r1 * config.penalty_every * r1
+            loss = loss + 0.5 * self.r1 * self.penalty_every * r1
             logs["r1"] = r1.detach()
         return loss, logs
 

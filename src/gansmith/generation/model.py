@@ -34,6 +34,8 @@ class FromNoise(Sampled[GenerationConfigT]):
     """
 
     exports = ("generator",)
+    usual_r1: ClassVar[float] = 0.0
+    """R1's weight where labels are learned and the settings leave it open."""
     per_class: ClassVar[float] = math.inf
     generator: nn.Module
     discriminator: nn.Module

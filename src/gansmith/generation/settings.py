@@ -16,8 +16,8 @@ class GenerationConfig:
     latent_dim: Units = 100
     """Length of the noise vector z ~ N(0, I)."""
     conditional: bool | Literal["auto"] = "auto"
-    """Learn one distribution per class; needs labelled data. auto does so in r3gan and stylegan2, where half of the classes have 500
-    pictures or more: elsewhere single classes collapse.
+    """Learn one distribution per class; needs labelled data. auto does so in gan, r3gan and stylegan2, where half of the classes have
+    500 pictures or more: elsewhere single classes collapse.
     --no-conditional leaves labels out."""
     lr: Annotated[float | None, Bounds(0)] = 2e-4
     """Learning rate."""
@@ -50,10 +50,11 @@ class AdversarialConfig(GenerationConfig):
 
     loss: AdversarialName = "nonsaturating"
     """Which adversarial loss."""
-    r1: OptionalTerm = 0.0
-    """Weight gamma of the R1 penalty, gamma / 2 E |grad D(x)|^2 on real pictures (arXiv:1801.04406)."""
-    penalty_every: Annotated[int, Bounds(1, unit="steps")] = 1
-    """Compute the penalty at every k-th step only, k times as strong."""
+    r1: OptionalTerm | None = None
+    """Weight gamma of the R1 penalty, gamma / 2 E |grad D(x)|^2 on real pictures (arXiv:1801.04406). By default 3 in gan and dcgan
+    where labels are learned, which keeps classes from collapsing to one picture, and else 0."""
+    penalty_every: Annotated[int | None, Bounds(1, unit="steps")] = None
+    """Compute the penalty at every k-th step only, k times as strong; by default 4 where R1 is left open, and else 1."""
 
 
 GenerationConfigT = TypeVar("GenerationConfigT", bound=GenerationConfig)
