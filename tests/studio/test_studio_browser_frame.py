@@ -356,6 +356,8 @@ def test_looking_at_data_the_lesson_and_models_by_keys_alone(page, address):
     reach(page, "Step", "button")
     page.keyboard.press("Enter")
     expect(step).to_have_text("step 5")
+    page.keyboard.press("Enter")  # the focus has stayed
+    expect(step).to_have_text("step 10")
     reach(page, "Pushes", "input")
     page.keyboard.press("Space")
     assert "show=landscape,push,real" in page.url

@@ -30,7 +30,7 @@ export function fill(element, ...children) {
   return element;
 }
 
-const nameOf = (element) => element.getAttribute("aria-label") || element.dataset.run || element.textContent;
+const nameOf = (element) => element.dataset.role || element.getAttribute("aria-label") || element.dataset.run || element.textContent;
 
 /** Like fill, for what is drawn again while somebody may be in it: the focus stays on the control of the same name. */
 export function refill(element, ...children) {

@@ -1,6 +1,6 @@
 // Understand: the 2-D playground and its lesson.
 import { keep, numeric } from "../address.js";
-import { button, fill, h, icon, latest, segments, slider, toast, trouble } from "../dom.js";
+import { button, fill, h, icon, latest, refill, segments, slider, toast, trouble } from "../dom.js";
 import { number, t } from "../i18n.js";
 import { CHAPTERS, NAMES } from "../lesson.js";
 import { Board, Plane, Spark, unpack16 } from "../plane.js";
@@ -29,7 +29,7 @@ export async function open(main, query, points = null) {
   function drawLesson() {
     const chapter = CHAPTERS[state.chapter];
     const to = (n) => () => enter(n);
-    fill(lesson,
+    refill(lesson,
       h("div", { class: "steps", role: "group", "aria-label": t("understand.chapters") }, CHAPTERS.map((c, i) => h("button", { type: "button", "aria-label": t("understand.chapter", { n: i + 1, title: t(`lesson.${i + 1}.title`) }), title: t(`lesson.${i + 1}.title`), "aria-current": i === state.chapter && "step", onclick: to(i) }))),
       h("p", { class: "small muted number" }, t("understand.chapterOf", { n: state.chapter + 1, of: CHAPTERS.length })), h("h2", {}, t(`lesson.${state.chapter + 1}.title`)), Array.from({ length: chapter.paragraphs }, (_, i) => h("p", {}, t(`lesson.${state.chapter + 1}.text.${i + 1}`))),
       offline && h("details", {}, h("summary", {}, t("teach.question")), h("p", {}, t(`lesson.${state.chapter + 1}.ask`)), h("details", {}, h("summary", {}, t("teach.answer")), h("p", {}, t(`lesson.${state.chapter + 1}.answer`)))),
@@ -71,7 +71,7 @@ export async function open(main, query, points = null) {
       start();
     };
     const play = button(t(state.running ? "understand.pause" : "understand.play"), () => control(state.running ? "pause" : "play"), { kind: "primary", symbol: state.running ? "pause" : "start", "data-role": "play" });
-    fill(controls,
+    refill(controls,
       h("div", { class: "row wrap" }, play, button(t("understand.step"), () => control("step"), { symbol: "step" }), button(t("understand.again"), () => { state.seed += 1; remember(); start(); }, { symbol: "again" }), h("div", { class: "speed" }, slider(t("understand.rate"), { min: 0.5, max: 8, step: 0.5, value: state.speed, show: (v) => `x ${v}`, oninput: (v) => { state.speed = v; remember(); start(); } }))),
       h("div", { class: "row wrap" }, segments(t("understand.data"), WORLDS.map((key) => [key, t(`understand.world.${key}`)]), state.world, (world) => { state.world = world; remember(); if (world === "drawn") state.points = null; start(); }),
         h("div", { class: "segments", role: "group", "aria-label": t("understand.families") }, Object.keys(NAMES).map((family) => h("button", { type: "button", "aria-pressed": String(state.families.includes(family)), onclick: toggle(family) }, NAMES[family])))),
