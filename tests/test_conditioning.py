@@ -16,7 +16,7 @@ import gansmith
 from gansmith import cli, config, registry
 from gansmith.commands.sample import in_rows
 from gansmith.errors import GansmithError
-from gansmith.game import ImageSpec
+from gansmith.game import Batch, Clock, ImageSpec
 from gansmith.generation import Generation, GenerationConfig
 from gansmith.studio import forms
 
@@ -54,12 +54,33 @@ def test_every_family_of_noise_learns_labels_by_default_unless_it_says_otherwise
     assert kind(config.make(kind.Config, {**kind.tiny, "conditional": False}, name), LABELLED).classes == 0
 
 
-@pytest.mark.parametrize("name", ["gan", "dcgan", "wgan", "wgan-gp", "projected"])
+@pytest.mark.parametrize("name", ["dcgan", "wgan", "wgan-gp", "projected"])
 def test_families_whose_classes_collapse_leave_labels_out_and_say_so(name: str) -> None:
     kind = registry.family(name)
     made, lines = kind.settled(kind.Config(), LABELLED, (6000,) * 3)
     assert made.conditional is False
     assert "may collapse; r3gan learns them" in lines[0]
+
+
+@pytest.mark.parametrize("name", ["gan", "dcgan"])
+def test_labels_come_with_r1(name: str) -> None:
+    """A penalty keeps classes from collapsing (docs/results/log.md); it is played where labels are learned and nobody chose another."""
+
+    def weight(spec: ImageSpec, **settings: object) -> tuple[float, int]:
+        kind: Any = registry.family(name)
+        game = kind(config.make(kind.Config, {**kind.tiny, **settings}, name), spec)
+        return game.r1, game.penalty_every
+
+    assert weight(LABELLED, conditional=True) == (3.0, 4)
+    assert weight(LABELLED, conditional=False)[0] == weight(PLAIN)[0] == 0
+    assert weight(LABELLED, conditional=True, r1=0.0)[0] == 0
+    assert weight(LABELLED, conditional=True, r1=0.5) == (0.5, 1)
+    assert weight(LABELLED, conditional=True, penalty_every=2) == (3.0, 2)
+    kind: Any = registry.family(name)
+    game = kind(config.make(kind.Config, {**kind.tiny, "conditional": True}, name), LABELLED)
+    batch = Batch(torch.zeros(3, *LABELLED.shape), torch.arange(3), clock=Clock(step=4))
+    assert "r1" in game.discriminator_loss(batch)[1]
+    assert not game.judges_across_batch
 
 
 def test_what_speaks_for_labels_and_against_them() -> None:
