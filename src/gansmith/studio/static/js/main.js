@@ -82,9 +82,10 @@ async function first() {
 
 async function show() {
   const [named, query] = read();
-  const name = named || await first();
-  const page = PAGES.find(([key]) => key === name) || PAGES[0];
   const turn = ++shown;
+  const name = named || await first();
+  if (turn !== shown) return; // a page was chosen meanwhile
+  const page = PAGES.find(([key]) => key === name) || PAGES[0];
   const moved = main.dataset.page && main.dataset.page !== page[0];
   leave?.();
   leave = null;
