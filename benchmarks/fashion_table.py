@@ -21,19 +21,25 @@ from tables import Table, gansmith
 
 HERE = Path(__file__).parent
 ROWS: dict[str, list[str]] = {
-    "gan": ["gan"],
+    "gan": ["gan", "--no-conditional"],
     "dcgan": ["dcgan"],
     "wgan-gp": ["wgan-gp", "--critic-steps", "5", "--batch", "64"],
     "r3gan": ["r3gan", "--no-conditional"],
+    "r3gan, labels": ["r3gan"],
 }
 """Name of a row -> family and options."""
 SHOWN = ("KID", "precision", "recall", "density", "coverage")
 """Scores of the table beside the Frechet distance."""
 
 
+def folder(name: str) -> str:
+    """A row's name as that of its run folder and its picture."""
+    return name.replace(", ", "-").replace(" ", "-")
+
+
 def one(name: str, options: list[str], minutes: float, data: str, work: Path, n: int) -> dict[str, Any]:
     """Train and measure one row."""
-    run = work / name.replace(" ", "-")
+    run = work / folder(name)
     if not (run / "model").exists():
         gansmith("train", options[0], "--data", data, "--minutes", str(minutes), "--out", str(run), *options[1:])
     scores = json.loads(gansmith("evaluate", str(run), "--data", data, "--n", str(n), "--json"))["scores"]
@@ -75,8 +81,8 @@ def main() -> None:
         if (name,) in table.rows() and not args.again:
             continue
         table.add(one(name, ROWS[name], args.minutes, args.data, args.work, args.n))
-        grids = sorted((args.work / name / "samples").glob("[0-9]*.png"))
-        shutil.copy(grids[-1], HERE.parent / "docs" / "images" / f"{name}-fashion.png")
+        grids = sorted((args.work / folder(name) / "samples").glob("[0-9]*.png"))
+        shutil.copy(grids[-1], HERE.parent / "docs" / "images" / f"{folder(name)}-fashion.png")
     print(json.dumps(list(table.rows().values()), indent=2))
 
 

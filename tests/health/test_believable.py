@@ -117,7 +117,7 @@ def typed(command: str) -> tuple[str, Any]:
         (["collapse", "undertrained"], "r3gan", {}, ("r3gan", {"pack": 2, "conditional": False})),
         (["collapse"], "dcgan", {"conditional": False}, ("r3gan", {"conditional": "auto"})),
         (["oscillation"], "wgan-gp", {"conditional": True}, ("r3gan", {"conditional": "auto"})),
-        (["copies"], "gan", {"conditional": True}, ("gan", {"flip": True, "conditional": True})),
+        (["copies"], "dcgan", {"conditional": True}, ("dcgan", {"flip": True, "conditional": True})),
         (["copies"], "r3gan", {"conditional": False}, ("r3gan", {"flip": True, "conditional": False})),
         (["leaking"], "stylegan2", {"augment": "ada"}, ("stylegan2", {"augment": "ada", "augment_target": 0.5})),
     ],

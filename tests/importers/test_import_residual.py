@@ -121,7 +121,7 @@ class Local(nn.Module):
         return made
 
 
-def loaded(path: Path, labels: int = 0) -> Any:
+def loaded(path: Path, labels: int | None = None) -> Any:
     found = import_file(path, labels=labels)
     return bundle.from_tensors(found.family, found.config, found.spec, found.tensors, {"notes": found.notes}, str(path))
 

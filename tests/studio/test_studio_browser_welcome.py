@@ -89,7 +89,8 @@ def test_the_first_steps_by_keys_alone_in_chinese_and_left_again(browser, empty)
     phone.keyboard.press("Enter")
     bar = phone.locator(".guide")
     expect(bar).to_contain_text("让两个网络学会画这样的数字")
-    assert phone.get_by_label("所选的数据集").locator("h2").first.bounding_box()["y"] < 400  # the digits stand first
+    top = "document.querySelector('[aria-label=所选的数据集] h2')?.getBoundingClientRect().y"
+    until(phone, f"{top} < 400")  # the digits stand first
     reach(phone, "训练三分钟")
     phone.keyboard.press("Enter")
     expect(phone.locator(".run-title h2")).to_have_text("quick")

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
-from gansmith.config import Added, Bounds, Count, Decay, OptionalTerm, Units, Weight
+from gansmith.config import Added, Bounds, Count, Decay, Units
 from gansmith.errors import GansmithError
 from gansmith.game import Batch, Clock, ImageSpec, Logs, Optimizer, Turn
 from gansmith.generation import Generation, GenerationConfig, judgement_logs
@@ -69,9 +69,9 @@ class Config(GenerationConfig):
     loss: Annotated[Literal["auto", "relativistic", "nonsaturating"], Added("relativistic")] = "auto"
     """The paper's loss, or the GAN's own (arXiv:1406.2661) under the same penalties. auto takes that where a plain discriminator learns
     labels: the labels keep all kinds of pictures, and pictures get better sooner."""
-    gamma: OptionalTerm | None = None
+    gamma: Annotated[float | None, Bounds(0, off=True)] = None
     """Weight of R1 and R2 at the start; more where D wins, less where pictures stay soft. By default 3, and 1 with the GAN's own loss."""
-    gamma_end: Weight | None = None
+    gamma_end: Annotated[float | None, Bounds(0)] = None
     """gamma -> gamma_end; by default 0.3, and 0.05 with the GAN's own loss."""
     penalty_every: Annotated[int, Bounds(1, unit="steps")] = 4
     """Compute R1 and R2 at every k-th step only, k times as strong; the paper has 1, which takes about twice the time."""

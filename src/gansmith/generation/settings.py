@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal, TypeVar
 
-from gansmith.config import Bounds, Count, Decay, OptionalTerm, Share, Units
+from gansmith.config import Bounds, Count, Decay, Share, Units
 from gansmith.nn.losses import AdversarialName
 
 
@@ -50,7 +50,7 @@ class AdversarialConfig(GenerationConfig):
 
     loss: AdversarialName = "nonsaturating"
     """Which adversarial loss."""
-    r1: OptionalTerm | None = None
+    r1: Annotated[float | None, Bounds(0, off=True)] = None
     """Weight gamma of the R1 penalty, gamma / 2 E |grad D(x)|^2 on real pictures (arXiv:1801.04406). By default 3 in gan and dcgan
     where labels are learned, which keeps classes from collapsing to one picture, and else 0."""
     penalty_every: Annotated[int | None, Bounds(1, unit="steps")] = None
