@@ -77,15 +77,15 @@ def test_what_is_chosen_stands_in_the_address(page, address):
 
 def test_changing_the_family_keeps_what_was_typed(page, address):
     page.goto(f"{address}/#/train?data=mnist10k")
-    page.get_by_text("Settings of dcgan").click()
+    page.get_by_text("Settings of r3gan").click()
     page.locator("summary", has_text="The run").click()
     page.locator(".setting[data-name=batch] input").fill("48")
-    page.locator(".setting[data-name=width] input").fill("24")
+    page.locator(".setting[data-name=width] input").fill("32")
     page.get_by_label("How much", exact=True).fill("33")
     page.get_by_label("Family", exact=True).select_option("gan")
     expect(page.get_by_text("Settings of gan")).to_be_visible()
     assert page.locator(".setting[data-name=batch] input").input_value() == "48"
-    assert page.locator(".setting[data-name=width] input").input_value() == "24"
+    assert page.locator(".setting[data-name=width] input").input_value() == "32"
     assert page.get_by_label("How much", exact=True).input_value() == "33"
     page.goto(f"{address}/#/runs")
     page.locator("main h1", has_text="Runs").wait_for()
@@ -108,12 +108,12 @@ def test_a_purpose_fills_the_form_in_and_says_what_to_expect(page, address):
     )
     page.goto(f"{address}/#/train")
     page.get_by_role("button", name=re.compile("Digits in three minutes")).click()
-    expect(page.locator("[data-role=quality]")).to_contain_text("all ten digits")
+    expect(page.locator("[data-role=quality]")).to_contain_text("ten rows of digits")
     needs = page.locator("[data-role=estimate]")
     expect(needs).to_contain_text("About 3 min 0 s for 180 k images, at 1,000 images per second")
     expect(needs).to_contain_text("about 768 MB of 8.0 GB free")
-    expect(needs).to_contain_text("saw 756 k images, which takes about 13 min")
-    assert asked[0]["name"] == "dcgan"
+    expect(needs).to_contain_text("saw 426 k images, which takes about 7 min")
+    assert asked[0]["name"] == "r3gan"
     assert asked[0]["data"] == ["mnist10k"]
     page.get_by_label("How much", exact=True).fill("5")
     expect(needs).to_be_empty()  # of another run now

@@ -17,6 +17,7 @@ from starlette.testclient import TestClient
 from gansmith.studio.app import create_app
 from gansmith.studio.jobs import Jobs
 from gansmith.studio.repairs import Repairs
+from gansmith.studio.worker import read_json, write_json
 from helpers.studio import BASE, SAFE, body, make_run, save_picture
 
 torch.set_num_threads(1)
@@ -83,3 +84,40 @@ def test_what_leaves_the_trash_while_it_is_listed_is_left_out(client, monkeypatc
 
     monkeypatch.setattr(Path, "read_text", after_a_restore)
     assert body(client.get("/api/trash")) == []
+
+
+def test_notes_that_are_written_at_once_are_all_kept(client):
+    """Two requests that write the same small file: neither takes the other's half-written one, and no step is lost."""
+    body(client.post("/api/welcome", json={"again": True}))
+    answers: list[int] = []
+
+    def tell(step: str) -> None:
+        answers.extend(client.post("/api/welcome", json={"step": step}).status_code for _ in range(40))
+
+    telling = [threading.Thread(target=tell, args=(step,)) for step in ("data", "train") * 2]
+    for thread in telling:
+        thread.start()
+    for thread in telling:
+        thread.join()
+    assert set(answers) == {200}
+    assert body(client.get("/api/welcome"))["done"]["data"]
+
+
+def test_small_files_are_written_by_several_at_once(tmp_path):
+    failed: list[BaseException] = []
+
+    def write(number: int) -> None:
+        try:
+            for _ in range(200):
+                write_json(tmp_path / "kept.json", {"number": number})
+        except OSError as error:
+            failed.append(error)
+
+    writing = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+    for thread in writing:
+        thread.start()
+    for thread in writing:
+        thread.join()
+    assert failed == []
+    assert read_json(tmp_path / "kept.json")["number"] in range(4)
+    assert [path.name for path in tmp_path.iterdir()] == ["kept.json"]

@@ -41,21 +41,22 @@ def state(studio: Studio, arguments: Arguments) -> Any:
 
 def note(studio: Studio, arguments: Arguments) -> Any:
     """Note a step that was taken (``step``, with the ``run`` that was started), that somebody wants no more of it, or wants it again."""
-    kept = _kept(studio)
-    if arguments.values.get("leave") is True:
-        kept = {"seen": [], "run": None, "left": True, "again": False}
-    elif arguments.values.get("again") is True:
-        kept = {"seen": [], "run": None, "left": False, "again": True}
-    else:
-        step = arguments.choice("step", STEPS)
-        kept["seen"] = list(dict.fromkeys([*kept["seen"], step]))
-        if "run" in arguments.values:
-            kept["run"] = studio.workspace.relative(studio.workspace.inside(arguments.text("run")))
-        if step == "play":
-            kept |= {"left": True, "again": False}  # the last step ends them; the page that shows it says so
-        elif not kept["left"]:
-            kept["again"] = True  # once begun, they lead on although the workspace is empty no more
-    write_json(studio.workspace.state / "welcome.json", kept)
+    with studio.moving:  # one note after the other, so that none is lost
+        kept = _kept(studio)
+        if arguments.values.get("leave") is True:
+            kept = {"seen": [], "run": None, "left": True, "again": False}
+        elif arguments.values.get("again") is True:
+            kept = {"seen": [], "run": None, "left": False, "again": True}
+        else:
+            step = arguments.choice("step", STEPS)
+            kept["seen"] = list(dict.fromkeys([*kept["seen"], step]))
+            if "run" in arguments.values:
+                kept["run"] = studio.workspace.relative(studio.workspace.inside(arguments.text("run")))
+            if step == "play":
+                kept |= {"left": True, "again": False}  # the last step ends them; the page that shows it says so
+            elif not kept["left"]:
+                kept["again"] = True  # once begun, they lead on although the workspace is empty no more
+        write_json(studio.workspace.state / "welcome.json", kept)
     return {"ok": True}
 
 

@@ -12,10 +12,10 @@ from gansmith import registry
 from gansmith.studio.tasks import Tasks, in_words
 
 PRESETS: tuple[dict[str, Any], ...] = (
-    {"key": "digits", "family": "dcgan", "data": "mnist10k", "goal": "minutes", "amount": 3, "set": {}, "seen": 756_160},
+    {"key": "digits", "family": "r3gan", "data": "mnist10k", "goal": "minutes", "amount": 3, "set": {}, "seen": 426_112},
     {"key": "few", "family": "r3gan", "goal": "minutes", "amount": 60, "set": {"augment": "ada", "flip": True}, "seen": 500_000},
     {"key": "colour", "family": "projected", "goal": "images", "amount": 20_000, "set": {"size": 64}, "seen": 11_568},
-    {"key": "classes", "family": "dcgan", "goal": "minutes", "amount": 20, "set": {"conditional": True, "class_fade": 0.5}, "seen": 1_000_000},
+    {"key": "classes", "family": "r3gan", "goal": "minutes", "amount": 20, "set": {"conditional": True, "class_fade": 0.5}, "seen": 0},
     {"key": "repair", "family": "inpaint", "goal": "minutes", "amount": 15, "set": {"pretrain": 0.85, "size": 128}, "seen": 19_024},
     {"key": "enlarge", "family": "upscale", "goal": "minutes", "amount": 10, "set": {"pretrain": 1.0, "scale": 2, "size": 96}, "seen": 0},
     {"key": "translate", "family": "cyclegan", "goal": "minutes", "amount": 40, "set": {"size": 64, "skip": True, "identity": 0.0}, "seen": 13_441},

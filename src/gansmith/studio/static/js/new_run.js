@@ -9,7 +9,7 @@ import { t, tOr } from "./i18n.js";
 import { estimate, purposes } from "./presets.js";
 
 const GOALS = { minutes: 10, images: 500000, steps: 5000 };
-const START = "dcgan";
+const START = "r3gan";
 const STORED = "gansmith-new-run";
 
 /** What was typed, by setting; it outlives another family, another page and a reload. */
