@@ -168,6 +168,14 @@ def until(page, expression: str, seconds: float = 60) -> None:
         page.wait_for_timeout(30)
 
 
+def in_address(page, words: str, seconds: float = 30) -> None:
+    """Wait until words stand in the page's address, which follows a click a moment later."""
+    end = time.monotonic() + seconds
+    while words not in page.url:
+        assert time.monotonic() < end, (words, page.url)
+        page.wait_for_timeout(30)
+
+
 def reach(page, name: str, role: str | None = None, most: int = 80) -> None:
     """Press Tab until a control of that name has the focus."""
     for _ in range(most):

@@ -30,6 +30,7 @@ from helpers.studio_pages import (
     expect,
     first_of,
     held,
+    in_address,
     page,
     place,
     server_of,
@@ -128,7 +129,7 @@ def test_the_train_page_stays_with_the_run_that_was_started(page, address):
         list_of_runs.continue_()
     page.wait_for_timeout(300)
     expect(title).to_have_text("begun")
-    assert "run=runs/begun" in page.url
+    in_address(page, "run=runs/begun")
 
 
 def test_play_samples_come_at_once(page, address):
@@ -216,7 +217,7 @@ def test_play_edit_along_directions_and_a_photograph(page, address, place, tmp_p
     with page.expect_response("**/api/play/edit"):
         page.get_by_label("Direction 1", exact=True).fill("6")
     changes(page, ".walk .big", still)
-    assert "amounts=6,0,0,0,0,0" in page.url
+    in_address(page, "amounts=6,0,0,0,0,0")
     page.get_by_role("button", name="Colour", exact=True).click()
     page.reload()
     until(page, "document.querySelector('.walk .big')?.width > 1")

@@ -17,6 +17,7 @@ from helpers.studio_pages import (
     browser,
     close_studio,
     expect,
+    in_address,
     open_studio,
     page,
     place,
@@ -44,7 +45,7 @@ def test_a_workspace_without_models_repairs_in_the_first_minute(page, home, tmp_
         page.locator("dialog").get_by_role("button", name="Accept and download").click()
         save_picture(tmp_path / "small.png", 3, 24)
         page.locator("input[data-role=picture]").set_input_files(tmp_path / "small.png")
-        assert "model=models/tiny" in page.url
+        in_address(page, "model=models/tiny")
         page.get_by_role("button", name="Enlarge x2").click()
         page.get_by_role("slider", name="Before and after").wait_for()
         page.goto(f"{address}/#/models")
