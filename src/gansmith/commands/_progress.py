@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gansmith.commands._parse import say
-
-if TYPE_CHECKING:
-    pass
 
 
 class Progress:

@@ -63,7 +63,7 @@ class Generation(FromNoise[GenerationConfigT]):
 
     @property
     def penalty_every(self) -> int:
-        """R1 is computed at every so-manieth step."""
+        """Every how many steps R1 is computed."""
         config = self.adversarial
         return config.penalty_every or (4 if config.r1 is None else 1)
 
