@@ -230,6 +230,12 @@ class R3GAN(Generation[Config]):
         """Small grey pictures, whose networks are small, learn most from many steps."""
         return 32 if spec.small_and_grey else cls.default_batch
 
+    @classmethod
+    def usual_kinds(cls, config: Config, spec: ImageSpec) -> int:
+        """Where the GAN's own loss would be taken with labels, kinds of pictures do nearly as well (docs/results/log.md)."""
+        own = config.discriminator != "residual" and config.loss != "relativistic"
+        return 10 if own and spec.small_and_grey and config.conditional == "auto" and config.pack == 1 else 0
+
     def networks(self) -> dict[str, nn.Module]:
         config, spec = self.config, self.spec
         check_size(spec, "r3gan")
