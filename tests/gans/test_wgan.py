@@ -10,11 +10,11 @@ from gansmith.api import build
 from gansmith.devices import Device
 from gansmith.errors import GansmithError
 from gansmith.game import Batch, Clock, Game
-from gansmith.gans.wgan_gp import WGANGP
+from gansmith.gans.wgan_gp import WGANGP, gradient_penalty
 from gansmith.nn.classes import class_weights
-from gansmith.nn.penalties import gradient_penalty
 from gansmith.parallel import seeds
 from gansmith.training import engine, steps
+from gansmith.training.state import State
 
 
 def count(module: torch.nn.Module) -> int:
@@ -33,7 +33,7 @@ def played_by(game: Game, n: int, batch: int = 4) -> list[set[str]]:
 
     torch.manual_seed(0)
     optimizers = engine.make_optimizers(game, torch.device("cpu"))
-    state, played = steps.State(0), []
+    state, played = State(0), []
     for step in range(1, n + 1):
         state.clock = Clock(step * batch, step, step / n)
         logs = steps.step(game, optimizers, Source(), state, game.turns(), steps.Plan(Device(torch.device("cpu"))))

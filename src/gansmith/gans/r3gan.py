@@ -23,12 +23,11 @@ from torch.nn.functional import leaky_relu
 from gansmith.config import Added, Bounds, Count, Decay, Units
 from gansmith.errors import GansmithError
 from gansmith.game import Batch, Clock, ImageSpec, Logs, Optimizer, Turn
-from gansmith.generation import Generation, GenerationConfig, judgement_logs
+from gansmith.generation import Generation, GenerationConfig, judgement_logs, squared_gradient_norm
 from gansmith.nn import conditioning, dcgan
 from gansmith.nn.augment import AdaptiveAugment
 from gansmith.nn.classes import ClassEmbedding
 from gansmith.nn.losses import ADVERSARIAL, Adversarial
-from gansmith.nn.penalties import squared_gradient_norm
 from gansmith.nn.plain import PlainDiscriminator
 from gansmith.nn.resample import downsample, upsample
 from gansmith.nn.stages import base_for, check_size, crop_to, stages_for

@@ -12,7 +12,7 @@ generator turns. The paper's are ``--critic-steps 5 --batch 64`` there (with ``-
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
@@ -21,10 +21,9 @@ from torch import Tensor, nn
 
 from gansmith.config import MANY, Added, Bounds, Decay, Units, Weight
 from gansmith.game import Batch, Clock, ImageSpec, Logs, Optimizer, Turn
-from gansmith.generation import Generation, GenerationConfig, judgement_logs
+from gansmith.generation import Generation, GenerationConfig, judgement_logs, squared_gradient_norm
 from gansmith.nn.dcgan import Discriminator as ConvCritic
 from gansmith.nn.dcgan import Generator as ConvGenerator
-from gansmith.nn.penalties import gradient_penalty
 from gansmith.nn.plain import PlainDiscriminator
 from gansmith.nn.stages import check_size
 from gansmith.nn.wgan_resnet import Critic, Generator, Shape
@@ -168,6 +167,20 @@ class WGANGP(Generation[Config]):
     @property
     def usual_lr(self) -> float:
         return self.arch.lr
+
+
+def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
+    """E (|grad D(x^)|_2 - 1)^2 at random points x^ between pairs, the last term of Eq. 3.
+
+    Args:
+        critic: pictures [N, ...] -> scores.
+        real, fake: [N, ...]; one U(0, 1) mixing weight per pair.
+    """
+    weight = seeds.uniform(len(real), *[1] * (real.dim() - 1), device=real.device).to(real.dtype)
+    between = torch.lerp(real.detach(), fake.detach().to(real.dtype), weight).requires_grad_()
+    # the small constant keeps the square root's derivative finite where the gradient vanishes
+    norm = (squared_gradient_norm(critic(between), between) + 1e-12).sqrt()
+    return (norm - 1).square().mean()
 
 
 def init_he(module: nn.Module) -> None:

@@ -29,6 +29,7 @@ from gansmith.training.context import RunContext, introduction
 from gansmith.training.display import Display
 from gansmith.training.graphs import Graphs
 from gansmith.training.outputs import Outputs
+from gansmith.training.state import State
 from gansmith.version import __version__
 
 
@@ -99,7 +100,7 @@ class Session:
         self.batch = run_settings.batch_of(kind, settings, self.data.spec)
         run_settings.check_divides(self.batch, *parts)
         self.goal = run_settings.goal_of(settings, self.batch)
-        self.state = steps.State(settings.seed)
+        self.state = State(settings.seed)
         self.alone_images = 0
         self.game = self._build_game(family_config)
         # settings that do not fit have raised an error by now, and nothing is left behind
