@@ -15,8 +15,8 @@ from gansmith.game import Batch, Clock, ImageSpec
 from gansmith.gans.r3gan import R3GAN, Block, Config, Discriminator, Generator
 from gansmith.nn import dcgan
 from gansmith.nn.classes import class_weights
+from gansmith.nn.dcgan import PlainDiscriminator
 from gansmith.nn.losses import ADVERSARIAL
-from gansmith.nn.plain import PlainDiscriminator
 from gansmith.parallel import seeds
 
 

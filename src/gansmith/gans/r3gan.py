@@ -27,8 +27,8 @@ from gansmith.generation import Generation, GenerationConfig, judgement_logs, sq
 from gansmith.nn import conditioning, dcgan
 from gansmith.nn.augment import AdaptiveAugment
 from gansmith.nn.classes import ClassEmbedding
+from gansmith.nn.dcgan import PlainDiscriminator
 from gansmith.nn.losses import ADVERSARIAL, Adversarial
-from gansmith.nn.plain import PlainDiscriminator
 from gansmith.nn.resample import downsample, upsample
 from gansmith.nn.stages import base_for, check_size, crop_to, stages_for
 from gansmith.parallel import seeds

@@ -24,7 +24,7 @@ from gansmith.game import Batch, Clock, ImageSpec, Logs, Optimizer, Turn
 from gansmith.generation import Generation, GenerationConfig, judgement_logs, squared_gradient_norm
 from gansmith.nn.dcgan import Discriminator as ConvCritic
 from gansmith.nn.dcgan import Generator as ConvGenerator
-from gansmith.nn.plain import PlainDiscriminator
+from gansmith.nn.dcgan import PlainDiscriminator
 from gansmith.nn.stages import check_size
 from gansmith.nn.wgan_resnet import Critic, Generator, Shape
 from gansmith.parallel import seeds
