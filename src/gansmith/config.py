@@ -104,7 +104,7 @@ class TrainSettings:
     """Mirror pictures left to right at random."""
     kinds: Annotated[int | None, Bounds(0, off=True), Added(0)] = None
     """Group pictures that look alike into so many kinds, which are learned in place of labels (k-means on edges and brightness). By
-    default 10 where a family gains by it (r3gan, on grey pictures up to 32 px) and has 5,000 pictures or more without labels; 0 does not."""
+    default one for every 1,000 pictures, at most 50, where r3gan has 5,000 grey pictures up to 32 px or more without labels; 0 does not."""
     device: str = "auto"
     """cuda, cuda:1, mps, cpu, or auto."""
     precision: Literal["auto", "fp32", "bf16", "fp16", "bf16-products"] = "auto"

@@ -195,8 +195,8 @@ class Game(nn.Module, Generic[ConfigT]):
         return False
 
     @classmethod
-    def usual_kinds(cls, config: ConfigT, spec: ImageSpec) -> int:
-        """Into how many kinds pictures without labels are grouped (``--kinds``), where there are enough of them; 0 for none."""
+    def usual_kinds(cls, config: ConfigT, spec: ImageSpec, count: int) -> int:
+        """Into how many kinds ``count`` pictures without labels are grouped, where ``--kinds`` is left open; 0 for none."""
         return 0
 
     @classmethod

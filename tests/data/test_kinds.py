@@ -86,16 +86,20 @@ def test_kinds_that_cannot_be_found_are_refused(tmp_path):
 def test_who_gets_kinds_without_asking():
     x, which = motifs((25, 25, 25))
     config = R3GAN.Config()
-    assert R3GAN.usual_kinds(config, GREY) == 10
-    assert R3GAN.usual_kinds(config, ImageSpec(28, 28, 3)) == R3GAN.usual_kinds(config, ImageSpec(64, 64, 1)) == 0
+    assert [R3GAN.usual_kinds(config, GREY, n) for n in (4_999, 5_000, 10_000, 60_000)] == [0, 5, 10, 50]
+    assert (
+        R3GAN.usual_kinds(config, ImageSpec(28, 28, 3), 60_000)
+        == R3GAN.usual_kinds(config, ImageSpec(64, 64, 1), 60_000)
+        == 0
+    )
     for other in ({"conditional": False}, {"pack": 2}, {"loss": "relativistic"}, {"discriminator": "residual"}):
-        assert R3GAN.usual_kinds(R3GAN.Config(**other), GREY) == 0
+        assert R3GAN.usual_kinds(R3GAN.Config(**other), GREY, 60_000) == 0
     few = MemoryPictures.from_arrays(x)
     assert not kinds.group(few, None, R3GAN, config)
     assert few.spec.classes == 0
     many = MemoryPictures.from_arrays(np.tile(x, (67, 1, 1)))  # 5,025
     assert kinds.group(many, None, R3GAN, config)
-    assert many.spec.classes == 10
+    assert many.spec.classes == 5
     labelled = MemoryPictures.from_arrays(np.tile(x, (67, 1, 1)), np.tile(which, 67))
     assert not kinds.group(labelled, None, R3GAN, config)
     assert labelled.spec.class_names != many.spec.class_names

@@ -27,8 +27,6 @@ CELLS = 7
 """A picture is described by so many cells along each side."""
 DIRECTIONS = 8
 """Directions of edges, over the full circle."""
-PER_KIND = 500
-"""Fewest pictures, on average, for a kind that is learned without anybody asking."""
 _COMPONENTS = 60
 _FITTED_ON = 20_000
 _AT_ONCE = 1_024
@@ -100,9 +98,8 @@ def group(pictures: Pictures, asked: int | None, family: type[Game], config: Any
     Raises:
         DataError: the family learns no classes, there are fewer pictures than kinds, or all of them are alike.
     """
-    usual = family.usual_kinds(config, pictures.spec)
-    if asked is None and usual and not pictures.spec.classes and len(pictures) >= PER_KIND * usual:
-        asked = usual if isinstance(pictures, MemoryPictures) else 0
+    if asked is None and not pictures.spec.classes and isinstance(pictures, MemoryPictures):
+        asked = family.usual_kinds(config, pictures.spec, len(pictures))
     if not asked:
         return False
     if not family.may_learn_classes(config):
