@@ -23,7 +23,6 @@ from helpers.studio_pages import (
     expect,
     open_studio,
     place,
-    until,
 )
 
 __all__ = ["address", "axe", "browser", "place"]

@@ -5,14 +5,11 @@ from __future__ import annotations
 import re
 import signal
 
-import pytest
-
 from gansmith.game import ImageSpec
 from helpers.studio import make_run, save_picture
 from helpers.studio_pages import (
     LOOK_AGAIN,
     NEEDS_CHROMIUM,
-    WAIT,
     address,
     answered,
     browser,
@@ -134,6 +131,11 @@ def test_photographs_are_filled_in_and_errors_bring_their_cure(page, address, pl
 
     for i in range(12):
         Image.effect_noise((90 + 10 * (i % 3), 80), 60).convert("RGB").save(folder / f"{i}.png")
+    page.goto(f"{address}/#/data?spec=data/photos")
+    page.get_by_role("link", name="Train with Flip").click()  # what the check proposes beside it
+    expect(page.locator(".setting[data-name=flip] input")).to_be_checked()
+    expect(page.locator(".setting[data-name=flip]")).to_be_visible()
+    page.get_by_role("button", name="All defaults").click()
     page.goto(f"{address}/#/data?spec=data/photos")
     page.get_by_role("link", name="Train on this").click()
     expect(page.get_by_label("Family", exact=True)).to_have_value(re.compile("r3gan|projected"))
@@ -292,7 +294,9 @@ def test_the_language_is_the_browsers_and_can_be_switched(browser, address):
     assert chinese.evaluate("document.documentElement.lang") == "zh-Hans"
     chinese.get_by_role("button", name="开始", exact=True).click()
     expect(chinese.locator("#new-run [role=alert] .problem")).to_contain_text("工作区")  # the server's words too
-    help_ = chinese.locator(".setting[data-name=batch] .help").text_content()
+    batch = chinese.locator(".setting[data-name=batch]")
+    assert (batch.locator(".label").text_content() or "").split() == ["批大小", "batch"]
+    help_ = batch.locator(".help").text_content()
     assert re.search("[\u4e00-\u9fff]", help_), help_
     chinese.goto(f"{address}/#/train?run=runs/digits")  # so are the curves' names and switches
     expect(chinese.locator(".chart-card h3").first).to_have_text("损失")

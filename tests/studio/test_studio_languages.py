@@ -59,7 +59,9 @@ def test_flags_are_said_as_the_fields_of_the_page():
     def said(text: str, code: str) -> str:
         return words.without_flags(text, code)
 
-    assert said("Give a size, for instance --size 64: it cuts.", "en") == "Give a size, for instance “Size” 64: it cuts."
+    assert (
+        said("Give a size, for instance --size 64: it cuts.", "en") == "Give a size, for instance “Size” 64: it cuts."
+    )
     assert said("--lr-discriminator 2.5e-3 helps.", "en") == "“Lr discriminator” 2.5e-3 helps."
     assert said("Choose another with --out.", "en") == "Choose another with “Name”."
     assert said("--no-conditional leaves them out", "zh") == "“按类别生成：否” leaves them out"
@@ -67,6 +69,8 @@ def test_flags_are_said_as_the_fields_of_the_page():
     for kept in (
         "gansmith evaluate RUN --metrics prdc,swd measures it.",
         "pip install --force-reinstall torch",
+        "gansmith train r3gan --data data/my.set --lr 0.001 --pack 2 --no-conditional",
+        "weights of it, to train it further (train upscale --init)",
         "--of-a-plugin 3",
         "a -- b",
     ):
