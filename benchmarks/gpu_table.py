@@ -22,6 +22,7 @@ from gansmith.game import Clock, ImageSpec
 from gansmith.parallel import seeds
 from gansmith.training import compiling, engine, hooks, scaling, steps
 from gansmith.training.graphs import WARM, Graphs
+from gansmith.training.state import State
 from helpers import gpu, phantom_rows
 
 Step = Callable[[], object]
@@ -145,7 +146,7 @@ def ours(family: str, where: Device, shape: tuple[int, int, int], way: str, sett
         plan = dataclasses.replace(plan, graphs=Graphs(said.append))
     average = hooks.Average(game, batch)
     log = hooks.Log(lambda record: None, lambda state: state.clock.step % 50 == 0)
-    state, turns = steps.State(0), game.turns()
+    state, turns = State(0), game.turns()
 
     def step() -> None:
         state.clock = Clock(state.clock.images + batch, state.clock.step + 1, 0.3)

@@ -70,6 +70,7 @@ class Ours:
         from gansmith.game import Clock, ImageSpec
         from gansmith.parallel import seeds
         from gansmith.training import engine, hooks, steps
+        from gansmith.training.state import State
 
         device = devices.resolve("cpu")
         kind = registry.family(family)
@@ -82,7 +83,7 @@ class Ours:
         optimizers = engine.make_optimizers(game, device.torch_device)
         average = hooks.Average(game, batch)
         log = hooks.Log(lambda record: None, lambda state: state.clock.step % 20 == 0)
-        state, turns, plan = steps.State(0), game.turns(), steps.Plan(device)
+        state, turns, plan = State(0), game.turns(), steps.Plan(device)
         self.parameters = sum(p.numel() for player in game.players for p in game.player_parameters(player))
 
         def step() -> None:

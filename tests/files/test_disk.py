@@ -23,7 +23,7 @@ from gansmith.training import checkpoint, outputs
 from gansmith.training.display import TensorBoard
 from gansmith.training.session import train
 from gansmith.training.settings import settings_from
-from gansmith.training.steps import State
+from gansmith.training.state import State
 
 resource = pytest.importorskip("resource")
 DEAD = 2**22 + 5

@@ -13,9 +13,10 @@ import gansmith.cli
 from gansmith import registry
 from gansmith.game import Batch, Clock, ImageSpec
 from gansmith.gans.gan import GAN
+from gansmith.gans.wgan_gp import gradient_penalty
+from gansmith.generation import squared_gradient_norm
 from gansmith.nn.classes import class_weights
 from gansmith.nn.losses import ADVERSARIAL
-from gansmith.nn.penalties import gradient_penalty, squared_gradient_norm
 
 
 def count(module: nn.Module) -> int:

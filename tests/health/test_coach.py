@@ -26,7 +26,7 @@ from gansmith.health.copies import CHUNK, MOST, Copies
 from gansmith.health.vitals import Vitals, common_classes, distances
 from gansmith.training.session import train
 from gansmith.training.settings import settings_from
-from gansmith.training.steps import State
+from gansmith.training.state import State
 from helpers.pictures import pictures
 
 LOGS = Path(__file__).parent / "logs"

@@ -14,6 +14,7 @@ from gansmith.errors import Diverged, GansmithError
 from gansmith.game import Batch, Clock, Game, ImageSpec
 from gansmith.parallel import layers, processes, seeds
 from gansmith.training import engine, steps
+from gansmith.training.state import State
 
 BATCH, SIZE = 8, 32
 SMALL = {"width": 8, "width_discriminator": 8, "blocks": 1, "growth": 8}
@@ -78,11 +79,11 @@ def difference(one: torch.Tensor, two: torch.Tensor, scale: float) -> float:
 def agreements() -> list[str]:
     """What processes tell each other; gives what went wrong."""
     rank, wrong = seeds.process()[0], []
-    state = steps.State(0, seconds=5.0 + rank, stop=rank == 1)
+    state = State(0, seconds=5.0 + rank, stop=rank == 1)
     if not engine.agree(state) or state.seconds != 5.0:
         wrong.append(f"the second process's wish to stop was not heard: {state}")
     try:
-        engine.agree(steps.State(0), Diverged("a loss became NaN") if rank == 0 else None)
+        engine.agree(State(0), Diverged("a loss became NaN") if rank == 0 else None)
         wrong.append("nobody minded a failure")
     except GansmithError as error:
         if isinstance(error, Diverged) != (rank == 0):

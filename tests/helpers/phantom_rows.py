@@ -22,6 +22,7 @@ from gansmith.game import Clock, Game, ImageSpec, Logs
 from gansmith.generation import Generation
 from gansmith.parallel import layers, seeds
 from gansmith.training import engine, steps
+from gansmith.training.state import State
 from helpers.phantom import CUDA, Watch
 
 BATCH = 8
@@ -103,7 +104,7 @@ class Player:
         self.batches = Batches(source, BATCH, 0, device=device, channels_last=channels_last, damage=damage)
         self.optimizers = engine.make_optimizers(self.game, device)
         self.plan = steps.Plan(where, 2 if row.mode == "accumulate" else 1)
-        self.state = steps.State(0)
+        self.state = State(0)
         self.turns = self.game.turns()
 
     def step(self) -> Logs:

@@ -8,7 +8,7 @@ import torch
 import gansmith
 from gansmith.game import Clock, Game
 from gansmith.training.hooks import Average
-from gansmith.training.steps import State
+from gansmith.training.state import State
 
 BATCH = 64
 

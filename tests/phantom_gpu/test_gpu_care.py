@@ -18,6 +18,7 @@ from gansmith.files.run import Run
 from gansmith.training import checkpoint, engine, memory, steps
 from gansmith.training.session import train
 from gansmith.training.settings import settings_from
+from gansmith.training.state import State
 from helpers import gpu
 from helpers.phantom import phantom_cuda
 from helpers.pictures import pictures
@@ -134,7 +135,7 @@ def test_nothing_fits(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(memory, "step", never)
     source = type("Source", (), {"world_size": 4, "at": never})()
-    words = memory.advice(game, engine.make_optimizers(game, CPU), source, steps.State(0), plan)
+    words = memory.advice(game, engine.make_optimizers(game, CPU), source, State(0), plan)
     assert "Not even one picture at a time fits" in words
 
 

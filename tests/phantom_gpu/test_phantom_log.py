@@ -7,7 +7,7 @@ import torch
 
 from gansmith.game import Clock
 from gansmith.training import hooks
-from gansmith.training.steps import State
+from gansmith.training.state import State
 from helpers import gpu
 from helpers.phantom import phantom_cuda
 

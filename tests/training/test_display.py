@@ -9,7 +9,7 @@ import pytest
 
 from gansmith.game import Clock
 from gansmith.training import display, hooks
-from gansmith.training.steps import State
+from gansmith.training.state import State
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from gansmith.files.pictures import to_float, to_uint8
 from gansmith.game import Batch, Clock, Game, Optimizer, Turn
 from gansmith.parallel import seeds
 from gansmith.training import engine, steps
+from gansmith.training.state import State
 
 CPU = devices.Device(torch.device("cpu"))
 
@@ -69,7 +70,7 @@ class Counting:
 
 
 def test_schedule_of_turns_and_fresh_batches():
-    game, state = Recorder(), steps.State(0)
+    game, state = Recorder(), State(0)
     optimizers = engine.make_optimizers(game, torch.device("cpu"))
     engine.train(game, optimizers, Counting(), state, goal=engine.Goal(images=8), plan=steps.Plan(CPU))
     assert game.heard == [
@@ -87,7 +88,7 @@ def test_a_turn_that_begins_late():
         def turns(self):
             return Turn("generator", self.generator_loss), Turn("critic", self.critic_loss, begins=0.6)
 
-    game, state = Late(), steps.State(0)
+    game, state = Late(), State(0)
     optimizers = engine.make_optimizers(game, torch.device("cpu"))
     engine.train(game, optimizers, Counting(), state, goal=engine.Goal(images=8), plan=steps.Plan(CPU))
     assert [step for name, step, _ in game.heard if name == "generator"] == [1, 2, 3, 4]
@@ -178,7 +179,7 @@ def test_who_has_played_for_the_last_time_in_a_step_needs_no_gradient():
     game = Watching()
     optimizers = engine.make_optimizers(game, CPU.torch_device)
     for step in (1, 2, 3):
-        state = steps.State(0, Clock(2 * step, step))
+        state = State(0, Clock(2 * step, step))
         steps.step(game, optimizers, Counting(), state, game.turns(), steps.Plan(CPU))
     seen = [(name, step, needed) for name, step, needed in game.heard if isinstance(needed, tuple)]
     assert seen == [

@@ -14,11 +14,12 @@ from gansmith.cli import main
 from gansmith.devices import Device
 from gansmith.errors import Diverged, GansmithError
 from gansmith.game import Batch, Clock
-from gansmith.nn.penalties import squared_gradient_norm
+from gansmith.generation import squared_gradient_norm
 from gansmith.training import checkpoint, engine, hooks, scaling, steps
 from gansmith.training.session import train
 from gansmith.training.settings import settings_from
-from gansmith.training.steps import Plan, State
+from gansmith.training.state import State
+from gansmith.training.steps import Plan
 from helpers.phantom import phantom_cuda
 from helpers.pictures import pictures
 

@@ -14,7 +14,7 @@ import pytest
 import gansmith
 from gansmith.files.run import Run
 from gansmith.game import Clock
-from gansmith.training.steps import State
+from gansmith.training.state import State
 from gansmith.training.trackers import Tracker
 
 TINY = {"data": "mnist10k", "steps": 4, "batch": 8, "width": 8, "snapshots": 2, "log_images": 8}

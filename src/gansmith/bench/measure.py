@@ -21,7 +21,7 @@ from gansmith.game import Batch, Clock, Game, ImageSpec, Logs, Turn
 from gansmith.parallel import seeds
 from gansmith.training import engine, steps
 from gansmith.training.scaling import make_scalers
-from gansmith.training.steps import BatchSource
+from gansmith.training.state import BatchSource
 
 
 @dataclass

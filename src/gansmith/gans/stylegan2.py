@@ -23,10 +23,16 @@ from torch.nn import functional as F
 from gansmith.config import Bounds, Count, Decay, OptionalTerm, Units
 from gansmith.errors import GansmithError
 from gansmith.game import Batch, ImageSpec, Logs, Turn
-from gansmith.generation import GenerationConfig, StyleGeneration, StyleGenerator, judgement_logs
+from gansmith.generation import (
+    GenerationConfig,
+    StyleGeneration,
+    StyleGenerator,
+    input_gradient,
+    judgement_logs,
+    squared_gradient_norm,
+)
 from gansmith.nn import conditioning, styled_discriminator
 from gansmith.nn.equalized import Dense
-from gansmith.nn.penalties import half_precision_scale, squared_gradient_norm
 from gansmith.nn.resample import upsample
 from gansmith.nn.styled import Mapping, NoiseMode, StyledConv, ToImage
 from gansmith.nn.styled_discriminator import Discriminator, levels
@@ -145,10 +151,7 @@ def path_lengths(images: Tensor, styles: Tensor, directions: Tensor) -> Tensor:
         directions: y ~ N(0, I) like images; scaled here so that lengths do not depend on the picture's size.
     """
     y = directions / math.sqrt(images.shape[2] * images.shape[3])
-    scale = half_precision_scale(images.device)
-    with torch.autocast(images.device.type, enabled=False):
-        (gradient,) = torch.autograd.grad((images.float() * y).sum() * scale, styles, create_graph=True)
-    return (gradient.float() / scale).square().sum(2).mean(1).sqrt()
+    return input_gradient(images.float() * y, styles).square().sum(2).mean(1).sqrt()
 
 
 class StyleGAN2(StyleGeneration[Config]):

@@ -21,10 +21,9 @@ from torch.nn import functional as F
 from gansmith.config import Bounds, Count, Decay, OptionalTerm, Units
 from gansmith.errors import GansmithError
 from gansmith.game import Batch, ImageSpec, Logs, Turn
-from gansmith.generation import GenerationConfig, StyleGeneration, StyleGenerator, judgement_logs
+from gansmith.generation import GenerationConfig, StyleGeneration, StyleGenerator, judgement_logs, squared_gradient_norm
 from gansmith.nn.alias_free import FilteredConv, FilteredToImage, FourierFeatures, Signal
 from gansmith.nn.equalized import Dense
-from gansmith.nn.penalties import squared_gradient_norm
 from gansmith.nn.resample import blur
 from gansmith.nn.styled import Mapping, NoiseMode
 from gansmith.nn.styled_discriminator import Discriminator, channels_of, levels

@@ -4,7 +4,8 @@ A family adds its networks (``generator(z, labels)`` and ``discriminator(images,
 others, its own losses and turns.
 """
 
-from gansmith.generation.game import Generation, class_strength, judgement_logs
+from gansmith.generation.game import Generation
+from gansmith.generation.judged import input_gradient, judgement_logs, squared_gradient_norm
 from gansmith.generation.settings import AdversarialConfig, GenerationConfig
 from gansmith.generation.styles import StyleGeneration, StyleGenerator
 
@@ -14,6 +15,7 @@ __all__ = [
     "GenerationConfig",
     "StyleGeneration",
     "StyleGenerator",
-    "class_strength",
+    "input_gradient",
     "judgement_logs",
+    "squared_gradient_norm",
 ]

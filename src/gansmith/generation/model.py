@@ -90,6 +90,10 @@ class FromNoise(Sampled[GenerationConfigT]):
             check_discriminator(self.discriminator, self.spec, asked)
 
     @classmethod
+    def may_learn_classes(cls, config: GenerationConfigT) -> bool:
+        return config.conditional is not False
+
+    @classmethod
     def judged_together(cls, config: GenerationConfigT) -> int:
         return config.pack
 
@@ -103,6 +107,11 @@ class FromNoise(Sampled[GenerationConfigT]):
     def weights_of(self, numbers: Tensor | None) -> Tensor | None:
         """Class numbers [N] as the weights of classes [N, K] that networks take; None where the game is unconditional."""
         return class_weights(numbers, self.classes) if self.classes and numbers is not None else None
+
+    def class_strength(self, clock: Clock) -> float:
+        """How much classes count, 0 to 1: they fade in over the second half of a share ``--class-fade`` of the run."""
+        fade = self.config.class_fade
+        return min(max(2 * clock.progress / fade - 1, 0.0), 1.0) if fade else 1.0
 
     def ema_images(self, batch: int) -> float:
         """Half-life of the weight average in images, as asked for or the family's usual one for such a batch."""

@@ -26,7 +26,7 @@ from gansmith.generation import Generation
 from gansmith.health.believable import Believable, Features
 from gansmith.health.copies import Copies
 from gansmith.parallel import seeds
-from gansmith.training.steps import State
+from gansmith.training.state import State
 
 DEAR = 1.0
 """Seconds from which on a check counts as dear."""

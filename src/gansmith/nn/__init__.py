@@ -1,1 +1,1 @@
-"""Layers, losses and penalties that two or more families use."""
+"""Layers, losses and augmentation that two or more families use."""

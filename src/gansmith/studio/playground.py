@@ -21,6 +21,7 @@ from gansmith.devices import Device
 from gansmith.game import Batch, Clock, Game, ImageSpec
 from gansmith.parallel import seeds
 from gansmith.training import engine, steps
+from gansmith.training.state import State
 
 EXTENT = 1.5
 """The plane is drawn from -EXTENT to EXTENT."""
@@ -152,7 +153,7 @@ class Player:
         self.family, self.world = family, world
         self.game: Game = kind(config, ImageSpec(1, 2, 1), networks)
         self.optimizers = engine.make_optimizers(self.game, torch.device("cpu"))
-        self.source, self.state = Points(world, seed), steps.State(seed)
+        self.source, self.state = Points(world, seed), State(seed)
         self.turns, self.plan = self.game.turns(), steps.Plan(Device(torch.device("cpu")))
         self.latents = torch.randn(1000, LATENT, generator=torch.Generator().manual_seed(1))
         axis = torch.linspace(-EXTENT, EXTENT, CELLS)

@@ -22,6 +22,7 @@ from gansmith.toy import networks
 from gansmith.toy.worlds import EVALUATED, PointBatches, Score, World, score
 from gansmith.training import engine, steps
 from gansmith.training.hooks import Average
+from gansmith.training.state import State
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,7 @@ class Recorder:
         self.plane = torch.stack(torch.meshgrid(axis.flip(0), axis, indexing="ij")[::-1], -1).reshape(-1, 2)
         self.side = side
 
-    def __call__(self, game: Game, state: steps.State, logs: Logs) -> None:
+    def __call__(self, game: Game, state: State, logs: Logs) -> None:
         if not self.count or state.clock.progress * self.count < len(self.frames):
             return
         samples = draw(self.average, state.seed)
@@ -198,7 +199,7 @@ def play(
     device = Device(torch.device("cpu"))
     average = Average(game, batch)
     recorder = Recorder(world, average, frames)
-    state = steps.State(seed)
+    state = State(seed)
     hooks: list[engine.Hook] = [average, recorder, *([watch] if watch else [])]
     optimizers = engine.make_optimizers(game, device.torch_device)
     source = PointBatches(world, batch, seeds.derive(seed, "data"))

@@ -23,6 +23,7 @@ from gansmith.parallel import seeds
 from gansmith.toy.points import playable
 from gansmith.training import engine, steps
 from gansmith.training.hooks import Average
+from gansmith.training.state import State
 
 PICTURES = 128_000
 EVALUATED = 25_600
@@ -89,7 +90,7 @@ def play(
     seeds.seed_step(seed, 0, "init")
     game = ready_to_train(playable(family)(config, source.spec), device.torch_device)
     average = Average(game, batch)
-    state = steps.State(seed)
+    state = State(seed)
     batches = Batches(
         source, batch, seeds.derive(seed, "data"), device=device.torch_device, channels_last=game.convolutional
     )

@@ -29,7 +29,8 @@ from gansmith.parallel import processes, seeds
 from gansmith.training import engine, scaling, steps
 from gansmith.training.context import RunContext
 from gansmith.training.graphs import WARM, Graphs
-from gansmith.training.steps import BatchSource, Plan
+from gansmith.training.state import BatchSource, State
+from gansmith.training.steps import Plan
 
 GAIN = 0.95
 """A compiled step must take at most this share of the plain one's time."""
@@ -160,7 +161,7 @@ class _Side:
 
     def play(self, step: int) -> float:
         """A step, the same one for all sides; its seconds."""
-        state = steps.State(0, Clock(step * self.batches.world_size, step, 0.3), step * self.batches.world_size)
+        state = State(0, Clock(step * self.batches.world_size, step, 0.3), step * self.batches.world_size)
         device = self.plan.device.torch_device
         devices.synchronise(device)
         start = time.perf_counter()

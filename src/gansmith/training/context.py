@@ -16,7 +16,7 @@ from gansmith.game import Game
 from gansmith.training.display import Display
 from gansmith.training.hooks import Average
 from gansmith.training.scaling import GradScaler, scaler_states
-from gansmith.training.steps import State
+from gansmith.training.state import State
 
 
 @dataclass

@@ -15,7 +15,7 @@ import numpy as np
 
 from gansmith.errors import shown
 from gansmith.files.text import clock_text
-from gansmith.training.steps import State
+from gansmith.training.state import State
 
 PLAIN, LIVE = 5.0, 2.0
 """Seconds between two lines of a log, and between two rates on a terminal."""

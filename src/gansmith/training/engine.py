@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from gansmith.errors import GansmithError, RunError
 from gansmith.game import Clock, Game, Logs, Optimizer
 from gansmith.parallel import processes, seeds
-from gansmith.training.steps import BatchSource, Plan, State, step
+from gansmith.training.state import BatchSource, State
+from gansmith.training.steps import Plan, step
 
 
 @dataclass

@@ -21,7 +21,7 @@ from gansmith.models.bundle import Model, averaged_copy
 from gansmith.models.bundle import save as save_model
 from gansmith.models.opponent import opponent_tensors
 from gansmith.training.scaling import SKIPPED
-from gansmith.training.steps import State
+from gansmith.training.state import State
 
 
 class Average:

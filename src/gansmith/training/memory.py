@@ -8,7 +8,8 @@ import torch
 
 from gansmith.game import Game
 from gansmith.parallel import seeds
-from gansmith.training.steps import BatchSource, Plan, State, step
+from gansmith.training.state import BatchSource, State
+from gansmith.training.steps import Plan, step
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -27,7 +27,7 @@ from gansmith.training import checkpoint, hooks
 from gansmith.training.context import RunContext
 from gansmith.training.display import TensorBoard
 from gansmith.training.engine import Hook
-from gansmith.training.steps import State
+from gansmith.training.state import State
 from gansmith.training.trackers import Tracker
 
 LOG_LINES = 500

@@ -29,6 +29,7 @@ from gansmith.training.context import RunContext, introduction
 from gansmith.training.display import Display
 from gansmith.training.graphs import Graphs
 from gansmith.training.outputs import Outputs
+from gansmith.training.state import State
 from gansmith.version import __version__
 
 
@@ -99,7 +100,7 @@ class Session:
         self.batch = run_settings.batch_of(kind, settings, self.data.spec)
         run_settings.check_divides(self.batch, *parts)
         self.goal = run_settings.goal_of(settings, self.batch)
-        self.state = steps.State(settings.seed)
+        self.state = State(settings.seed)
         self.alone_images = 0
         self.game = self._build_game(family_config)
         # settings that do not fit have raised an error by now, and nothing is left behind
@@ -225,6 +226,8 @@ class Session:
         """The family's settings that were left to the data, as the data has them, and what to say of it."""
         if self.settings.resume and self.settings.out is not None:
             return run_settings.as_begun(family_config, Run.open(self.settings.out)), []
+        if self.data.kinds:  # who groups pictures wants the groups learned
+            return dataclasses.replace(family_config, conditional=True), []
         return self.kind.settled(family_config, self.data.spec, self.data.class_counts())
 
     def _build_game(self, family_config: Any) -> Game:

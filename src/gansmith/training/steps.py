@@ -6,7 +6,7 @@ import contextlib
 import functools
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,42 +18,7 @@ from gansmith.parallel import seeds
 from gansmith.parallel.averaging import average_gradients
 from gansmith.training.graphs import Chain, Graphs
 from gansmith.training.scaling import SKIPPED, scaled_step, without_overflow
-
-
-class BatchSource(Protocol):
-    """Where batches come from: the batch that starts at the n-th picture drawn, the same one whenever it is asked for."""
-
-    world_size: int
-
-    def at(self, drawn: int) -> Batch: ...
-
-
-@dataclass
-class State:
-    """How far a run is; with the networks and the optimizers, everything a resumed run needs to know."""
-
-    seed: int
-    clock: Clock = field(default_factory=Clock)
-    drawn: int = 0
-    """Pictures taken from the data, by turns with a fresh batch too."""
-    seconds: float = 0.0
-    """Time spent training, over all resumes."""
-    stop: bool = False
-    """Set by a hook or a signal: finish this step, then return."""
-
-    def state_dict(self) -> dict[str, Any]:
-        return {
-            "seed": self.seed,
-            "images": self.clock.images,
-            "step": self.clock.step,
-            "progress": self.clock.progress,
-            "drawn": self.drawn,
-            "seconds": self.seconds,
-        }
-
-    def load_state_dict(self, saved: dict[str, Any]) -> None:
-        self.seed, self.drawn, self.seconds = saved["seed"], saved["drawn"], saved["seconds"]
-        self.clock = Clock(saved["images"], saved["step"], saved["progress"])
+from gansmith.training.state import BatchSource, State
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import numpy as np
 from gansmith.config import Tracking
 from gansmith.errors import GansmithError
 from gansmith.files.run import Run
-from gansmith.training.steps import State
+from gansmith.training.state import State
 
 
 def check(service: Tracking) -> None:
