@@ -1,16 +1,26 @@
-"""What an open studio costs a training: the same run alone, and watched on the Train page in a browser, in turn.
+"""What the studio costs, and how fast it answers, in a browser.
 
-    python benchmarks/studio_cost.py [--rounds 3] [--minutes 1]
+    python benchmarks/studio_cost.py [--only training clicks runs repair] [--rounds 6] [--models WORKSPACE]
 
-Writes benchmarks/results/studio-cost.json. Needs the extras ``studio`` and ``dev`` and a chromium.
+- ``training``: the same run alone and watched on the Train page, in turn; what the training process itself computes
+  (processor time) must not grow.
+- ``clicks``: the time from a click on *New samples* until the pictures are drawn, of the models in ``WORKSPACE/runs``.
+- ``runs``: the Runs page with 200 runs, in a browser that has been there before.
+- ``repair``: the time from a click until progress is shown, of a photograph of 1280x960 enlarged four times, and
+  whether it is still shown after a reload.
+
+Writes benchmarks/results/studio-cost.json and studio-figures.json. Needs the extras ``studio``, ``realesrgan`` and
+``dev`` and a chromium.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -18,20 +28,33 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import psutil
+from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
-from gansmith.files.run import Run
-
-RESULTS = Path(__file__).parent / "results" / "studio-cost.json"
-SETTLES = 15
-"""Seconds a studio has to itself before the training starts: it imports torch then, which watching does not cost."""
+RESULTS = Path(__file__).parent / "results"
 GANSMITH = [sys.executable, "-m", "gansmith"]
+CLICKS = 30
+RUNS = 200
+WATCH = """() => {
+    const wall = document.querySelector('.tiles');
+    window.took = [];
+    let clicked = 0;
+    addEventListener('click', () => { clicked = performance.now(); }, true);
+    new MutationObserver((seen) => {
+        const shown = seen.some((change) => change.attributeName === 'data-ms');
+        if (clicked && shown) window.took.push(performance.now() - clicked);
+    }).observe(wall, { attributes: true });
+}"""
+"""The page says in ``data-ms`` that the pictures have been decoded and painted."""
 
 
 @contextmanager
-def studio(root: Path) -> Iterator[Page]:
-    """A studio on a workspace, and a browser's page on it."""
+def studio(root: Path) -> Iterator[tuple[Page, psutil.Process]]:
+    """A studio on a workspace, a browser's page on it, and the server's process."""
     server = subprocess.Popen([*GANSMITH, "studio", str(root), "--port", "0"], stderr=subprocess.PIPE, text=True)
     try:
         assert server.stderr is not None
@@ -40,70 +63,207 @@ def studio(root: Path) -> Iterator[Page]:
         with sync_playwright() as playwright:
             flags = ["--headless", "--no-sandbox", "--disable-gpu"]
             browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
-            page = browser.new_page(base_url=found[0], viewport={"width": 1280, "height": 900})
-            yield page
+            page = browser.new_page(base_url=found[0], viewport={"width": 1280, "height": 900}, locale="en-US")
+            page.set_default_timeout(300_000)
+            yield page, psutil.Process(server.pid)
             browser.close()
     finally:
         server.terminate()
         server.wait(20)
 
 
-def alone(root: Path, name: str, family: str, minutes: float) -> float:
-    """Images per second of a run in a terminal."""
-    run = root / "runs" / name
-    command = [*GANSMITH, "train", family, "--data", "mnist10k", "--minutes", str(minutes), "--out", str(run)]
-    subprocess.run(command, check=True, capture_output=True)
-    return speed(run)
+def spent(process: psutil.Process) -> float:
+    """Seconds of processor time."""
+    used = process.cpu_times()
+    return used.user + used.system
 
 
-def watched(root: Path, name: str, family: str, minutes: float) -> float:
-    """The same, started on the Train page, which stays open and shows its curves and samples."""
-    with studio(root) as page:
-        page.goto("/#/train?data=mnist10k")
-        page.wait_for_timeout(1000 * SETTLES)
-        page.get_by_label("Family", exact=True).select_option(family)
-        page.get_by_label("How much", exact=True).fill(str(minutes))
-        page.get_by_label("Name", exact=True).fill(name)
-        page.get_by_role("button", name="Start", exact=True).click()
-        await_end(root / "runs" / name, 60 * (2 * minutes + 2))
-    return speed(root / "runs" / name)
+def training(run: Path, family: str, images: int, page: Page | None = None) -> float:
+    """Seconds of processor time that a run takes; with a page, it is open on the run meanwhile."""
+    command = [*GANSMITH, "train", family, "--data", "mnist10k", "--images", str(images), "--out", str(run)]
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while True:
+        ended, status, used = os.wait4(child.pid, os.WNOHANG)
+        if ended:
+            child.returncode = os.waitstatus_to_exitcode(status)
+            assert child.returncode == 0, f"{run} failed"
+            return used.ru_utime + used.ru_stime
+        if page is None:
+            time.sleep(0.2)
+        else:
+            if run.name not in page.url and (run / "config.yaml").is_file():
+                page.goto(f"/#/train?run=runs/{run.name}")
+            page.wait_for_timeout(200)  # the page's own polling goes on
 
 
-def await_end(run: Path, seconds: float) -> None:
-    """Wait until a run says of itself that it is finished (the page may still show the run before it)."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
+def cost_of_watching(family: str, rounds: int, images: int) -> dict[str, Any]:
+    """Pairs of runs, alone and watched; which comes first changes from pair to pair."""
+    took: dict[str, list[float]] = {"alone": [], "watched in the studio": []}
+    shares = []
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        for i in range(rounds):
+            for name in list(took)[:: 1 if i % 2 else -1]:
+                run = root / "runs" / f"{name[:5]}-{i}"
+                if name == "alone":
+                    took[name].append(training(run, family, images))
+                else:
+                    with studio(root) as (page, server):
+                        page.goto("/#/train")
+                        page.get_by_role("button", name="Start", exact=True).wait_for()
+                        rested(server)  # it imports torch first, which watching does not cost
+                        before, started = spent(server), time.monotonic()
+                        took[name].append(training(run, family, images, page))
+                        shares.append((spent(server) - before) / (time.monotonic() - started))
+                print(f"pair {i + 1}, {name}: {took[name][-1]:.2f} s of processor time", flush=True)
+    pairs = [watched / alone - 1 for alone, watched in zip(*took.values(), strict=True)]
+    rows = [
+        {"": name, "median s": round(statistics.median(v), 2), "of each run": " ".join(f"{x:.1f}" for x in v)}
+        for name, v in took.items()
+    ]
+    found = {
+        "rows": rows,
+        "slower": round(statistics.median(pairs), 4),
+        "pairs": [round(p, 4) for p in pairs],
+        "server": round(statistics.median(shares), 4),
+        "images": images,
+    }
+    print(f"watched, {family} takes {found['slower']:.1%} more; the server takes {found['server']:.1%} of a core")
+    return found
+
+
+def rested(server: psutil.Process) -> None:
+    """Wait until a server computes nothing."""
+    before = -1.0
+    while (now := spent(server)) - before > 0.03:
+        before = now
         time.sleep(1)
-        if (run / "config.yaml").is_file() and Run.open(run).facts.get("status") == "finished":
-            return
-    raise SystemExit(f"{run} did not finish within {seconds:.0f} s.")
 
 
-def speed(run: Path) -> float:
-    last = json.loads((run / "log.jsonl").read_text().splitlines()[-1])
-    return last["images"] / last["seconds"]
+def clicks(root: Path) -> list[dict[str, Any]]:
+    """Milliseconds from a click to the pictures, of every model that makes pictures from noise."""
+    rows = []
+    with studio(root) as (page, server):
+        page.goto("/#/models")
+        rested(server)
+        for run in sorted(path.name for path in (root / "runs").iterdir()):
+            config = json.loads((root / "runs" / run / "model" / "config.json").read_text())
+            page.goto("about:blank")
+            page.goto(f"/#/play?model=runs/{run}")
+            try:
+                page.locator(".tiles[data-seed]").wait_for(timeout=30_000)
+            except Exception:
+                continue  # it changes pictures
+            page.evaluate(WATCH)
+            again = page.get_by_role("button", name="New samples")
+            for count in range(1, CLICKS + 1):
+                old = page.locator(".tiles").get_attribute("data-seed")
+                again.click()
+                while (
+                    page.evaluate("window.took.length") < count
+                    or page.locator(".tiles").get_attribute("data-seed") == old
+                ):
+                    page.wait_for_timeout(20)
+            took = sorted(page.evaluate("window.took"))
+            width = page.locator("main .chip", has_text=" x ").first.inner_text()
+            row = {"model": f"{config['family']}, {width} px"}
+            row |= {"median ms": round(statistics.median(took)), "worst ms": round(took[-1]), "run": run}
+            print(row, flush=True)
+            rows.append(row)
+    return rows
+
+
+def many_runs(source: Path) -> dict[str, Any]:
+    """Seconds until the list of 200 runs can be used, and kilobytes that come over the network."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        for number in range(RUNS):
+            shutil.copytree(
+                source, root / "runs" / f"r{number:03d}", ignore=shutil.ignore_patterns("checkpoint", "tb", "model")
+            )
+        with studio(root) as (page, server):
+            page.goto("/#/runs")
+            page.locator("tr[data-run]").nth(90).wait_for()
+            rested(server)
+            loaded: list[int] = []
+            client = page.context.new_cdp_session(page)
+            client.send("Network.enable")
+            client.on("Network.loadingFinished", lambda told: loaded.append(told["encodedDataLength"]))
+            seconds = []
+            for _ in range(5):
+                page.goto("about:blank")
+                loaded.clear()
+                started = time.perf_counter()
+                page.goto("/#/runs")
+                page.locator("tr[data-run]").nth(90).wait_for()
+                page.get_by_label("Search").fill("r00")  # it can be used
+                page.locator("tr[data-run]").nth(9).wait_for()
+                seconds.append(time.perf_counter() - started)
+                rested(server)
+            found = {"seconds": round(statistics.median(seconds), 2), "worst": round(max(seconds), 2)}
+            found["kilobytes"] = round(sum(loaded) / 1000)
+    print(found, flush=True)
+    return found
+
+
+def repair() -> dict[str, Any]:
+    """Seconds from a click until progress is shown, and until a reload shows it again."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "workspace"
+        rng = np.random.default_rng(0)
+        photo = Image.fromarray(rng.integers(0, 255, (60, 80, 3), np.uint8)).resize(
+            (1280, 960), Image.Resampling.BICUBIC
+        )
+        photo.save(Path(folder) / "photo.png")
+        with studio(root) as (page, _):
+            page.goto("/#/models")
+            ready = page.locator("[data-model=realesrgan-x4plus]")
+            ready.locator("button").click()
+            page.locator("dialog .primary").click()
+            ready.locator("a.primary").click()
+            page.locator("input[data-role=picture]").set_input_files(Path(folder) / "photo.png")
+            page.locator(".window").wait_for()
+            for worker in psutil.process_iter(["cmdline"]):
+                if (worker.info["cmdline"] or [])[-2:] == ["gansmith.studio.repairer", str(root.resolve())]:
+                    rested(worker)  # somebody looks at the picture first
+            started = time.perf_counter()
+            page.get_by_role("button", name="Enlarge").click()
+            page.locator("[data-role=progress]").wait_for()
+            seconds = time.perf_counter() - started
+            page.get_by_text(re.compile(r"tile [1-9]\d* of")).first.wait_for()
+            first = time.perf_counter() - started
+            page.reload()
+            page.get_by_text(re.compile(r"tile [1-9]\d* of")).first.wait_for()
+            told = page.locator("[data-role=progress]").inner_text()
+            page.get_by_role("button", name="Stop", exact=True).click()
+            page.locator("[data-status=cancelled]").wait_for()
+    found = {"seconds": round(seconds, 2), "first tile": round(first, 1), "after a reload": " ".join(told.split())}
+    print(found, flush=True)
+    return found
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=("training", "clicks", "runs", "repair"))
     parser.add_argument("--family", default="dcgan")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--minutes", type=float, default=1.0)
+    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--images", type=int, default=60_000)
+    parser.add_argument("--models", type=Path, help="a workspace with trained runs; for clicks and runs")
     options = parser.parse_args()
-    speeds: dict[str, list[float]] = {"alone": [], "watched in the studio": []}
-    with tempfile.TemporaryDirectory() as folder:
-        for i in range(options.rounds):
-            for name, play in (("alone", alone), ("watched in the studio", watched)):
-                speeds[name].append(play(Path(folder), f"{name[:5]}-{i}", options.family, options.minutes))
-                print(f"round {i + 1}, {name}: {speeds[name][-1]:,.0f} images/s", flush=True)
-    best = {name: max(values) for name, values in speeds.items()}  # what else goes on only makes a round slower
-    rows = [
-        {"": name, "images/s": round(best[name]), "of each round": " ".join(f"{value:.0f}" for value in values)}
-        for name, values in speeds.items()
-    ]
-    slower = 1 - best["watched in the studio"] / best["alone"]
-    print(f"watched, {options.family} trains {100 * slower:.1f} % slower")
-    RESULTS.write_text(json.dumps({"rows": rows, "slower": round(slower, 4)}, indent=2) + "\n")
+    wanted = options.only or ("training", "clicks", "runs", "repair")
+    if "training" in wanted:
+        made = cost_of_watching(options.family, options.rounds, options.images)
+        (RESULTS / "studio-cost.json").write_text(json.dumps(made, indent=2) + "\n")
+    file = RESULTS / "studio-figures.json"
+    figures = json.loads(file.read_text()) if file.is_file() else {}
+    if "clicks" in wanted:
+        figures["rows"] = clicks(options.models)
+    if "runs" in wanted:
+        figures["runs"] = many_runs(next(path for path in sorted((options.models / "runs").iterdir())))
+    if "repair" in wanted:
+        figures["repair"] = repair()
+    if figures:
+        file.write_text(json.dumps(figures, indent=2) + "\n")
 
 
 if __name__ == "__main__":
