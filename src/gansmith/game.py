@@ -190,6 +190,16 @@ class Game(nn.Module, Generic[ConfigT]):
         return cls.default_batch
 
     @classmethod
+    def may_learn_classes(cls, config: ConfigT) -> bool:
+        """Whether networks with these settings learn classes, where the data has them."""
+        return False
+
+    @classmethod
+    def usual_kinds(cls, config: ConfigT, spec: ImageSpec, count: int) -> int:
+        """Into how many kinds ``count`` pictures without labels are grouped, where ``--kinds`` is left open; 0 for none."""
+        return 0
+
+    @classmethod
     def judged_together(cls, config: ConfigT) -> int:
         """How many pictures a discriminator judges at once: a batch is a multiple of it."""
         return 1

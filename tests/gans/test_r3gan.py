@@ -15,8 +15,8 @@ from gansmith.game import Batch, Clock, ImageSpec
 from gansmith.gans.r3gan import R3GAN, Config
 from gansmith.nn import dcgan
 from gansmith.nn.classes import class_weights
+from gansmith.nn.dcgan import PlainDiscriminator
 from gansmith.nn.losses import ADVERSARIAL
-from gansmith.nn.plain import PlainDiscriminator
 from gansmith.nn.r3gan_resnet import Block, Discriminator, Generator
 from gansmith.parallel import seeds
 
@@ -132,11 +132,13 @@ def test_schedules() -> None:
     assert (start.betas[1], end.betas[1]) == pytest.approx((0.9, 0.99))
     assert game.optimizer("discriminator", Clock()).lr == pytest.approx(2e-3)
     assert game.ema_beta(Clock(images=0), 64) == 0.0
-    assert game.ema_beta(Clock(images=1_000_000, progress=1.0), 64) == pytest.approx(
-        0.5 ** (64 / game.config.ema_images)
-    )
-    short = game.ema_beta(Clock(images=40_000, progress=1.0), 64)
+    late = Clock(images=1_000_000, progress=1.0)
+    assert game.ema_beta(late, 64) == pytest.approx(0.5 ** (64 / 50_000)), "a run averages over its last twentieth"
+    asked = build("r3gan", size=16, channels=1, width=16, ema_images=10_000)
+    assert asked.ema_beta(late, 64) == pytest.approx(0.5 ** (64 / 10_000))
+    short = asked.ema_beta(Clock(images=40_000, progress=1.0), 64)
     assert short == pytest.approx(0.5 ** (64 / 2_000)), "a short run averages over its last twentieth"
+    assert build("r3gan", size=16, channels=1, width=16, ema_images=0).ema_beta(late, 64) == 0.0
 
 
 def test_burn_in_counts_images() -> None:

@@ -12,6 +12,7 @@ from gansmith.errors import GansmithError
 from gansmith.game import Batch, Clock, Game
 from gansmith.gans.wgan_gp import WGANGP, gradient_penalty
 from gansmith.nn.classes import class_weights
+from gansmith.parallel import seeds
 from gansmith.training import engine, steps
 from gansmith.training.state import State
 
@@ -81,14 +82,22 @@ def test_small_grey_pictures_have_usual_settings_and_the_papers_stay_reachable()
     assert played_by(usual, 2) == [{"discriminator", "generator"}] * 2
     assert type(usual).usual_batch(usual.spec) == 32
     assert usual.optimizer("generator", Clock()).lr == 1e-3
-    narrow = build("wgan-gp", size=28, channels=1, width=32, lr=1e-3, critic_steps=1)
+    assert usual.penalty_every == 4
+    narrow = build("wgan-gp", size=28, channels=1, width=32, lr=1e-3, critic_steps=1, discriminator="plain")
     assert count(usual) == count(narrow)
+    assert narrow.penalty_every == 1
+    # a run that began before there were plain critics keeps its own
+    begun = {k: v for k, v in config.to_plain(WGANGP.Config()).items() if k not in ("penalty_every", "discriminator")}
+    kept = WGANGP(config.make(WGANGP.Config, begun, "wgan-gp"), usual.spec)
+    assert count(kept) == count(build("wgan-gp", size=28, channels=1, width=32, critic_steps=1))
+    assert kept.penalty_every == 1
+    assert kept.optimizer("generator", Clock()).lr == 1e-3
     # what runs and models of 0.1.0 have on record
     old = config.make(
         WGANGP.Config, config.modern(WGANGP.Config, {"width": 0, "lr": 0.0, "critic_steps": 5}), "wgan-gp"
     )
     paper = WGANGP(old, usual.spec)
-    assert count(paper) == count(build("wgan-gp", size=28, channels=1, width=64))
+    assert count(paper) == count(build("wgan-gp", size=28, channels=1, width=64, discriminator="dcgan"))
     assert paper.optimizer("generator", Clock()).lr == 2e-4
     for channels, arch in ((3, "cnn"), (1, "resnet32")):
         other = build("wgan-gp", size=32, channels=channels, arch=arch)
@@ -121,6 +130,21 @@ def test_settings_train(settings: dict) -> None:
     before = [p.detach().clone() for p in game.generator.parameters()]
     assert played_by(game, 2) == [{"discriminator", "generator"}] * 2
     assert any(not torch.equal(a, b) for a, b in zip(before, game.generator.parameters(), strict=True))
+
+
+def test_a_lazy_penalty_comes_at_every_fourth_turn_four_times_as_strong() -> None:
+    often = build("wgan-gp", size=16, channels=1, width=8, penalty=3.0, penalty_every=1)
+    lazy = build("wgan-gp", size=16, channels=1, width=8, penalty=3.0, penalty_every=4)
+    lazy.load_state_dict(often.state_dict())
+    images = torch.rand(4, 1, 16, 16)
+    for step in range(1, 9):
+        losses = {}
+        for name, game in (("often", often), ("lazy", lazy)):
+            seeds.seed_step(0, step)
+            loss, logs = game.critic_loss(Batch(images, clock=Clock(step=step)))
+            losses[name] = float(loss.detach() + logs["distance"]), logs
+        assert losses["lazy"][0] == pytest.approx(4 * losses["often"][0] if step % 4 == 0 else 0, abs=1e-5)
+        assert ("penalty" in losses["lazy"][1]) == (step % 4 == 0)
 
 
 def test_penalty_of_a_linear_critic() -> None:

@@ -71,6 +71,27 @@ def test_a_newcomer_is_led_from_data_to_training_to_playing(page, empty):
 
 
 @NEEDS_CHROMIUM
+def test_a_page_that_was_clicked_meanwhile_is_not_overwritten(page, empty):
+    """An address without a page asks the server whether the first steps stand there; a click may come before the answer."""
+    _, address = empty
+    held, loaded = [], []
+    page.route("**/api/welcome", lambda route: held.append(route))
+    page.on("request", lambda asked: loaded.append(asked.url.rpartition("/js/")[2]))
+    page.goto(address)
+    page.get_by_role("link", name="Runs", exact=True).click()
+    expect(page.locator("main h1")).to_have_text("Runs")
+    active = {"active": True, "done": {"data": False, "train": False, "play": False}, "run": None}
+    for route in held:
+        route.fulfill(json=active | {"status": "", "progress": 0.0, "model": False})
+    expect(page.get_by_role("region", name="First steps")).to_be_visible()  # the answer has come
+    expect(page.locator("main h1")).to_have_text("Runs")
+    page.get_by_role("link", name="Models", exact=True).click()
+    expect(page.locator("main h1")).to_have_text("Models")
+    assert "pages/models.js" in loaded
+    assert not {"pages/welcome.js", "pages/data.js"} & set(loaded)
+
+
+@NEEDS_CHROMIUM
 def test_the_first_steps_by_keys_alone_in_chinese_and_left_again(browser, empty):
     root, address = empty
     shutil.rmtree(root / "runs", ignore_errors=True)

@@ -11,7 +11,9 @@ pytest.importorskip("starlette", reason="the studio's extra is not installed")
 pytest.importorskip("httpx", reason="httpx is not installed")
 from starlette.testclient import TestClient
 
-from gansmith.studio import words
+from gansmith import registry
+from gansmith.config import TrainSettings
+from gansmith.studio import forms, words
 from gansmith.studio.app import create_app
 from helpers import studio_words
 from helpers.studio import BASE, SAFE
@@ -33,9 +35,51 @@ def source() -> str:
     )
 
 
+def of_the_page(code: str) -> dict:
+    """Without what settings and their choices are called: English calls most of them by their names."""
+    return {key: text for key, text in words.page(code).items() if key.partition(".")[0] not in words.LABELS}
+
+
+@pytest.mark.parametrize("code", OTHERS)
+def test_every_setting_has_a_name_of_its_own(code):
+    """Two settings of one form must not be called alike, nor may a name outlive its setting."""
+    labels = words.read(code)["setting"]
+    run = [row["name"] for row in forms.fields(TrainSettings)]
+    known = set(run)
+    for name in registry.families():
+        own = [row["name"] for row in forms.fields(registry.family(name).Config)]
+        known |= set(own)
+        called = [labels.get(setting, "") for setting in [*run, *own]]
+        assert all(called), [setting for setting in [*run, *own] if setting not in labels]
+        assert sorted({text for text in called if called.count(text) > 1}) == [], name
+    assert set(labels) - known == set()
+
+
+def test_flags_are_said_as_the_fields_of_the_page():
+    def said(text: str, code: str) -> str:
+        return words.without_flags(text, code)
+
+    assert (
+        said("Give a size, for instance --size 64: it cuts.", "en") == "Give a size, for instance “Size” 64: it cuts."
+    )
+    assert said("--lr-discriminator 2.5e-3 helps.", "en") == "“Lr discriminator” 2.5e-3 helps."
+    assert said("Choose another with --out.", "en") == "Choose another with “Name”."
+    assert said("--no-conditional leaves them out", "zh") == "“按类别生成：否” leaves them out"
+    assert said("试试 --augment ada。", "zh") == "试试“数据增强” ada。"
+    for kept in (
+        "gansmith evaluate RUN --metrics prdc,swd measures it.",
+        "pip install --force-reinstall torch",
+        "--of-a-plugin 3",
+        "a -- b",
+    ):
+        assert said(kept, "en") == kept
+    words.speak("en")
+    assert words.said("The set needs --conditional.") == "The set needs “Conditional”."
+
+
 @pytest.mark.parametrize("code", OTHERS)
 def test_no_word_of_the_page_is_missing(code):
-    english, other = words.page("en"), words.page(code)
+    english, other = of_the_page("en"), of_the_page(code)
     assert set(english) - set(other) == set()
     assert set(other) - set(english) == set()
     assert [key for key in english if holes(english[key]) != holes(other[key])] == []
@@ -45,12 +89,12 @@ def test_no_word_of_the_page_is_missing(code):
 def test_every_word_that_the_page_asks_for_is_there_and_is_asked_for():
     text = source()
     asked = set(re.findall(r'\bt(?:Or)?\(\s*"([\w.-]+)"', text)) | set(re.findall(r'data-t="([\w.]+)"', text))
-    known = set(words.page("en"))
+    known = set(of_the_page("en"))
     assert asked - known == set()
     chosen = set(re.findall(r'"([a-z]+\.[\w.-]+)"', text))  # t(live ? "watch.stop" : "watch.remove")
     patterns = [re.escape(made) for made in re.findall(r"\bt(?:Or)?\(`([^`]*)`", text)]
     patterns = [re.compile(re.sub(r"\\\$\\\{.*?\\\}", ".+", made)) for made in patterns]
-    assert [made.pattern for made in patterns if not any(made.fullmatch(key) for key in known)] == []
+    assert [made.pattern for made in patterns if not any(made.fullmatch(key) for key in words.page("zh"))] == []
     unused = known - asked - chosen
     assert {key for key in unused if not any(made.fullmatch(key) for made in patterns)} == set()
 

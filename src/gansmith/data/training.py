@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from gansmith.config import TrainSettings
+from gansmith.data import kinds
 from gansmith.data.batches import Batches, CropBatches, Damage, Rows, Source
 from gansmith.data.formats import why_unread
 from gansmith.data.pairs import TwoSided
@@ -40,6 +41,7 @@ class TrainingData:
         crop: (height, width) cut at random from pictures that were loaded larger, or None.
         flip: mirror at random.
         unseen: pictures that are kept from training, or None.
+        kinds: whether the classes are kinds of pictures that look alike, found by :mod:`gansmith.data.kinds`.
     """
 
     source: Pictures | TwoSided | Photographs
@@ -47,6 +49,7 @@ class TrainingData:
     flip: bool
     crop: tuple[int, int] | None = None
     unseen: Rows | None = None
+    kinds: bool = False
     _trained_on: Rows | None = None
 
     @property
@@ -65,7 +68,8 @@ class TrainingData:
     @property
     def notes(self) -> list[str]:
         """What a person should know of how the set was read: the layout that was found, labels, pages."""
-        return list(self.source.notes)
+        found = f"kinds: pictures that look alike are learned as {self.spec.classes} kinds in place of labels (--kinds 0 learns without)"
+        return [*self.source.notes, *([found] if self.kinds else [])]
 
     def __len__(self) -> int:
         return len(self.source)
@@ -86,10 +90,11 @@ class TrainingData:
         return tuple(count / max(sum(counts), 1) for count in counts)
 
     def facts(self) -> dict[str, Any]:
-        """Name, hash and count, for config.yaml and the model; black and white of pictures with more than 8 bits."""
+        """Name, hash and count, for config.yaml and the model; black and white of pictures with more than 8 bits; shares of kinds."""
         known = self.source.known_range
         deep = {} if known is None else {"range": [known.low, known.high]}
-        return {"name": self.name, "hash": self.hash, "pictures": len(self)} | deep
+        shares = {"kinds": [round(share, 6) for share in self.class_shares()]} if self.kinds else {}
+        return {"name": self.name, "hash": self.hash, "pictures": len(self)} | deep | shares
 
     def describe(self) -> str:
         """One line for a person."""
@@ -189,6 +194,10 @@ def open_training_data(
     from gansmith import data
 
     specs, size = settings.data, settings.size or None
+    if settings.kinds and family.data != "images":
+        raise DataError(
+            "--kinds groups pictures for families that turn noise into pictures. Leave it out for this one."
+        )
     expected = {"images": (1,), "crops": (1,), "unpaired": (1, 2), "paired": (1, 2)}[family.data]
     if len(specs) not in expected:
         need = {
@@ -210,7 +219,8 @@ def open_training_data(
         source = data.open_pictures(specs[0], size=load_size)
         if empty := without_empty_classes(source):
             warn(f"Classes without pictures are left out: {', '.join(empty[:12])}{', ...' if len(empty) > 12 else ''}.")
-        opened = TrainingData(source, source.spec, settings.flip)
+        grouped = kinds.group(source, settings.kinds, family, config)
+        opened = TrainingData(source, source.spec, settings.flip, kinds=grouped)
     elif family.data == "unpaired":
         source = data.open_unpaired(specs[0], specs[1] if len(specs) > 1 else None, size=load_size)
         opened = TrainingData(source, source.spec, settings.flip)

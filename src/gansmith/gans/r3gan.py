@@ -25,8 +25,8 @@ from gansmith.game import Batch, Clock, ImageSpec, Logs, Optimizer, Turn
 from gansmith.generation import Generation, GenerationConfig, judgement_logs, squared_gradient_norm
 from gansmith.nn import conditioning, dcgan
 from gansmith.nn.augment import AdaptiveAugment
+from gansmith.nn.dcgan import PlainDiscriminator
 from gansmith.nn.losses import ADVERSARIAL, Adversarial
-from gansmith.nn.plain import PlainDiscriminator
 from gansmith.nn.r3gan_resnet import Discriminator, Generator
 from gansmith.nn.stages import check_size
 from gansmith.parallel import seeds
@@ -80,6 +80,9 @@ class Config(GenerationConfig):
     """Adam's decay of the gradient's mean square at the start."""
     beta2_end: Decay = 0.99
     """beta2 -> beta2_end."""
+    ema_images: Annotated[int | None, Bounds(0, unit="images", off=True)] = None
+    """Half-life, in images, of the weight average that samples are drawn from, 0 -> ema_images; by default a twentieth of the images seen
+    so far, and 0 switches it off."""
     augment_p: Annotated[float | None, Bounds(above=0, most=1, was=0)] = None
     """With --augment ada: its probability, 0 -> augment_p; by default it adapts instead."""
     burn_in: Annotated[int | None, Bounds(1, unit="images", was=0)] = None
@@ -103,6 +106,13 @@ class R3GAN(Generation[Config]):
     def usual_batch(cls, spec: ImageSpec) -> int:
         """Small grey pictures, whose networks are small, learn most from many steps."""
         return 32 if spec.small_and_grey else cls.default_batch
+
+    @classmethod
+    def usual_kinds(cls, config: Config, spec: ImageSpec, count: int) -> int:
+        """Where the GAN's own loss would be taken with labels, kinds of pictures do nearly as well (docs/results/log.md)."""
+        own = config.discriminator != "residual" and config.loss != "relativistic"
+        able = own and spec.small_and_grey and config.conditional == "auto" and config.pack == 1
+        return min(count // 1_000, 50) if able and count >= 5_000 else 0
 
     def networks(self) -> dict[str, nn.Module]:
         config, spec = self.config, self.spec
@@ -199,8 +209,9 @@ class R3GAN(Generation[Config]):
 
     def ema_beta(self, clock: Clock, batch: int) -> float:
         # the paper's burn-in ends long before its run does; where all ends together, an average lags behind if it is long
-        most = 0.25 if self.config.burn_in else 0.05
-        half_life = min(cosine(0.0, self.ema_images(batch), self.burnt(clock)), most * clock.images)
+        half_life = (0.25 if self.config.burn_in else 0.05) * clock.images
+        if self.config.ema_images is not None:
+            half_life = min(cosine(0.0, self.config.ema_images, self.burnt(clock)), half_life)
         return 0.5 ** (batch / half_life) if half_life > 0 else 0.0
 
     def schedule_augment(self, clock: Clock) -> None:

@@ -90,6 +90,10 @@ class FromNoise(Sampled[GenerationConfigT]):
             check_discriminator(self.discriminator, self.spec, asked)
 
     @classmethod
+    def may_learn_classes(cls, config: GenerationConfigT) -> bool:
+        return config.conditional is not False
+
+    @classmethod
     def judged_together(cls, config: GenerationConfigT) -> int:
         return config.pack
 

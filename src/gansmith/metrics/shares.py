@@ -20,13 +20,15 @@ def classes_like(model: Model, real: Pictures, n: int, seed: int) -> tuple[Tenso
 
     Sample i takes the class of the i-th real picture that it is compared with, so the shares are those of the data.
     Classes are matched by name, and by number where no names are alike. Where the data has no classes that the model knows,
-    every class comes in turn.
+    every class comes in turn. Kinds that ``--kinds`` found are those of the training's data.
 
     Returns:
         int64 [n] and a note; None and an empty note for models without classes.
     """
     if not model.classes:
         return None, ""
+    if model.kind_shares:
+        return model.labels(n), "kinds were drawn as often as the data of the training has them"
     numbers, unknown = _numbers_for(model, real)
     found = real.labels()
     if numbers is None or found is None:

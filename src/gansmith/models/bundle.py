@@ -76,7 +76,8 @@ class Model:
         Args:
             n: how many.
             seed: the same seed gives the same pictures; the first k are the same for every n >= k.
-            label: a class number or name for all, or one number each; None takes every class in turn.
+            label: a class number or name for all, or one number each; None takes every class in turn, and kinds of pictures
+                that nobody labelled (``--kinds``) as often as they are in the data.
             truncation: below 1, closer to the average picture: less variety, better quality.
             batch: pictures computed at once.
 
@@ -122,7 +123,7 @@ class Model:
                 )
             return None
         if label is None:
-            return torch.arange(n) % self.classes
+            return self._in_turn(n)
         names = list(self.spec.class_names)
         given: Any = label.tolist() if isinstance(label, (Tensor, np.ndarray, np.integer)) else label
         chosen = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given] * n
@@ -134,6 +135,26 @@ class Model:
         if len(numbers) != n:
             raise GansmithError(f"{len(numbers)} labels were given for {n} pictures.")
         return torch.tensor(numbers, dtype=torch.int64)
+
+    def _in_turn(self, n: int) -> Tensor:
+        """Every class in turn; kinds as often as the data has them, spread evenly, the first k the same for every n."""
+        shares = self.kind_shares
+        if not shares:
+            return torch.arange(n) % self.classes
+        golden = (5**0.5 - 1) / 2  # multiples of it fill [0, 1) evenly from the first on
+        place = (torch.arange(n, dtype=torch.float64) + 0.5) * golden % 1
+        ends = torch.tensor(shares, dtype=torch.float64).cumsum(0)
+        return torch.searchsorted(ends, place * ends[-1], right=True).clamp_(max=self.classes - 1)
+
+    @property
+    def kind_shares(self) -> tuple[float, ...]:
+        """How often each class was in the data, where the classes are kinds that ``--kinds`` found; else empty."""
+        data = self.info.get("data")
+        shares = data.get("kinds") if isinstance(data, dict) else None
+        if not isinstance(shares, list) or len(shares) != self.classes:
+            return ()
+        numbers = [float(share) for share in shares if isinstance(share, (int, float)) and share >= 0]
+        return tuple(numbers) if len(numbers) == len(shares) and sum(numbers) > 0 else ()
 
     def to(self, device: torch.device | str) -> Model:
         """Move the networks to a device."""

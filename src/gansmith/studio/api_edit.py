@@ -73,14 +73,15 @@ def edit(studio: Studio, arguments: Arguments) -> Response:
 def _styles(path: Path, shape: tuple[int, ...]) -> Any:
     import torch
 
+    from gansmith.files.npz import read_npz
+
     try:
-        with np.load(path, allow_pickle=False) as content:
-            w = np.asarray(content["w"], np.float32)
-    except (OSError, ValueError, KeyError):
+        (w,) = read_npz(path, "w")
+    except (FileNotFoundError, ValueError):
         raise Refused("The styles of that picture are gone. Find them again.", 404) from None
     if w.shape != shape or not np.isfinite(w).all():
         raise Refused("The styles of that picture belong to another model. Find them again.", 409)
-    return torch.from_numpy(w)
+    return torch.from_numpy(w.astype(np.float32))
 
 
 def _folder(studio: Studio) -> Path:

@@ -11,6 +11,7 @@ import numpy as np
 from gansmith.errors import GansmithError
 from gansmith.studio import advice
 from gansmith.studio.core import Studio, failed
+from gansmith.studio.cures import cures
 from gansmith.studio.models import png, sheet
 
 WALL, TILE = 96, 72
@@ -42,7 +43,8 @@ def run(studio: Studio, state: Check) -> None:
 
     try:
         spec = studio.workspace.absolute_spec(state.spec)
-        report = examine(spec, progress=progress)
+        begin = _advice(spec)
+        report = examine(spec, size=begin.get("set", {}).get("size"), progress=progress)
         state.wall, state.pixels = _draw_wall(spec, report)
         found = report.as_dict()
         state.broken = [name for name, _ in report.broken]
@@ -52,7 +54,7 @@ def run(studio: Studio, state: Check) -> None:
         for name in ("broken", "unread", "ignored", "duplicates"):
             found[f"{name}_count"], found[name] = len(found[name]), found[name][:40]
         found["sizes"] = dict(list(found["sizes"].items())[:12])
-        found["advice"] = _advice(spec)
+        found["advice"] = begin | {"cures": _helpful(report, begin)}
         state.report = found
     except GansmithError as error:
         state.error = str(error)
@@ -75,6 +77,14 @@ def _advice(spec: str) -> dict[str, Any]:
         "why": why,
         "photographs": facts.get("smallest", 0) >= 96 and facts.get("colour", False),
     }
+
+
+def _helpful(report: Any, begin: dict[str, Any]) -> list[dict[str, Any]]:
+    """Changes that the report's own words propose, beside what is filled in anyway."""
+    if not begin or not report.usable:
+        return []
+    text = " ".join([report.verdict, *report.notes])
+    return [cure for cure in cures(text, begin["family"], begin["set"]) if "set" in cure]
 
 
 def _draw_wall(spec: str, report: Any) -> tuple[list[dict[str, Any]], bytes]:

@@ -123,6 +123,8 @@ def _special(text: str, settings: dict[str, Any], fields: dict[str, Any]) -> lis
             found.append({"set": {"size": settings["size"] // 2}})
     if "gradient penalty" in text and "r1" in fields and not settings.get("r1"):
         found.append({"set": {"r1": 1.0}})
+    if "--flip" in text and not settings.get("flip"):
+        found.append({"set": {"flip": True}})
     if "--pack" in text and "cannot go with --conditional" in text:
         found += [{"set": {"pack": 1}}, {"set": {"conditional": False}}]
     if "--conditional" in text and "no labels" in text and "conditional" in fields:

@@ -2,10 +2,13 @@
 
 ``lang/CODE.json`` holds everything of one language:
 
-    page   key -> text, or {"one": text, "other": text}; ``{name}`` stands for a value
-    said   what the package says in English -> the same in this language; ``{0}``, ``{1}`` stand for values
+    page     key -> text, or {"one": text, "other": text}; ``{name}`` stands for a value
+    setting  a setting's name -> what its field is called
+    choice   one of its choices -> what it is called; others keep their names, which are the field's own
+    said     what the package says in English -> the same in this language; ``{0}``, ``{1}`` stand for values
 
-English has no ``said``: that is what settings' help, families' first lines, the coach and errors are written in.
+English has no ``said``: that is what settings' help, families' first lines, the coach and errors are written in. Its
+``setting`` has only the fields that are not called as the setting is.
 """
 
 from __future__ import annotations
@@ -20,6 +23,11 @@ from typing import Any
 FOLDER = Path(__file__).parent / "lang"
 LANGUAGES = ("en", "zh")
 _speaking: ContextVar[str] = ContextVar("language", default="en")
+LABELS = ("setting", "choice")
+_FLAG = re.compile(r"(gansmith [a-z]+[^.;:,'\"。；：，]*)|(?<![\w-])--(no-)?([a-z][a-z0-9-]*[a-z0-9])")
+"""A whole command, or a flag outside of one."""
+_GAP = re.compile(r"(?<=[\u3000-\u9fff\uff00-\uffef]) (?=“)|(?<=”) (?=[\u3000-\u9fff])")
+"""Between a Chinese character and a quotation mark."""
 _HOLE = re.compile(r"\{(\d+)\}")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z'\"*-])")
 
@@ -42,13 +50,37 @@ def read(code: str) -> dict[str, Any]:
 
 @functools.cache
 def page(code: str) -> dict[str, Any]:
-    """The page's words, as ``{"runs.title": ...}``."""
-    return {f"{group}.{key}": text for group, words in read(code)["page"].items() for key, text in words.items()}
+    """The page's words, as ``{"runs.title": ...}``; settings and choices are groups of their own."""
+    found = read(code)
+    groups = found["page"] | {name: found.get(name, {}) for name in LABELS}
+    return {f"{group}.{key}": text for group, words in groups.items() for key, text in words.items()}
 
 
 def said(text: str) -> str:
-    """A text of the package in the language of this request; as it is where it is English or nobody has translated it."""
-    return translated(text, _speaking.get())
+    """A text of the package in the language of this request, with its flags as the page calls these settings.
+
+    It stays English where that is asked for or nobody has translated it.
+    """
+    code = _speaking.get()
+    return without_flags(translated(text, code), code)
+
+
+def without_flags(text: str, code: str) -> str:
+    """``--lr-discriminator 0.001`` as the page's field of that name; flags of a command that stands there stay."""
+    if "--" not in text:
+        return text
+    made = _FLAG.sub(lambda flag: flag[0] if flag[1] else _field(flag[2], flag[3], code) or flag[0], text)
+    return _GAP.sub("", made) if code == "zh" else made
+
+
+def _field(no: str | None, flag: str, code: str) -> str:
+    """What the page calls a flag's setting; '' where it has none of that name."""
+    name, words_ = flag.replace("-", "_"), page(code)
+    if f"setting.{name}" not in page(LANGUAGES[1]):
+        return ""
+    label = words_.get(f"setting.{name}") or name.replace("_", " ").capitalize()
+    between = "：" if code == "zh" else ": "
+    return f"“{label}{between}{words_['form.no']}”" if no else f"“{label}”"
 
 
 @functools.lru_cache(maxsize=4096)

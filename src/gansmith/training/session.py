@@ -219,6 +219,8 @@ class Session:
         """The family's settings that were left to the data, as the data has them, and what to say of it."""
         if self.settings.resume and self.settings.out is not None:
             return run_settings.as_begun(family_config, Run.open(self.settings.out)), []
+        if self.data.kinds:  # who groups pictures wants the groups learned
+            return dataclasses.replace(family_config, conditional=True), []
         return self.kind.settled(family_config, self.data.spec, self.data.class_counts())
 
     def _build_game(self, family_config: Any) -> Game:

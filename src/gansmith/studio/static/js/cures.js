@@ -1,13 +1,11 @@
 // Buttons that do what a message says can be done.
 import { link } from "./address.js";
 import { button, h, icon } from "./dom.js";
-import { spoken } from "./format.js";
+import { chosen, spoken } from "./format.js";
 import { t } from "./i18n.js";
 
-const worth = (value) => (value === true ? t("form.yes") : value === false ? t("form.no") : String(value));
-
 /** What a cure changes, in words. */
-export const inWords = (cure) => (cure.family ? t("cure.family", { name: cure.family }) : Object.entries(cure.set || {}).map(([name, value]) => `${spoken(name)} ${worth(value)}`).join(", "));
+export const inWords = (cure) => (cure.family ? t("cure.family", { name: cure.family }) : Object.entries(cure.set || {}).map(([name, value]) => (value === true ? spoken(name) : `${spoken(name)} ${chosen(value)}`)).join(", "));
 
 /**
  * @param {object[]} cures as the server gives them: {set}, {family} or {page}.

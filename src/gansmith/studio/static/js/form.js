@@ -1,6 +1,6 @@
 // A form from a typed config: one control per setting, its docstring as help, what was changed marked.
 import { h } from "./dom.js";
-import { spoken } from "./format.js";
+import { chosen, labelled, spoken } from "./format.js";
 import { number, t } from "./i18n.js";
 
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
@@ -34,8 +34,8 @@ export function form(fields, draft) {
     };
     const read = () => parsed(field, raw());
     control.addEventListener("blur", () => { try { read(); } catch (error) { mark(error.message); } });
-    if (field.kind === "switch") row.append(h("label", { class: "switch" }, control, spoken(field.name)), problem, help(field));
-    else row.append(h("label", { class: "field", htmlFor: id }, h("span", { class: "label" }, spoken(field.name))), control, problem, help(field));
+    if (field.kind === "switch") row.append(h("label", { class: "switch" }, control, h("span", {}, labelled(field.name))), problem, help(field));
+    else row.append(h("label", { class: "field", htmlFor: id }, h("span", { class: "label" }, labelled(field.name))), control, problem, help(field));
     controls.set(field.name, { read, field, row, mark, show, control });
     if (draft.has(field.name)) { // typed before another family was chosen
       const kept = draft.get(field.name);
@@ -79,8 +79,8 @@ export function form(fields, draft) {
 
 /** What a setting is for, and what its number counts and may be. */
 function help(field) {
-  const bounds = [field.unit, field.range].filter(Boolean).join(", ");
-  return h("p", { class: "help" }, field.help, bounds ? h("span", { class: "range" }, ` (${bounds})`) : "");
+  const bounds = field.unit && field.range ? t("form.both", { unit: field.unit, range: field.range }) : field.unit || field.range;
+  return h("p", { class: "help" }, field.help, bounds ? h("span", { class: "range" }, t("form.bounds", { bounds })) : "");
 }
 
 function asText(field, value) {
@@ -91,7 +91,7 @@ function asText(field, value) {
 
 function control_(field, changed) {
   if (field.kind === "switch") return h("input", { type: "checkbox", role: "switch", checked: field.default, onchange: changed });
-  if (field.kind === "choice") return h("select", { class: "select", onchange: changed }, field.choices.map((c) => h("option", { value: String(c), selected: c === field.default }, typeof c === "boolean" ? t(c ? "form.yes" : "form.no") : c)));
+  if (field.kind === "choice") return h("select", { class: "select", onchange: changed }, field.choices.map((c) => h("option", { value: String(c), selected: c === field.default }, chosen(c))));
   const counts = field.kind === "integer" || field.kind === "number";
   return h("input", { class: counts ? "input number" : "input", inputMode: field.kind === "integer" ? "numeric" : counts ? "decimal" : "text", value: asText(field, field.default),
     placeholder: field.stands_for ? t(`form.${field.stands_for}`) : "", autocomplete: "off", spellcheck: false, oninput: changed });
@@ -114,7 +114,7 @@ function parsed(field, raw) {
 export function shown(field, value) {
   if (field?.stands_for && value === field.default) return t(`form.${field.stands_for}`);
   if (value === undefined || value === null || value === "") return "-";
-  if (typeof value === "boolean") return t(value ? "form.yes" : "form.no");
+  if (typeof value === "boolean" || field?.kind === "choice") return chosen(value);
   if (typeof value === "number") return Number.isInteger(value) ? number(value) : String(Number(value.toPrecision(4)));
   return Array.isArray(value) ? value.join(" ") : String(value);
 }

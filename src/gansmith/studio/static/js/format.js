@@ -1,5 +1,6 @@
 // Numbers, times and names for people.
-import { number, t } from "./i18n.js";
+import { h } from "./dom.js";
+import { has, number, t, tOr } from "./i18n.js";
 
 export const count = (n) => {
   if (n === null || n === undefined) return "-";
@@ -23,8 +24,12 @@ export const ago = (seconds) => (seconds < 60 ? t("format.justNow") : t("format.
 /** The page where a run's model is used. */
 export const pageOf = (run) => (run.translates ? "repair" : "play");
 export const shortName = (id) => id.replace(/^runs\//, "");
-/** A setting's name as words. */
+/** What a setting is called: in the page's language, else its name as words. */
 export const spoken = (name) => {
   const text = name.replaceAll("_", " ");
-  return /^(lr|ema|beta\d?)\b/.test(text) ? text : text[0].toUpperCase() + text.slice(1);
+  return tOr(`setting.${name}`, /^(lr|ema|beta\d?)\b/.test(text) ? text : text[0].toUpperCase() + text.slice(1));
 };
+/** The same with the name that it has in a terminal, where that is another. */
+export const labelled = (name) => (has(`setting.${name}`) ? [spoken(name), " ", h("small", { class: "muted", lang: "en" }, name)] : spoken(name));
+/** A setting's value that is one of several. */
+export const chosen = (value) => (typeof value === "boolean" ? t(value ? "form.yes" : "form.no") : tOr(`choice.${value}`, String(value)));

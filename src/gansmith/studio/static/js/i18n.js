@@ -52,6 +52,7 @@ export function t(key, given = {}) {
 }
 
 /** The text of a key if there is one, else what the server calls it. */
-export const tOr = (key, otherwise) => (key in words ? t(key) : otherwise);
+export const tOr = (key, otherwise) => (has(key) ? t(key) : otherwise);
+export const has = (key) => Object.hasOwn(words, key);
 
 export const number = (value, options) => value.toLocaleString(locale(), options);

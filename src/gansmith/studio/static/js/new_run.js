@@ -4,7 +4,7 @@ import { keep } from "./address.js";
 import { cureButtons } from "./cures.js";
 import { button, debounce, field, fill, h, note, segments, select, toast, trouble } from "./dom.js";
 import { form } from "./form.js";
-import { shortName, spoken } from "./format.js";
+import { chosen, shortName, spoken } from "./format.js";
 import { t, tOr } from "./i18n.js";
 import { estimate, purposes } from "./presets.js";
 
@@ -99,7 +99,7 @@ export async function newRun(place, query, started) {
     for (const made of forms) for (const [key, control] of made.controls) if (control.row.dataset.by === "data" || key in found.set) made.suggest(key, found.set[key]);
     const filled = Object.entries(found.set).filter(([key]) => setting(key)?.controls.get(key).row.dataset.by === "data");
     fill(planned,
-      (filled.length > 0 || found.why.length > 0) && h("p", { class: "help", "data-role": "filled" }, filled.length > 0 && [t("new.filled"), " ", filled.map(([key, value], i) => [i > 0 && ", ", h("b", {}, value === true ? spoken(key) : `${spoken(key)} ${value}`)]), ". "], found.why.map(([why, numbers]) => t(`advice.${why}`, numbers)).join(" ")),
+      (filled.length > 0 || found.why.length > 0) && h("p", { class: "help", "data-role": "filled" }, filled.length > 0 && [t("new.filled"), " ", filled.map(([key, value], i) => [i > 0 && ", ", h("b", {}, value === true ? spoken(key) : `${spoken(key)} ${chosen(value)}`)]), ". "], found.why.map(([why, numbers]) => t(`advice.${why}`, numbers)).join(" ")),
       found.problem && note("warn", "alert", found.problem.text, cureButtons(found.problem.cures, (cure) => apply(cure, false), "cure.set")));
   }
   const planSoon = debounce(400, plan);
@@ -203,7 +203,20 @@ export async function newRun(place, query, started) {
     h("label", { class: "field" }, aLabel, sideA), bField, options,
     h("div", { class: "field" }, h("span", { class: "label" }, t("new.howLong")), h("div", { class: "row" }, amount, units)),
     planned, needs.element, field(t("new.name"), called), settings, problem, h("div", { class: "thumb" }, start));
+  /** Settings that a link asks for: name:value,name:value. */
+  function useAsked(asked) {
+    for (const [key, value] of asked.split(",").map((pair) => pair.split(/:(.*)/s))) {
+      const found = setting(key)?.controls.get(key);
+      if (!found) continue;
+      setting(key).set(key, found.field.kind === "switch" ? value === "true" : value);
+      found.row.closest("details").open = true; // so that it is seen
+    }
+    keep({ set: "" });
+    return plan();
+  }
+
   const like = query.get("like");
   if (like) await likeAnother(like);
   else await choose(families.some((f) => f.name === name) ? name : families[0].name);
+  if (query.get("set")) await useAsked(query.get("set"));
 }

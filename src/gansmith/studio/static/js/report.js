@@ -1,10 +1,13 @@
 // What the check of a set has found: its numbers, its wall of pictures, what is wrong with it and what to train with.
 import { address, post } from "./api.js";
 import { link } from "./address.js";
+import { inWords } from "./cures.js";
 import { ask, button, chip, fill, h, icon, note, toast, trouble } from "./dom.js";
-import { spoken } from "./format.js";
+import { chosen, spoken } from "./format.js";
 import { number, t, tOr } from "./i18n.js";
 
+/** Settings as they stand in an address. */
+const settings = (set) => Object.entries(set).map(([name, value]) => `${name}:${value}`).join(",");
 const KINDS = ["inpaint", "upscale", "colorize"];
 
 /** Show a report. `changed` is called when files were taken out, `again` checks the set once more. */
@@ -45,8 +48,9 @@ export function report(place, spec, id, { report: found, wall, tile, columns }, 
 function suggestions(spec, advice, usable) {
   if (!advice.family) return null;
   return h("div", { class: "stack tight small muted" },
-    usable && h("p", {}, t("data.begins", { family: advice.family }), ...Object.entries(advice.set).map(([name, value]) => [" ", h("span", { class: "chip plain" }, value === true ? spoken(name) : `${spoken(name)} ${value}`)])),
-    advice.photographs && h("p", {}, t("data.or"), " ", KINDS.map((family, i) => [i > 0 && ", ", h("a", { href: link("train", { data: spec, family }) }, t(`data.use.${family}`))])));
+    usable && h("p", {}, t("data.begins", { family: advice.family }), ...Object.entries(advice.set).map(([name, value]) => [" ", h("span", { class: "chip plain" }, value === true ? spoken(name) : `${spoken(name)} ${chosen(value)}`)])),
+    usable && advice.cures.length > 0 && h("div", { class: "row wrap" }, advice.cures.map((cure) => h("a", { class: "button slim", href: link("train", { data: spec, family: advice.family, set: settings(cure.set) }) }, icon("train"), t("data.trainWith", { what: inWords(cure) })))),
+    advice.photographs && h("div", { class: "row wrap" }, h("span", {}, t("data.or")), KINDS.map((family) => h("a", { class: "button slim", href: link("train", { data: spec, family }) }, t(`data.use.${family}`)))));
 }
 
 function pictureWall(id, wall, tile, columns, troubled) {

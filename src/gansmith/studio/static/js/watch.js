@@ -5,7 +5,7 @@ import { cureButtons } from "./cures.js";
 import { Curves, measures, unitOf } from "./curves.js";
 import { ask, button, chip, empty, fill, h, icon, note, poll, toast, trouble } from "./dom.js";
 import { shown } from "./form.js";
-import { count, duration, pageOf, shortName, spoken } from "./format.js";
+import { count, duration, labelled, pageOf, shortName } from "./format.js";
 import { t } from "./i18n.js";
 import { markdown } from "./markdown.js";
 import { sampleWall } from "./samples.js";
@@ -108,7 +108,7 @@ export function watch(place, id, query, { changed, started } = {}) {
     settings.hidden = false;
     fill(settings, h("summary", {}, t("watch.settings"), h("span", { class: "muted small" }, t("watch.changed", { n: rows.filter(([name]) => changed_(name)).length }))),
       h("div", { class: "stack" }, h("div", { class: "row" }, line, button(t("watch.copy"), async () => { try { await navigator.clipboard.writeText(made.command); toast(t("watch.copied")); } catch { getSelection().selectAllChildren(line); } }, { kind: "slim", symbol: "copy" })),
-        h("div", { class: "scroll" }, h("table", { class: "table" }, h("tbody", {}, rows.sort(([a], [b]) => changed_(b) - changed_(a)).map(([name, value]) => h("tr", { class: changed_(name) ? "strong" : "" }, h("td", {}, spoken(name)), h("td", {}, name === "batch" && !value ? t("watch.resolved", { value: run.facts.batch }) : shown(fields.get(name), value)))))))));
+        h("div", { class: "scroll" }, h("table", { class: "table" }, h("tbody", {}, rows.sort(([a], [b]) => changed_(b) - changed_(a)).map(([name, value]) => h("tr", { class: changed_(name) ? "strong" : "" }, h("td", {}, labelled(name)), h("td", {}, name === "batch" && !value ? t("watch.resolved", { value: run.facts.batch }) : shown(fields.get(name), value)))))))));
   }
 
   async function printed() {

@@ -13,7 +13,7 @@ from gansmith.game import ImageSpec
 from gansmith.gans import gan
 from gansmith.nn import dcgan
 from gansmith.nn.classes import class_weights
-from gansmith.nn.plain import PlainDiscriminator
+from gansmith.nn.dcgan import PlainDiscriminator
 
 
 @pytest.mark.parametrize(
