@@ -48,7 +48,7 @@ def usage() -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; returns the exit code. 0 done, 1 partly done, 2 the user can put something right, 130 interrupted."""
+    """Run one command; returns the exit code. 0 done, 1 partly done or a check that says no, 2 the user can put something right, 130 interrupted."""
     argv = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in argv
     argv = [word for word in argv if word != "--debug"]

@@ -202,14 +202,13 @@ def modern(config: type, settings: Mapping[str, Any]) -> dict[str, Any]:
     meant before (:class:`Added`).
     """
     was = {name: bounds.was for name, bounds in bounds_of(config).items() if bounds.was is not None}
-    now = {name: None if name in was and _is(value, was[name]) else value for name, value in settings.items()}
+    now = {
+        name: None if name in was and type(value) in (int, float) and value == was[name] else value
+        for name, value in settings.items()
+    }
     added = {name: note.before for name, note in added_of(config).items()}
     lacking = {f.name for f in dataclasses.fields(config)} - now.keys()
     return now | {name: added[name] for name in lacking} if lacking <= added.keys() else now
-
-
-def _is(value: Any, number: float) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and value == number
 
 
 def flag(name: str) -> str:

@@ -12,7 +12,8 @@ import torch
 from PIL import Image, ImageCms, ImageOps
 
 from gansmith.apply.files import Options, apply_to_pictures, comparison, find_pictures
-from gansmith.apply.tiles import spans, translate_picture
+from gansmith.apply.spans import spans
+from gansmith.apply.tiles import translate_picture
 from gansmith.commands.apply import main
 from gansmith.errors import DataError, GansmithError
 from gansmith.game import ImageSpec

@@ -15,8 +15,7 @@ from gansmith.config import TrainSettings
 from gansmith.data import open_pictures
 from gansmith.data.check import check
 from gansmith.data.planning import FEW, FEWEST
-from gansmith.data.sources import without_empty_classes
-from gansmith.data.training import MEASURABLE, SCORABLE, open_training_data
+from gansmith.data.training import MEASURABLE, SCORABLE, open_training_data, without_empty_classes
 from gansmith.errors import DataError, GansmithError
 from gansmith.gans import gan, inpaint
 from gansmith.metrics.evaluate import METRICS, MINIMUM, check_counts

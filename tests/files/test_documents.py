@@ -22,6 +22,7 @@ from gansmith.errors import GansmithError, RunError, shown
 from gansmith.files import documents, yaml_documents
 from gansmith.files.documents import Unreadable, parse_json
 from gansmith.files.run import Run
+from gansmith.files.trees import unflatten
 from gansmith.files.yaml_documents import parse_yaml
 from gansmith.training import checkpoint
 from helpers.pictures import pictures, write_folder
@@ -147,7 +148,7 @@ def test_a_checkpoints_json_is_bounded_too(tmp_path: Path) -> None:
         assert len(said[0]) < 1000
     keys = {f"\0int{k * (2**61 - 1)}": 0 for k in range(1, 50_000)}
     with pytest.raises(ValueError, match="too large"):
-        gansmith.files.atomic.unflatten(keys, {})  # type: ignore[attr-defined]
+        unflatten(keys, {})
 
 
 def test_a_log_ends_where_it_is_damaged(tmp_path: Path) -> None:

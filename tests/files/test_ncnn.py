@@ -14,7 +14,8 @@ from torch import nn
 
 from gansmith.errors import ModelError
 from gansmith.files.ncnn import networks
-from gansmith.files.ncnn.graph import Layer, digests, parse, written
+from gansmith.files.ncnn.graph import Layer, parse, written
+from gansmith.files.ncnn.meaning import digests
 from gansmith.files.ncnn.weights import read, write
 from gansmith.importers import import_file
 from gansmith.models.bundle import from_tensors

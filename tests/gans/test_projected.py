@@ -12,8 +12,9 @@ from torch.nn.functional import glu
 import gansmith
 from gansmith import cli
 from gansmith.game import Batch, Clock, ImageSpec
-from gansmith.gans.projected import Config, Gate, Generator, Projected
+from gansmith.gans.projected import Config, Projected
 from gansmith.nn import efficientnet
+from gansmith.nn.fastgan import Gate, Generator
 from helpers.pictures import pictures
 
 
@@ -149,7 +150,7 @@ def test_the_gate_is_torchs_gated_linear_unit():
 
 
 def test_excitation_follows_the_small_map():
-    generator = Generator(Config(latent_dim=8, width=4), ImageSpec(128, 128, 3), 0)
+    generator = Generator(8, 4, False, ImageSpec(128, 128, 3), 0)
     assert [len(generator.blocks), len(generator.excitations)] == [5, 2]
     small, large = torch.randn(2, 64, 8, 8), torch.randn(2, 4, 128, 128)
     weights = generator.excitations[1](small, torch.ones_like(large))

@@ -12,11 +12,12 @@ from gansmith import config
 from gansmith.api import build
 from gansmith.errors import GansmithError
 from gansmith.game import Batch, Clock, ImageSpec
-from gansmith.gans.r3gan import R3GAN, Block, Config, Discriminator, Generator
+from gansmith.gans.r3gan import R3GAN, Config
 from gansmith.nn import dcgan
 from gansmith.nn.classes import class_weights
 from gansmith.nn.dcgan import PlainDiscriminator
 from gansmith.nn.losses import ADVERSARIAL
+from gansmith.nn.r3gan_resnet import Block, Discriminator, Generator
 from gansmith.parallel import seeds
 
 

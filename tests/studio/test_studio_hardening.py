@@ -31,7 +31,7 @@ from starlette.testclient import TestClient
 
 from gansmith import config as configs
 from gansmith.config import TrainSettings
-from gansmith.studio import api_train, forms, jobs, logs, playground, uploads, worker
+from gansmith.studio import api_train, forms, jobs, logs, playground, uploads, wishes, worker
 from gansmith.studio.app import create_app
 from gansmith.studio.arguments import Arguments
 from gansmith.studio.core import Studio, as_json
@@ -696,7 +696,7 @@ def test_a_run_of_a_terminal_goes_on_whose_data_was_named_in_full(studio):
 
 
 def test_the_command_that_is_shown_is_one():
-    line = api_train.command_line("pix2pix", ["data/x"], {"flip": True}, {"dropout": False, "width": 8}, "runs/a")
+    line = wishes.command_line("pix2pix", ["data/x"], {"flip": True}, {"dropout": False, "width": 8}, "runs/a")
     assert "--flip" in line
     assert "--no-dropout" in line
     assert "False" not in line

@@ -230,10 +230,10 @@ def test_a_batch_that_is_read_ahead_stays_its_processs_own():
         streams = True
         begin = threading.Event()
 
-        def fetch(self, indices):
+        def fetch_deep(self, indices):
             if threading.current_thread() is not threading.main_thread():
                 self.begin.wait(10)
-            return super().fetch(indices)
+            return super().fetch_deep(indices)
 
     array = np.arange(20 * 64, dtype=np.int64).reshape(20, 8, 8).astype(np.uint8)
     pictures = MemoryPictures.from_arrays(array, np.arange(20))

@@ -20,6 +20,7 @@ from gansmith.data.decode import UPRIGHT
 from gansmith.data.formats import FORMATS, writable
 from gansmith.errors import GansmithError, first_line
 from gansmith.files.alpha import on_white
+from gansmith.files.atomic import replacing
 from gansmith.files.pictures import LONGEST as _LONGEST
 
 _ORIENTATION, _DETAILS = 0x0112, 0x8769
@@ -222,14 +223,8 @@ def _save(image: Image.Image, file: BinaryIO, kind: str, options: Mapping[str, A
 def _whole(target: Path) -> Iterator[BinaryIO]:
     """A file that takes the target's place once all is written to it."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".gansmith-{os.getpid()}.tmp")  # short: the target's name may be as long as names get
-    try:
-        with open(temporary, "wb") as file:
-            yield file
-        os.replace(temporary, target)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
+    with replacing(target) as temporary, temporary.open("wb") as file:
+        yield file
 
 
 def _storable(image: Image.Image, kind: str) -> Image.Image:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import os
 import re
 import shutil
 from collections.abc import Iterator, Sequence
@@ -18,7 +17,7 @@ import tyro
 from gansmith.commands._parse import parse, say
 from gansmith.config import Bounds, Count, check_numbers
 from gansmith.errors import GansmithError
-from gansmith.files.atomic import clear_leftovers
+from gansmith.files.atomic import clear_leftovers, temporary_beside
 from gansmith.files.paths import check_free, check_writable, folder_names, nearest_folder, writing
 
 if TYPE_CHECKING:
@@ -156,11 +155,10 @@ def save_grid(out: Path, array: np.ndarray) -> None:
 @contextmanager
 def filling(folder: Path) -> Iterator[Path]:
     """A folder to write to whose files move into ``folder`` once all are there; where one fails, nothing is left."""
-    temporary = nearest_folder(folder) / f".gansmith.{os.getpid()}.tmp"
+    temporary = temporary_beside(nearest_folder(folder) / "gansmith")
     try:
         with writing(folder):
             clear_leftovers(temporary.parent, "gansmith")
-            shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir()
             yield temporary
             for file in sorted(f for f in temporary.rglob("*") if f.is_file()):

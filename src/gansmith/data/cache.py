@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 from gansmith.data.threads import Broken
 from gansmith.errors import DataError
+from gansmith.files.atomic import replacing
 
 CHUNK = 1 << 20
 """Bytes that are in memory at once while a file is fetched."""
@@ -109,14 +110,10 @@ class CachedFiles(ABC):
                 os.utime(path)
                 return path
             self.cache.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-            try:
+            with replacing(path) as temporary:
                 with temporary.open("wb") as file:
                     self.fetch(place, file)
                 self._make_room(temporary.stat().st_size)
-                temporary.replace(path)
-            finally:
-                temporary.unlink(missing_ok=True)
             return path
 
     def ahead(self, numbers: Sequence[int]) -> None:

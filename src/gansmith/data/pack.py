@@ -6,8 +6,6 @@ import gzip
 import hashlib
 import io
 import json
-import os
-import shutil
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
@@ -26,7 +24,7 @@ from gansmith.data.specs import open_source
 from gansmith.data.tars import INDEX, Shard, scan
 from gansmith.data.threads import Broken, Progress, threads
 from gansmith.errors import DataError
-from gansmith.files.atomic import clear_leftovers, write_atomically
+from gansmith.files.atomic import clear_leftovers, replacing, write_atomically
 from gansmith.files.paths import named
 
 
@@ -65,18 +63,15 @@ def pack(
     if resize is not None or paged:
         _settle_range(source)
     out = named(out).resolve() if out.is_symlink() else named(out)
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     clear_leftovers(out.parent, out.name)
     try:
-        temporary.mkdir(parents=True)
-        packed = _write(source, temporary, per_shard, resize, progress)
-        if out.exists():
-            out.rmdir()  # empty, as was seen above
-        temporary.replace(out)
+        with replacing(out) as temporary:
+            temporary.mkdir(parents=True)
+            packed = _write(source, temporary, per_shard, resize, progress)
+            if out.exists():
+                out.rmdir()  # empty, as was seen above
     except OSError as error:
         raise DataError(f"The tars could not be written to '{out}': {error.strerror or error}.") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return replace(packed, folder=out)
 
 
@@ -120,8 +115,7 @@ def _write_shard(
 ) -> tuple[Shard, list[tuple[str, str]]]:
     broken: list[tuple[str, str]] = []
     headers, digests, labels = [], [], []
-    temporary = path.with_name(f".{path.name}.tmp")
-    with tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as archive:
+    with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as archive:
         for row in rows.tolist():
             try:
                 content, ending = _encoded(source, row, resize)
@@ -138,8 +132,7 @@ def _write_shard(
             facts = [header.width, header.height, header.mode, int(header.colour), header.digest.hex()]
             headers.append([*facts, header.bits, header.tagged])
             digests.append(hashlib.blake2b(content, digest_size=16).digest())
-    shard = _verified(temporary, digests, labels)
-    os.replace(temporary, path)
+    shard = _verified(path, digests, labels)
     shard.name, shard.headers = path.name, headers
     return shard, broken
 

@@ -6,7 +6,6 @@ import hashlib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -53,13 +52,14 @@ class Pictures(ABC):
     @abstractmethod
     def __len__(self) -> int: ...
 
-    @abstractmethod
     def fetch(self, indices: np.ndarray) -> tuple[Tensor, Tensor | None]:
         """Pictures uint8 [n, C, H, W] and their labels int64 [n], or None where there are no labels."""
+        x, y = self.fetch_deep(indices)
+        return in_bytes(x), y
 
+    @abstractmethod
     def fetch_deep(self, indices: np.ndarray) -> tuple[Tensor, Tensor | None]:
         """The same with all bits that there are: int16, the range stretched from -32768 to 32767, where they are more than 8."""
-        return self.fetch(indices)
 
     def labels(self) -> np.ndarray | None:
         """The class number of every picture, int64 [N], or None where there are no labels."""
@@ -120,10 +120,6 @@ class MemoryPictures(Pictures):
     def __len__(self) -> int:
         return len(self.x)
 
-    def fetch(self, indices: np.ndarray) -> tuple[Tensor, Tensor | None]:
-        x, y = self.fetch_deep(indices)
-        return in_bytes(x), y
-
     def fetch_deep(self, indices: np.ndarray) -> tuple[Tensor, Tensor | None]:
         rows = torch.as_tensor(np.asarray(indices, dtype=np.int64))
         return self.x.index_select(0, rows), None if self.y is None else self.y[rows]  # whole rows, not pixel by pixel
@@ -169,44 +165,12 @@ class StreamedPictures(Pictures):
         source = self.source
         return ShardOrder(source.shard_of, seed, batch, files=source.files) if isinstance(source, ShardSource) else None
 
-    def fetch(self, indices: np.ndarray) -> tuple[Tensor, Tensor | None]:
-        x, y = self.fetch_deep(indices)
-        return in_bytes(x), y
-
     def fetch_deep(self, indices: np.ndarray) -> tuple[Tensor, Tensor | None]:
         out = torch.empty(len(indices), *self.spec.shape, dtype=self._dtype)
         pixels = out.numpy()
         rows = self.standins.fill(indices, lambda slot, row: _decode_into(pixels[slot], self.source, row))
         labels = self.source.labels if self.spec.classes else None
         return out, None if labels is None else torch.from_numpy(labels[rows])
-
-
-def without_empty_classes(pictures: Pictures) -> tuple[str, ...]:
-    """Take classes that have no pictures out of a set, in place; the rest are numbered anew.
-
-    A label that no picture has is never learned, so what is drawn from it means nothing. Where fewer than two classes are
-    left, there are no labels any more.
-
-    Returns:
-        The names of the classes that were taken out.
-    """
-    labels = pictures.labels()
-    if labels is None:
-        return ()
-    names = pictures.spec.class_names
-    counts = np.bincount(labels, minlength=len(names))
-    kept = np.flatnonzero(counts)
-    if len(kept) == len(names):
-        return ()
-    number = np.full(len(names), -1, np.int64)
-    number[kept] = np.arange(len(kept))
-    classes = len(kept) if len(kept) > 1 else 0
-    pictures.relabel(number[labels] if classes else None)
-    pictures.spec = replace(
-        pictures.spec, classes=classes, class_names=tuple(names[i] for i in kept) if classes else ()
-    )
-    pictures.hash = hashlib.blake2b(f"{pictures.hash} {kept.tolist()}".encode(), digest_size=16).hexdigest()
-    return tuple(names[i] for i in np.flatnonzero(counts == 0))
 
 
 def open_pictures(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from gansmith.data.formats import why_unread
 from gansmith.data.pairs import TwoSided
 from gansmith.data.photographs import Photographs
 from gansmith.data.planning import FEW, FEWEST, FEWEST_WINDOWS, WINDOW, few_pictures, windows_in
-from gansmith.data.sources import Pictures, without_empty_classes
+from gansmith.data.sources import Pictures
 from gansmith.errors import DataError
 from gansmith.game import Batch, Game, ImageSpec
 from gansmith.parallel import seeds
@@ -275,3 +276,31 @@ def _resized(spec: ImageSpec, size: int) -> ImageSpec:
     from dataclasses import replace
 
     return replace(spec, height=size, width=size)
+
+
+def without_empty_classes(pictures: Pictures) -> tuple[str, ...]:
+    """Take classes that have no pictures out of a set, in place; the rest are numbered anew.
+
+    A label that no picture has is never learned, so what is drawn from it means nothing. Where fewer than two classes are
+    left, there are no labels any more.
+
+    Returns:
+        The names of the classes that were taken out.
+    """
+    labels = pictures.labels()
+    if labels is None:
+        return ()
+    names = pictures.spec.class_names
+    counts = np.bincount(labels, minlength=len(names))
+    kept = np.flatnonzero(counts)
+    if len(kept) == len(names):
+        return ()
+    number = np.full(len(names), -1, np.int64)
+    number[kept] = np.arange(len(kept))
+    classes = len(kept) if len(kept) > 1 else 0
+    pictures.relabel(number[labels] if classes else None)
+    pictures.spec = replace(
+        pictures.spec, classes=classes, class_names=tuple(names[i] for i in kept) if classes else ()
+    )
+    pictures.hash = hashlib.blake2b(f"{pictures.hash} {kept.tolist()}".encode(), digest_size=16).hexdigest()
+    return tuple(names[i] for i in np.flatnonzero(counts == 0))

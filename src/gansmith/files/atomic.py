@@ -1,73 +1,68 @@
-"""State as files: nested dicts of tensors and plain values <-> one safetensors file and one json document."""
+"""Files and folders that appear whole or not at all, and what a killed process leaves of them."""
 
 from __future__ import annotations
 
 import contextlib
+import glob
+import itertools
 import os
 import re
 import shutil
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import psutil
-from torch import Tensor
 
-_TENSOR = "\0tensor"
-_HALF_WRITTEN = re.compile(r"\.(.+)\.(\d{1,10})\.(tmp|old)")
+_HALF_WRITTEN = re.compile(r"\.(.+)\.(\d{1,10})(-\d+-\d+)?\.(tmp|old)(?(3)(\.\w+)?)")
+_LONGEST = 255
+"""Bytes of a file's name that file systems take."""
+_count = itertools.count()
 
 
-def flatten(tree: Any, prefix: str = "") -> tuple[Any, dict[str, Tensor]]:
-    """Split a tree of dicts, lists, plain values and tensors into its json-able skeleton and its tensors by path.
+def temporary_beside(path: Path, kind: Literal["tmp", "old"] = "tmp", *, ending: bool = False) -> Path:
+    """A new name in the folder of ``path`` for what is to become it: ``.NAME.PID-THREAD-COUNT.tmp``.
 
-    The tensors are those of the tree, not copies.
+    No two calls return the same name, neither in two processes nor in two threads. :func:`clear_leftovers` knows these names.
+    A name that would be too long is cut.
+
+    Args:
+        kind: ``old`` for the version that a new one replaces.
+        ending: keep the suffix of ``path`` at the end, for programs that choose a format by it.
     """
-    if isinstance(tree, Tensor):
-        return {_TENSOR: prefix}, {prefix: tree.detach()}
-    if isinstance(tree, Mapping):
-        skeleton, tensors = {}, {}
-        for key, value in tree.items():
-            # json knows only text keys; optimizers number their parameters
-            name = f"\0int{key}" if isinstance(key, int) else str(key)
-            skeleton[name], more = flatten(value, f"{prefix}/{key}" if prefix else str(key))
-            tensors |= more
-        return skeleton, tensors
-    if isinstance(tree, (list, tuple)):
-        parts = [flatten(value, f"{prefix}/{index}") for index, value in enumerate(tree)]
-        return [part[0] for part in parts], {k: v for part in parts for k, v in part[1].items()}
-    return tree, {}
+    name, suffix = (path.stem, path.suffix) if ending else (path.name, "")
+    unique = f".{os.getpid()}-{threading.get_native_id()}-{next(_count)}.{kind}{suffix}"
+    fits = os.fsencode(name)[: _LONGEST - 1 - len(os.fsencode(unique))]
+    return path.with_name(f".{fits.decode(errors='ignore')}{unique}")
 
 
-def unflatten(skeleton: Any, tensors: Mapping[str, Tensor]) -> Any:
-    """The inverse of :func:`flatten` (tuples come back as lists)."""
-    if isinstance(skeleton, dict):
-        if _TENSOR in skeleton:
-            return tensors[skeleton[_TENSOR]]
-        return {_key(key): unflatten(value, tensors) for key, value in skeleton.items()}
-    if isinstance(skeleton, list):
-        return [unflatten(value, tensors) for value in skeleton]
-    return skeleton
+@contextlib.contextmanager
+def replacing(path: Path, *, ending: bool = False) -> Iterator[Path]:
+    """A temporary name to write a file or a folder to. It takes the place of ``path`` at the end of the block.
 
+    After an error nothing of it is left, and ``path`` is as it was.
 
-def _key(name: str) -> int | str:
-    if not name.startswith("\0int"):
-        return name
-    if len(name) > 16:  # optimizers count parameters; larger numbers could be chosen to have equal hashes
-        raise ValueError("a key is too large")
-    return int(name[4:])
+    Args:
+        ending: keep the suffix of ``path`` at the end.
+    """
+    temporary = temporary_beside(path, ending=ending)
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
+        with contextlib.suppress(OSError):  # moved, or never made
+            temporary.unlink()
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
     """Write a file so that a reader sees the old one or the new one, whole, even after a power cut."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+        file.flush()
+        os.fsync(file.fileno())
     sync_folder(path.parent)
 
 
@@ -84,7 +79,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def clear_leftovers(folder: Path, name: str = "") -> None:
-    """Remove what killed processes left half-written in a folder: ``.NAME.PID.tmp`` and ``.NAME.PID.old``.
+    """Remove what killed processes left half-written in a folder: ``.NAME.PID-THREAD-COUNT.tmp`` and ``....old``.
 
     Where the old version is whole and the new one never took its place, the old one goes back to it. What a process that still
     runs may be writing is left alone, and so is what cannot be removed.
@@ -93,15 +88,15 @@ def clear_leftovers(folder: Path, name: str = "") -> None:
         name: only what was to become this file or folder; by default all.
     """
     try:
-        found = sorted(folder.glob(f".{name}*" if name and not re.search(r"[*?\[]", name) else ".*"))
+        found = sorted(folder.glob(f".{glob.escape(Path(name).stem)}*"))
     except OSError:
         return
     for path in found:
         match = _HALF_WRITTEN.fullmatch(path.name)
-        if match is None or (name and match[1] != name) or psutil.pid_exists(int(match[2])):
+        if match is None or (name and match[1] + (match[5] or "") != name) or psutil.pid_exists(int(match[2])):
             continue
         with contextlib.suppress(OSError):
-            if match[3] == "old" and not (folder / match[1]).exists():
+            if match[4] == "old" and not (folder / match[1]).exists():
                 path.replace(folder / match[1])
             elif path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from gansmith.errors import GansmithError
+from gansmith.files.atomic import clear_leftovers, replacing
 from gansmith.files.film import KEPT, Film, ffmpeg, last_line, quiet
 
 
@@ -114,8 +115,7 @@ def join(pieces: Sequence[Path], film: Film, target: Path) -> list[str]:
     Raises:
         GansmithError: ffmpeg cannot write it.
     """
-    notes = []
-    temporary = target.with_name(f".{target.stem}.tmp{target.suffix}")
+    clear_leftovers(target.parent, target.name)
     sound = "libopus" if target.suffix == ".webm" else "aac"
     ways: list[tuple[list[str], str]] = [(["-map", "1:a?", "-map", "1:s?", "-c", "copy"], "")]
     ways += [(["-map", "1:a?", "-c", "copy"], "its subtitles were left out: this kind of file cannot hold them")]
@@ -125,23 +125,18 @@ def join(pieces: Sequence[Path], film: Film, target: Path) -> list[str]:
             f"its sound was encoded anew ({sound}): this kind of file cannot hold it as it was",
         )
     ]
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, replacing(target, ending=True) as temporary:
         listing = Path(folder) / "pieces.txt"
         listing.write_text("".join(f"file '{_escaped(piece)}'\n" for piece in pieces), encoding="utf-8")
         given = ["-f", "concat", "-safe", "0", "-i", listing, "-i", film.path, "-map", "0:v:0"]
         fast = ["-movflags", "+faststart"] if target.suffix in (".mp4", ".m4v", ".mov") else []
-        try:
-            for words, note in ways:
-                done = subprocess.run(
-                    quiet("-y", *given, *words, "-map_metadata", "1", *fast, temporary), capture_output=True
-                )
-                if done.returncode == 0:
-                    notes += [note] if note else []
-                    temporary.replace(target)
-                    return notes
-            raise GansmithError(f"{target.name} could not be put together ({last_line(done.stderr)}).")
-        finally:
-            temporary.unlink(missing_ok=True)
+        for words, note in ways:
+            done = subprocess.run(
+                quiet("-y", *given, *words, "-map_metadata", "1", *fast, temporary), capture_output=True
+            )
+            if done.returncode == 0:
+                return [note] if note else []
+        raise GansmithError(f"{target.name} could not be put together ({last_line(done.stderr)}).")
 
 
 def _escaped(path: Path) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from torch import Tensor
 
 from gansmith.errors import GansmithError
 from gansmith.files.alpha import on_white
-from gansmith.files.atomic import clear_leftovers, write_atomically
+from gansmith.files.atomic import clear_leftovers, replacing, write_atomically
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 VIDEO_SUFFIXES = (".mp4", ".gif", ".webm")
@@ -85,12 +84,8 @@ def save_video(path: Path, frames: Iterable[np.ndarray], fps: float = 30.0) -> N
     if suffix == ".gif":
         write_atomically(path, _gif(frames, fps))
         return
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with replacing(path) as temporary:
         _encode(temporary, frames, fps, suffix)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _gif(frames: Iterable[np.ndarray], fps: float) -> bytes:

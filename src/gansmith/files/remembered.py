@@ -7,12 +7,12 @@ may have been downloaded can decide that. The person names it once (``--family-m
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import sys
 from pathlib import Path
 
+from gansmith.files.atomic import write_atomically
 from gansmith.files.documents import Unreadable, parse_json, read_json
 
 CONFIG_VARIABLE = "GANSMITH_CONFIG"
@@ -56,14 +56,10 @@ def remember(module: str, folder: str) -> bool:
     own = {**_of_this_process(), module: folder}
     os.environ[PROCESS_VARIABLE] = json.dumps(own)
     place = config_folder() / FILE
-    temporary = place.with_name(f".{FILE}.{os.getpid()}.tmp")
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(known | own, indent=1) + "\n", encoding="utf-8")
-        temporary.replace(place)
+        write_atomically(place, json.dumps(known | own, indent=1) + "\n")
     except (OSError, RuntimeError):
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
         return False
     return True
 

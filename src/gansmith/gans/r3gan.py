@@ -18,7 +18,6 @@ from typing import Annotated, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import leaky_relu
 
 from gansmith.config import Added, Bounds, Count, Decay, Units
 from gansmith.errors import GansmithError
@@ -26,15 +25,11 @@ from gansmith.game import Batch, Clock, ImageSpec, Logs, Optimizer, Turn
 from gansmith.generation import Generation, GenerationConfig, judgement_logs, squared_gradient_norm
 from gansmith.nn import conditioning, dcgan
 from gansmith.nn.augment import AdaptiveAugment
-from gansmith.nn.classes import ClassEmbedding
 from gansmith.nn.dcgan import PlainDiscriminator
 from gansmith.nn.losses import ADVERSARIAL, Adversarial
-from gansmith.nn.resample import downsample, upsample
-from gansmith.nn.stages import base_for, check_size, crop_to, stages_for
+from gansmith.nn.r3gan_resnet import Discriminator, Generator
+from gansmith.nn.stages import check_size
 from gansmith.parallel import seeds
-
-SLOPE = 0.2
-"""Of LeakyReLU below zero."""
 
 
 @dataclass(frozen=True)
@@ -97,126 +92,6 @@ class Config(GenerationConfig):
 def cosine(start: float, end: float, progress: float) -> float:
     """Half a cosine from ``start`` to ``end``."""
     return end + (start - end) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
-
-
-def _init(layer: nn.Conv2d | nn.Linear, gain: float) -> None:
-    """Weights N(0, gain^2 / fan_in), no bias at first."""
-    nn.init.normal_(layer.weight, 0.0, gain / math.sqrt(layer.weight[0].numel()))
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)
-
-
-def _conv(
-    inputs: int, outputs: int, kernel: int = 1, *, groups: int = 1, bias: bool = False, gain: float = 1.0
-) -> nn.Conv2d:
-    layer = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, groups=groups, bias=bias)
-    _init(layer, gain)
-    return layer
-
-
-class Block(nn.Module):
-    """x + 1x1(act(3x3 grouped(act(1x1 x)))), act being bias and LeakyReLU; starts as the identity.
-
-    Args:
-        depth: L, blocks in the whole network. The weights start L^(-1/4) smaller, so that no norm is needed.
-    """
-
-    def __init__(self, channels: int, config: Config, depth: int) -> None:
-        super().__init__()
-        hidden = channels * config.expansion
-        gain = math.sqrt(2 / (1 + SLOPE**2)) * depth ** (-1 / 4)
-        self.expand = _conv(channels, hidden, bias=True, gain=gain)
-        self.mix = _conv(hidden, hidden, 3, groups=max(1, hidden // config.group_width), bias=True, gain=gain)
-        self.project = _conv(hidden, channels, gain=0.0)
-
-    def forward(self, x: Tensor) -> Tensor:
-        h = leaky_relu(self.expand(x), SLOPE)
-        return x + self.project(leaky_relu(self.mix(h), SLOPE))
-
-
-def widths_of(config: Config, spec: ImageSpec) -> list[int]:
-    """Channels at every resolution from the lowest, multiples of the group width."""
-    unit, stages = config.group_width, stages_for(spec) - (config.stem == 2)
-    halvings = (max(stage - config.level, 0) for stage in range(stages + 1))
-    return [max(unit, round(config.width * config.taper**count / unit) * unit) for count in halvings]
-
-
-class _Up(nn.Module):
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.match = _conv(inputs, outputs) if inputs != outputs else nn.Identity()
-
-    def forward(self, x: Tensor) -> Tensor:
-        return upsample(self.match(x))
-
-
-class _Down(nn.Module):
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.match = _conv(inputs, outputs) if inputs != outputs else nn.Identity()
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.match(downsample(x))
-
-
-class Generator(nn.Module):
-    """z [N, latent_dim] -> [N, C, H, W], unbounded; sizes that are not base * 2^k are made larger and cropped."""
-
-    def __init__(self, config: Config, spec: ImageSpec, classes: int) -> None:
-        super().__init__()
-        self.spec = spec
-        widths = widths_of(config, spec)
-        self.embed = ClassEmbedding(classes, config.latent_dim) if classes else None
-        self.basis = nn.Parameter(torch.randn(widths[0], *base_for(spec, stages_for(spec))))
-        self.weigh = nn.Linear(config.latent_dim * (2 if classes else 1), widths[0], bias=False)
-        _init(self.weigh, 1.0)
-        layers: list[nn.Module] = []
-        for stage, channels in enumerate(widths):
-            layers += [_Up(widths[stage - 1], channels)] if stage else []
-            layers += [Block(channels, config, config.blocks * len(widths)) for _ in range(config.blocks)]
-        self.layers = nn.Sequential(*layers)
-        self.to_image: nn.Module = _conv(widths[-1], spec.channels)
-        if config.stem == 2:
-            self.to_image = nn.ConvTranspose2d(widths[-1], spec.channels, 4, 2, 1, bias=False)
-            nn.init.normal_(self.to_image.weight, 0.0, 0.5 / math.sqrt(widths[-1]))  # 4 taps reach every pixel
-
-    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        if self.embed is not None:
-            z = torch.cat([z, self.embed(labels)], 1)
-        h = self.weigh(z)[:, :, None, None] * self.basis  # [N, C0, h, w]
-        return crop_to(self.to_image(self.layers(h)), self.spec)
-
-
-class Discriminator(nn.Module):
-    """[N, C, H, W] -> logits [N, 1]; conditional ones compare a vector with the label's embedding."""
-
-    def __init__(self, config: Config, spec: ImageSpec, classes: int) -> None:
-        super().__init__()
-        stages, widths = stages_for(spec), widths_of(config, spec)[::-1]
-        first = _conv(spec.channels * config.pack, widths[0])
-        if config.stem == 2:
-            first = nn.Conv2d(spec.channels * config.pack, widths[0], 4, 2, 1, bias=False)
-            _init(first, 1.0)
-        layers: list[nn.Module] = [first]
-        for stage, channels in enumerate(widths):
-            layers += [_Down(widths[stage - 1], channels)] if stage else []
-            layers += [Block(channels, config, config.blocks * len(widths)) for _ in range(config.blocks)]
-        self.layers = nn.Sequential(*layers)
-        self.basis = nn.Conv2d(
-            widths[-1], widths[-1], (spec.height >> stages, spec.width >> stages), groups=widths[-1], bias=False
-        )
-        _init(self.basis, 1.0)
-        length = config.class_dim or config.latent_dim
-        self.embed = ClassEmbedding(classes, length) if classes else None
-        self.logit = nn.Linear(widths[-1], length if classes else 1, bias=False)
-        _init(self.logit, 1.0)
-
-    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
-        # a convolution as large as its input is a weighted sum, and much quicker as one
-        logit = self.logit((self.layers(images) * self.basis.weight[:, 0]).sum((2, 3)))
-        if self.embed is not None:  # Miyato & Koyama 2018 (arXiv:1802.05637)
-            logit = (logit * self.embed(labels)).sum(1, keepdim=True) / math.sqrt(logit.shape[1])
-        return logit
 
 
 class R3GAN(Generation[Config]):
@@ -286,19 +161,8 @@ class R3GAN(Generation[Config]):
             logs |= {"r1": r1.detach().mean(), "r2": r2.detach().mean()}
         return loss, logs
 
-    def generator_loss(self, batch: Batch) -> tuple[Tensor, Logs]:
-        """Eq. 2 with the players exchanged, or -E log D(G(z))."""
-        labels = self.labels_of(batch)
-        logits = self.judge(self.generate(batch), labels)
-        if not self.adversarial_loss.paired:
-            return self.adversarial_loss.generator(logits, logits), {}
-        with torch.no_grad():
-            real_logits = self.judge(batch.images, labels)
-        return self.adversarial_loss.generator(logits, real_logits), {}
-
     @property
     def adversarial_loss(self) -> Adversarial:
-        """The loss that ``config.loss`` names."""
         if self.config.loss != "auto":
             return ADVERSARIAL[self.config.loss]
         return ADVERSARIAL["nonsaturating" if self.plain and self.classes else "relativistic"]

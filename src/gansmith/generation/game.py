@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 
+import torch
 from torch import Tensor
 
 from gansmith.game import Batch, Clock, Logs, Turn
 from gansmith.generation.judged import Judged, judgement_logs, squared_gradient_norm
 from gansmith.generation.settings import AdversarialConfig, GenerationConfigT
-from gansmith.nn.losses import ADVERSARIAL
+from gansmith.nn.losses import ADVERSARIAL, Adversarial
 from gansmith.nn.scalars import Scalars
 
 
@@ -37,6 +38,11 @@ class Generation(Judged[GenerationConfigT]):
         return self.config if isinstance(self.config, AdversarialConfig) else AdversarialConfig()
 
     @property
+    def adversarial_loss(self) -> Adversarial:
+        """The loss that ``config.loss`` names."""
+        return ADVERSARIAL[self.adversarial.loss]
+
+    @property
     def r1(self) -> float:
         """Weight of R1: what the settings say, or else the family's usual one where labels are learned."""
         asked = self.adversarial.r1
@@ -50,11 +56,10 @@ class Generation(Judged[GenerationConfigT]):
 
     def discriminator_loss(self, batch: Batch) -> tuple[Tensor, Logs]:
         """L_D = -E log D(x) - E log(1 - D(G(z))), or the loss that ``config.loss`` names; plus R1 where asked for."""
-        config = self.adversarial
         penalised = self.r1 > 0 and batch.clock.step % self.penalty_every == 0
         real = batch.images.detach().requires_grad_(penalised)
         real_logits, fake_logits = self.judge_both(real, self.fakes(batch).detach(), self.labels_of(batch))
-        adversarial = ADVERSARIAL[config.loss]
+        adversarial = self.adversarial_loss
         loss = adversarial.discriminator(real_logits, fake_logits)
         logs = judgement_logs(real_logits, fake_logits, relative=adversarial.relative)
         if penalised:
@@ -65,7 +70,9 @@ class Generation(Judged[GenerationConfigT]):
 
     def generator_loss(self, batch: Batch) -> tuple[Tensor, Logs]:
         """L_G = -E log D(G(z)), or the loss that ``config.loss`` names."""
-        adversarial = ADVERSARIAL[self.adversarial.loss]
-        fake_logits = self.judge(self.fakes(batch), self.labels_of(batch))
-        real_logits = self.judge(batch.images, self.labels_of(batch)) if adversarial.paired else fake_logits
+        adversarial, labels = self.adversarial_loss, self.labels_of(batch)
+        fake_logits = real_logits = self.judge(self.fakes(batch), labels)
+        if adversarial.paired:
+            with torch.no_grad():  # what D says of real pictures does not depend on G
+                real_logits = self.judge(batch.images, labels)
         return adversarial.generator(fake_logits, real_logits), {}

@@ -6,17 +6,11 @@ must last before it is called: one odd moment is no illness.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from gansmith.data.planning import FEW
-
-Record = dict[str, Any]
-
-LAST = 0.06
-"""A sign must have lasted for this share of the run (and for three checks) before it is named."""
+from gansmith.health.signs import Record, best, every, lasting, latest, rising
 
 BELIEVABLE = 0.6
 """Share of samples that should look real at the end of a run. 256 real digits or clothes against others have 95 to 97 %; `dcgan` on digits has none
@@ -78,43 +72,6 @@ def history(records: Sequence[Record]) -> list[Finding]:
     return list(found.values())
 
 
-def _lasting(records: Sequence[Record], key: str, least: int = 3) -> list[Record]:
-    """The latest records that have ``key`` and span the time a sign must last; empty while that is not yet reached.
-
-    Where signs are fewer, as those of slow networks are, they are the last ``least``, which span more.
-    """
-    having = [record for record in records if key in record]
-    if not having:
-        return []
-    newest = having[-1]["progress"]
-    recent = [record for record in having if record["progress"] > newest - LAST]
-    if len(recent) < least:
-        recent = having[-least:]
-    early = newest < 2 * LAST  # the first moments of every run look ill
-    return [] if early or len(recent) < least else recent
-
-
-def _all(records: Sequence[Record], key: str, test: Any) -> bool:
-    return bool(records) and all(test(record[key]) for record in records)
-
-
-def _best(records: Sequence[Record], key: str) -> float:
-    return max((record[key] for record in records if key in record), default=0.0)
-
-
-def _rising(records: Sequence[Record], key: str) -> bool:
-    """Has a sign grown by a third since the clock stood at half of what it shows now, or at each of the latest checks?
-
-    The second is how a critic's generator begins, which moves at every fifth step only: long flat, then steadily up.
-    """
-    having = [record for record in records if key in record]
-    if not having:
-        return False
-    then = min(having, key=lambda record: abs(record["images"] - having[-1]["images"] / 2))
-    latest = [record[key] for record in having[-4:]]
-    return having[-1][key] > 1.33 * then[key] or all(a < b for a, b in itertools.pairwise(latest))
-
-
 def _collapse(records: Sequence[Record]) -> Finding | None:
     """The pictures of a fixed batch of latents are all alike: copies of each other, or all of one kind."""
     return _copies(records) or _moving_collapse(records)
@@ -124,13 +81,13 @@ def _copies(records: Sequence[Record]) -> Finding | None:
     """The pictures of a fixed batch of latents have become nearly the same."""
     # every generator starts with one grey picture for all latents, so a low value alone proves nothing: it must have
     # been higher before, or not be rising any more
-    recent, copies = _lasting(records, "diversity"), _lasting(records, "spread")
-    if _all(recent, "diversity", lambda value: value < 0.35) and (
-        _best(records, "diversity") >= 0.5 or (recent[-1]["images"] >= WARM_UP and not _rising(records, "diversity"))
+    recent, copies = lasting(records, "diversity"), lasting(records, "spread")
+    if every(recent, "diversity", lambda value: value < 0.35) and (
+        best(records, "diversity") >= 0.5 or (recent[-1]["images"] >= WARM_UP and not rising(records, "diversity"))
     ):
         sign = f"samples differ by {100 * recent[-1]['diversity']:.0f}% of what real pictures do"
-    elif _all(copies, "spread", lambda value: value < 0.2) and (
-        _best(records, "spread") >= 0.4 or (copies[-1]["images"] >= 10 * WARM_UP and not _rising(records, "spread"))
+    elif every(copies, "spread", lambda value: value < 0.2) and (
+        best(records, "spread") >= 0.4 or (copies[-1]["images"] >= 10 * WARM_UP and not rising(records, "spread"))
     ):
         recent, sign = copies, "many samples are copies of each other"
     else:
@@ -151,13 +108,13 @@ def _moving_collapse(records: Sequence[Record]) -> Finding | None:
 
     Pictures of one kind differ by half of what pictures of all kinds do, so each sign by itself would prove little.
     """
-    recent = _lasting(records, "diversity")
+    recent = lasting(records, "diversity")
     if (
-        not _all(recent, "diversity", lambda value: value < 0.6)
-        or not _all(_lasting(records, "spread"), "spread", lambda value: value < 0.5)
-        or not _all(_lasting(records, "churn"), "churn", lambda value: value > 0.7)
+        not every(recent, "diversity", lambda value: value < 0.6)
+        or not every(lasting(records, "spread"), "spread", lambda value: value < 0.5)
+        or not every(lasting(records, "churn"), "churn", lambda value: value > 0.7)
         or recent[-1]["images"] < 2 * WARM_UP
-        or (_rising(records, "diversity") and _rising(records, "spread"))
+        or (rising(records, "diversity") and rising(records, "spread"))
     ):
         return None
     return Finding(
@@ -173,12 +130,12 @@ def _moving_collapse(records: Sequence[Record]) -> Finding | None:
 
 def _discriminator_wins(records: Sequence[Record]) -> Finding | None:
     """D tells every picture rightly and surely, so the generator has nothing to learn from."""
-    recent = _lasting(records, "sign_real")
+    recent = lasting(records, "sign_real")
     recent = [record for record in recent if "loss/generator" in record]
-    sure = _all(recent, "sign_real", lambda value: value > 0.97) and _all(
+    sure = every(recent, "sign_real", lambda value: value > 0.97) and every(
         recent, "sign_fake", lambda value: value < -0.97
     )
-    if not sure or not _all(recent, "loss/generator", lambda value: value > 6):
+    if not sure or not every(recent, "loss/generator", lambda value: value > 6):
         return None
     return Finding(
         "discriminator-wins",
@@ -192,7 +149,7 @@ def _discriminator_wins(records: Sequence[Record]) -> Finding | None:
 
 def _missing_classes(records: Sequence[Record]) -> Finding | None:
     """Whole classes of the real pictures are no longer made."""
-    recent = _lasting(records, "classes_missing")
+    recent = lasting(records, "classes_missing")
     if not recent or recent[-1]["progress"] < 0.3 or recent[-1]["images"] < 4 * WARM_UP:
         return None
     missing = min(record["classes_missing"] for record in recent)
@@ -211,10 +168,10 @@ def _missing_classes(records: Sequence[Record]) -> Finding | None:
 
 def _oscillation(records: Sequence[Record]) -> Finding | None:
     """The same latents give unrelated pictures from one check to the next, long after the start."""
-    recent = _lasting(records, "churn", least=5)
+    recent = lasting(records, "churn", least=5)
     young = not recent or recent[-1]["progress"] < 0.15 or recent[-1]["images"] < WARM_UP
     # what comes nearer to the real pictures' spread is getting somewhere
-    if young or not _all(recent, "churn", lambda value: value > 0.9) or _rising(records, "spread"):
+    if young or not every(recent, "churn", lambda value: value > 0.9) or rising(records, "spread"):
         return None
     return Finding(
         "oscillation",
@@ -227,14 +184,14 @@ def _oscillation(records: Sequence[Record]) -> Finding | None:
 
 def _undertrained(records: Sequence[Record]) -> Finding | None:
     """At the end, samples are as different as real pictures, and few of them look real. A collapse is the opposite."""
-    recent = _lasting(records, "believable")[-3:]
+    recent = lasting(records, "believable")[-3:]
     if not recent or recent[-1]["progress"] < 0.95 or _collapse(records) is not None:
         return None
     share = sum(record["believable"] for record in recent) / len(recent)
-    if share >= BELIEVABLE or min(_latest(records, "diversity"), _latest(records, "spread")) < 0.5:
+    if share >= BELIEVABLE or min(latest(records, "diversity"), latest(records, "spread")) < 0.5:
         return None
     headline = f"undertrained: {share:.0%} of the samples look real"
-    if _rising(records, "believable"):
+    if rising(records, "believable"):
         advice = (
             "The samples are different enough, and there is no collapse: they are not finished. Their quality was still rising when the run "
             "ended, so more time helps most (train --resume with a longer goal)."
@@ -247,14 +204,10 @@ def _undertrained(records: Sequence[Record]) -> Finding | None:
     return Finding("undertrained", recent[0]["images"], headline, advice)
 
 
-def _latest(records: Sequence[Record], key: str) -> float:
-    return next((record[key] for record in reversed(records) if key in record), 1.0)
-
-
 def _memorising(records: Sequence[Record]) -> Finding | None:
     """D likes training pictures much better than other real ones: it knows them by heart."""
-    recent = _lasting(records, "memorising")
-    if not _all(recent, "memorising", lambda value: value > 0.5):
+    recent = lasting(records, "memorising")
+    if not every(recent, "memorising", lambda value: value > 0.5):
         return None
     return Finding(
         "memorising",
@@ -267,8 +220,8 @@ def _memorising(records: Sequence[Record]) -> Finding | None:
 
 def _copying(records: Sequence[Record]) -> Finding | None:
     """Samples repeat training pictures: much nearer to one than that one is to any other."""
-    recent = _lasting(records, "copies")
-    if not _all(recent, "copies", lambda value: value > COPIES):
+    recent = lasting(records, "copies")
+    if not every(recent, "copies", lambda value: value > COPIES):
         return None
     return Finding(
         "copies",
@@ -295,8 +248,8 @@ def few_pictures(count: int) -> Finding | None:
 
 def _leaking(records: Sequence[Record]) -> Finding | None:
     """So much augmentation that the generator starts to imitate it."""
-    recent = _lasting(records, "augment_p")
-    if not _all(recent, "augment_p", lambda value: value > 0.85):
+    recent = lasting(records, "augment_p")
+    if not every(recent, "augment_p", lambda value: value > 0.85):
         return None
     return Finding(
         "leaking",

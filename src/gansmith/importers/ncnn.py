@@ -1,7 +1,7 @@
 """Upscalers in the files of ncnn, ``.param`` and ``.bin``, as ``upscale`` models.
 
 A file is read only where it computes exactly what one of our networks computes: the graph of the file and ours are
-compared layer by layer, whatever their names and order (:func:`gansmith.files.ncnn.graph.digests`).
+compared layer by layer, whatever their names and order (:func:`gansmith.files.ncnn.meaning.digests`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import torch
 
 from gansmith.errors import ModelError
 from gansmith.files.ncnn import networks
-from gansmith.files.ncnn.graph import MOST_BYTES, Layer, digests, parse
+from gansmith.files.ncnn.graph import MOST_BYTES, Layer, parse
+from gansmith.files.ncnn.meaning import digests
 from gansmith.files.ncnn.weights import MOST_BYTES as MOST_WEIGHTS
 from gansmith.files.ncnn.weights import Arrays, read
 from gansmith.game import ImageSpec

@@ -15,12 +15,13 @@ from torch import Tensor
 from gansmith import config as configs
 from gansmith.errors import ModelError
 from gansmith.game import ImageSpec
-from gansmith.gans.r3gan import R3GAN, Config, widths_of
+from gansmith.gans.r3gan import R3GAN, Config
 from gansmith.importers.imported import Imported, expected_shapes, misfit, require_fit, square_pictures
 from gansmith.importers.notes import Refused, printable
 from gansmith.importers.persistent import Network, collect
 from gansmith.importers.pickled_tensors import Tensors
 from gansmith.importers.stylegan_parts import check_filters, pick, whole
+from gansmith.nn.r3gan_resnet import widths_of
 
 _BLOCK = re.compile(r"Model\.MainLayers\.(\d{1,3})\.Layers\.(\d{1,3})\.LinearLayer2")
 _STAGES = "Model.MainLayers"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +14,7 @@ from torch import Tensor
 
 from gansmith import config as configs
 from gansmith.errors import ModelError
-from gansmith.files.atomic import clear_leftovers, sync_folder
+from gansmith.files.atomic import clear_leftovers, sync_folder, temporary_beside
 from gansmith.files.run import spec_to_plain
 from gansmith.game import Game
 from gansmith.models.card import model_card
@@ -55,11 +54,9 @@ def write(
         "spec": spec_to_plain(game.spec),
         **info,
     }
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+    temporary, old = temporary_beside(folder), temporary_beside(folder, "old")
     try:
         clear_leftovers(folder.parent, folder.name)
-        shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         safetensors.torch.save_file(tensors, temporary / "model.safetensors", {"format": "pt"})
         if discriminator:

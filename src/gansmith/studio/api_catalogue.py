@@ -15,6 +15,7 @@ from typing import Any
 from starlette.routing import Route
 
 from gansmith.errors import GansmithError
+from gansmith.files.atomic import replacing
 from gansmith.studio.arguments import Arguments
 from gansmith.studio.core import Studio, get, post
 from gansmith.studio.errors import Refused
@@ -125,10 +126,5 @@ def _copy(folder: Path, target: Path) -> None:
     """A model folder copied, whole or not at all."""
     if (target / "model.safetensors").is_file():
         return
-    temporary = target.with_name(f".{target.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    try:
+    with replacing(target) as temporary:
         shutil.copytree(folder, temporary)
-        temporary.replace(target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import os
 import re
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from starlette.routing import Route
 
 from gansmith import config as configs
 from gansmith import registry
+from gansmith.files.atomic import replacing
 from gansmith.files.documents import Unreadable
 from gansmith.files.documents import read_json as read_document
 from gansmith.studio import api_edit, coaching, logs, trash
@@ -120,9 +120,8 @@ def _draw_thumb(grid: Path, target: Path) -> None:
         side = min(image.width, image.height, max(THUMB, image.width // 4))
         corner = image.convert("RGB").crop((0, 0, side, side))
     corner.thumbnail((THUMB, THUMB), Image.Resampling.BOX)
-    temporary = target.with_suffix(f".{time.time_ns()}.part")
-    corner.save(temporary, "JPEG", quality=82)
-    temporary.replace(target)
+    with replacing(target) as temporary:
+        corner.save(temporary, "JPEG", quality=82)
     _prune_thumbs(target.parent)
 
 

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 from typing import Any
 
 from starlette.routing import Route
 
 from gansmith import registry
-from gansmith.config import TrainSettings, validate
+from gansmith.config import TrainSettings
 from gansmith.errors import GansmithError
 from gansmith.studio import advice, forms, presets
 from gansmith.studio.arguments import Arguments
 from gansmith.studio.core import Studio, get, post
 from gansmith.studio.cures import cures, fields_named
 from gansmith.studio.errors import Refused
+from gansmith.studio.wishes import GOALS, command_line, goal_of, known_family, new_name, specs_of, wished
 from gansmith.studio.words import said
-from gansmith.studio.workspace import PICKLES, plain_name
 
 _ASKED = ("data", "out", "images", "steps", "minutes", "resume")
 """Run settings that the page asks for in its own way."""
-_GOALS = ("minutes", "images", "steps")
 
 
 def routes(studio: Studio) -> list[Route]:
@@ -50,7 +48,7 @@ def families(studio: Studio, arguments: Arguments) -> Any:
 
 def family(studio: Studio, arguments: Arguments) -> Any:
     """A family's forms."""
-    name = _known_family(arguments)
+    name = known_family(arguments)
     kind = registry.family(name)
     return {
         "name": name,
@@ -65,13 +63,6 @@ def _told(fields: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Fields with their help in the page's language."""
     words = ("help", "unit", "range")
     return [field | {word: said(field[word]) for word in words} for field in fields]
-
-
-def _known_family(arguments: Arguments) -> str:
-    name = arguments.text("name")
-    if name not in registry.families():
-        raise Refused(f"There is no family '{name}'.", 404)
-    return name
 
 
 def jobs(studio: Studio, arguments: Arguments) -> Any:
@@ -98,6 +89,11 @@ def start(studio: Studio, arguments: Arguments) -> Any:
     return _with_cures(arguments, lambda: _start(studio, arguments))
 
 
+def _mapping(arguments: Arguments, name: str) -> dict[str, Any]:
+    value = arguments.values.get(name)
+    return value if isinstance(value, dict) else {}
+
+
 def _with_cures(arguments: Arguments, act: Callable[[], Any]) -> Any:
     try:
         return act()
@@ -113,63 +109,30 @@ def _with_cures(arguments: Arguments, act: Callable[[], Any]) -> Any:
         raise refused from None
 
 
-def _mapping(arguments: Arguments, name: str) -> dict[str, Any]:
-    value = arguments.values.get(name)
-    return value if isinstance(value, dict) else {}
-
-
-def _wished(studio: Studio, arguments: Arguments) -> tuple[dict[str, Any], list[str], tuple[str, float]]:
-    """A run that the page asks for, checked: what its settings file holds, what it trains on, and how long."""
-    name = _known_family(arguments)
-    kind = registry.family(name)
-    specs = _specs(studio, arguments, kind.data)
-    goal, amount = _goal(arguments, "minutes")
-    run_given = {**arguments.mapping("run"), "data": specs, goal: amount}
-    for asked in ("out", "resume"):
-        run_given.pop(asked, None)
-    run_settings = forms.changed(TrainSettings, run_given, "The run")
-    validate(TrainSettings(**{**run_settings, "data": tuple(specs)}))
-    family_settings = forms.changed(kind.Config, arguments.mapping("family"), name)
-    for cls, settings in ((TrainSettings, run_settings), (kind.Config, family_settings)):
-        confine(studio, cls, settings)
-    return {"family": name, "settings": family_settings, "train": run_settings}, specs, (goal, amount)
-
-
 def estimate(studio: Studio, arguments: Arguments) -> Any:
     """What a run will need: a task, or what was found before of the same settings and pictures."""
-    settings, specs, _ = _with_cures(arguments, lambda: _wished(studio, arguments))
+    settings, specs, _ = _with_cures(arguments, lambda: wished(studio, arguments))
     stamp = [advice.stamp(studio.workspace.absolute_spec(spec)) for spec in specs]
     return presets.measure(studio.tasks, studio.estimates, presets.key_of(settings, stamp), settings)
 
 
 def _start(studio: Studio, arguments: Arguments) -> Any:
-    settings, specs, (goal, amount) = _wished(studio, arguments)
+    settings, specs, (goal, amount) = wished(studio, arguments)
     name, run_settings, family_settings = settings["family"], settings["train"], settings["settings"]
-    wished = arguments.text("called", "", 80).strip()
+    called = arguments.text("called", "", 80).strip()
     title = f"{name} on {' and '.join(specs)}, {amount:,.10g} {goal}"
     with studio.moving:
-        run = _new_name(studio, wished, f"{name}-{'-'.join(spec.rpartition('/')[2] for spec in specs)}")
+        run = new_name(studio, called, f"{name}-{'-'.join(spec.rpartition('/')[2] for spec in specs)}")
         job = studio.jobs.add(run, ["train", name, "--config", "{settings}", "--out", run], settings, title, "new")
     return {"job": job, "run": run, "command": command_line(name, specs, run_settings, family_settings, run)}
 
 
-def _specs(studio: Studio, arguments: Arguments, data: str) -> list[str]:
-    """What to train on, checked: one set, or two where the family has two sides."""
-    given = [Arguments({"data": spec}).text("data") for spec in arguments.listed("data", 2)]
-    specs = [studio.workspace.data_spec(spec) for spec in given]
-    expected = {"images": (1,), "crops": (1,), "unpaired": (1, 2), "paired": (1, 2)}[data]
-    if len(specs) not in expected:
-        raise Refused("Choose the pictures to train on.")
-    advice.check_sides(data, [studio.workspace.absolute_spec(spec) for spec in specs])
-    return specs
-
-
 def plan(studio: Studio, arguments: Arguments) -> Any:
     """What suits the chosen pictures, and what would stop the run: a quick look at them, before anything is started."""
-    name = _known_family(arguments)
+    name = known_family(arguments)
     kind = registry.family(name)
     try:
-        specs = _specs(studio, arguments, kind.data)
+        specs = specs_of(studio, arguments, kind.data)
         facts = [advice.look(studio.workspace.absolute_spec(spec)) for spec in specs]
     except GansmithError as error:
         return {"set": {}, "why": [], "problem": {"text": said(str(error)), "cures": []}, "facts": {}}
@@ -191,9 +154,9 @@ def like(studio: Studio, arguments: Arguments) -> Any:
     asked = _asked(studio, arguments)
     name, run_settings, family_settings = asked["family"], dict(asked["train"]), asked["settings"]
     specs = [studio.workspace.as_inside(str(spec)) for spec in run_settings.pop("data", TrainSettings().data)]
-    goal = next((goal for goal in _GOALS if run_settings.get(goal)), "minutes")
+    goal = next((goal for goal in GOALS if run_settings.get(goal)), "minutes")
     amount = run_settings.get(goal) or 10
-    for other in ("out", "resume", *(g for g in _GOALS if g != goal)):
+    for other in ("out", "resume", *(g for g in GOALS if g != goal)):
         run_settings.pop(other, None)
     command = command_line(name, specs, run_settings, family_settings, "runs/NAME")
     run_settings.pop(goal, None)
@@ -236,7 +199,7 @@ def again(studio: Studio, arguments: Arguments) -> Any:
     family = {} if other and other != found["name"] else found["family"]
     if other and other != found["name"]:
         names = {
-            field["name"] for field in forms.fields(registry.family(_known_family(Arguments({"name": other}))).Config)
+            field["name"] for field in forms.fields(registry.family(known_family(Arguments({"name": other}))).Config)
         }
         kept = ("conditional", "augment", "class_fade")  # what says something of the pictures, not of the networks
         family = {key: value for key, value in found["family"].items() if key in names and key in kept}
@@ -250,51 +213,6 @@ def again(studio: Studio, arguments: Arguments) -> Any:
         "called": "",
     }
     return start(studio, Arguments(wish))
-
-
-def _goal(arguments: Arguments, default: str | None = None) -> tuple[str, float]:
-    """How long to train: minutes, or whole images or steps."""
-    goal = arguments.choice("goal", _GOALS, default)
-    if goal == "minutes":
-        return goal, arguments.number("amount", 0.01, 1e7)
-    return goal, int(arguments.number("amount", 1, 1e12))
-
-
-def _new_name(studio: Studio, wished: str, stem: str) -> str:
-    """The folder of a new run: as it was wished, or after its family and data."""
-    taken = {job["run"] for job in studio.jobs.active_runs().values()}
-    if not wished:
-        return studio.workspace.free_run_name(stem, taken)
-    run = f"runs/{plain_name(wished, 'A run’s name')}"
-    if run in taken or (studio.workspace.root / run).exists():
-        raise Refused(f"There is a run called '{wished}' already.", 409)
-    return run
-
-
-def confine(studio: Studio, cls: type, settings: dict[str, Any]) -> None:
-    """Whatever a setting names, a path must not lead out of the workspace, nor to a pickle."""
-    for field in forms.fields(cls):
-        value = settings.get(field["name"])
-        if field["kind"] != "text" or field["name"] == "data" or not value:
-            continue
-        if studio.workspace.inside(str(value)).suffix.lower() in PICKLES:
-            raise Refused(f"'{value}' is a pickle: reading one could run code. Convert it with: gansmith import")
-
-
-def command_line(
-    name: str, specs: list[str], run_settings: dict[str, Any], family_settings: dict[str, Any], run: str
-) -> str:
-    """The same run as one would start it in a terminal."""
-    words = ["gansmith", "train", name, "--data", *specs]
-    for key, value in {**run_settings, **family_settings}.items():
-        if key == "data":
-            continue
-        option = "--" + key.replace("_", "-")
-        if isinstance(value, bool):
-            words.append(option if value else option.replace("--", "--no-", 1))
-        else:
-            words += [option, *(str(item) for item in (value if isinstance(value, list) else [value]))]
-    return shlex.join([*words, "--out", run])
 
 
 def stop(studio: Studio, arguments: Arguments) -> Any:
@@ -320,7 +238,7 @@ def resume(studio: Studio, arguments: Arguments) -> Any:
         studio.workspace.data_spec(studio.workspace.as_inside(str(spec)))
     command = ["train", "--resume", f"--out={name}"]  # one word: a folder may be called --help
     if "amount" in arguments.values:
-        goal, amount = _goal(arguments)
+        goal, amount = goal_of(arguments)
         command += [f"--{goal}", str(amount)]
     with studio.moving:
         if name in studio.jobs.active_runs():

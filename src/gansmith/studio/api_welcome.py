@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from starlette.routing import Route
@@ -27,16 +28,18 @@ def state(studio: Studio, arguments: Arguments) -> Any:
         ``active`` (they lead now), ``done`` (by step), ``run`` (the run to play with, or None), ``status`` of its training (empty
         where none is queued), ``progress`` from 0 to 1, and ``model`` (there is something to play with).
     """
-    kept = _kept(studio)
-    run = _run(studio, kept)
-    job = next((job for job in reversed(studio.jobs.all()) if job["run"] == run), None)
+    kept, jobs = _kept(studio), studio.jobs.all()
+    run = _started(studio, kept, jobs)
+    runs = [] if run is not None else studio.workspace.all_runs()
+    run = run or _newest(studio, runs)
+    job = next((job for job in reversed(jobs) if job["run"] == run), None)
     status = job["status"] if job is not None and job["status"] in (*_ACTIVE, "failed") else ""
     looked, played = ("data" in kept["seen"], "play" in kept["seen"])
     done = {"data": looked or run is not None, "train": run is not None and status != "failed", "play": played}
     model = run is not None and (studio.workspace.root / run / "model" / "config.json").is_file()
     progress = studio.logs.progress(studio.workspace.root / run) if run is not None and status in _ACTIVE else 0.0
     told = {"done": done, "run": run, "status": status, "progress": progress, "model": model}
-    return {"active": _active(studio, kept, run), **told}
+    return {"active": _active(studio, kept, bool(run or runs)), **told}
 
 
 def note(studio: Studio, arguments: Arguments) -> Any:
@@ -73,21 +76,26 @@ def _kept(studio: Studio) -> dict[str, Any]:
     }
 
 
-def _run(studio: Studio, kept: dict[str, Any]) -> str | None:
-    """The run that these steps have started, else the newest one that makes pictures from noise."""
-    queued = {job["run"] for job in studio.jobs.all() if job["status"] in _ACTIVE}
+def _started(studio: Studio, kept: dict[str, Any], jobs: list[dict[str, Any]]) -> str | None:
+    """The run that these steps have started, if it is still there."""
+    queued = {job["run"] for job in jobs if job["status"] in _ACTIVE}
     if kept["run"] in queued or (kept["run"] and (studio.workspace.root / kept["run"] / "config.yaml").is_file()):
         return kept["run"]
-    for root in studio.workspace.all_runs():
+    return None
+
+
+def _newest(studio: Studio, runs: list[Path]) -> str | None:
+    """The newest run that makes pictures from noise."""
+    for root in runs:
         found = studio.logs.run(root)
         if found is not None and not models.translates(found.family):
             return studio.workspace.relative(root)
     return None
 
 
-def _active(studio: Studio, kept: dict[str, Any], run: str | None) -> bool:
+def _active(studio: Studio, kept: dict[str, Any], has_runs: bool) -> bool:
     """They lead where they were begun or called again, and in a workspace without runs, sets and models; not once they were left."""
     if kept["left"] or kept["again"]:
         return kept["again"] and not kept["left"]
     place = studio.workspace
-    return run is None and not place.all_runs() and not place.lone_models() and not sets.found(studio)
+    return not has_runs and not place.lone_models() and not sets.found(studio)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from gansmith.files.atomic import replacing
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -74,11 +75,9 @@ def thumbnail(folder: Path, number: int, out: Path) -> Path:
         shown = folder / "after" / f"{number}.png"
         source = shown if shown.is_file() else out if out.is_file() else folder / "seen" / f"{number}.png"
         made.parent.mkdir(exist_ok=True)
-        temporary = made.with_name(f".{made.name}.{time.time_ns()}.part")
-        with Image.open(source) as image:
+        with replacing(made) as temporary, Image.open(source) as image:
             image.draft("RGB", (THUMB, THUMB))
             image.thumbnail((THUMB, THUMB))
             small = ImageOps.exif_transpose(image).convert("RGBA")
             Image.alpha_composite(Image.new("RGBA", small.size, "white"), small).convert("RGB").save(temporary, "JPEG")
-        temporary.replace(made)
     return made

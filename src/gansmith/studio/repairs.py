@@ -12,7 +12,6 @@ A repair is a folder in ``.gansmith/studio/repairs``, named by its time:
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import threading
@@ -22,6 +21,7 @@ from typing import Any
 
 import psutil
 
+from gansmith.files.atomic import write_atomically
 from gansmith.parallel import isolated
 from gansmith.studio.errors import Refused
 from gansmith.studio.jobs import is_stamp
@@ -102,9 +102,7 @@ class Repairs:
             if content is None:
                 place.unlink(missing_ok=True)
                 return
-            temporary = place.with_suffix(".part")
-            temporary.write_bytes(content)
-            temporary.replace(place)
+            write_atomically(place, content)
 
     def start(self, folder: Path, settings: dict[str, Any]) -> None:
         """Put a repair into the queue.
@@ -298,6 +296,5 @@ def rates(workspace: Workspace) -> dict[str, float]:
 
 def keep_rate(workspace: Workspace, model: str, value: float) -> None:
     """Remember how fast a model was."""
-    file = workspace.state / "rates.json"
     known = {name: old for name, old in list(rates(workspace).items())[-200:] if name != model}
-    file.write_text(json.dumps(known | {model: round(value, 3)}), encoding="utf-8")
+    write_json(workspace.state / "rates.json", known | {model: round(value, 3)})

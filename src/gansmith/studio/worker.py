@@ -15,15 +15,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
 
+from gansmith.files.atomic import write_atomically
 from gansmith.files.documents import Unreadable
 from gansmith.files.documents import read_json as read_document
 from gansmith.parallel import isolated
@@ -44,10 +43,8 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, content: dict[str, Any] | list[Any]) -> None:
-    """Write a small JSON file whole or not at all; requests that write the same one at once each have a file of their own."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
-    temporary.write_text(json.dumps(content), encoding="utf-8")
-    temporary.replace(path)
+    """Write a small JSON file whole or not at all, also where several requests write it at once."""
+    write_atomically(path, json.dumps(content))
 
 
 def child_environment() -> dict[str, str]:

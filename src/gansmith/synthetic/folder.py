@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -11,7 +9,7 @@ from typing import Any
 
 from gansmith.errors import RunError
 from gansmith.files.alpha import on_white
-from gansmith.files.atomic import clear_leftovers, write_atomically
+from gansmith.files.atomic import clear_leftovers, replacing, write_atomically
 from gansmith.files.paths import folder_names, named
 from gansmith.files.pictures import PICTURE_SUFFIXES
 from gansmith.synthetic.dataset import MANIFEST, manifest_text
@@ -45,30 +43,29 @@ def usual_suffix(names: Sequence[str]) -> str:
 
 def write(made: Made, settings: AugmentSettings, out: Path) -> None:
     """Write the pictures, ``manifest.csv``, ``split.json`` and ``report.md``; the folder appears once it is whole."""
-    from PIL import Image
-
     out = named(out)
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     clear_leftovers(out.parent, out.name)
-    shutil.rmtree(temporary, ignore_errors=True)
     try:
-        for image, row in zip(made.dataset.images, made.dataset.rows, strict=True):
-            path = temporary / row.file
-            path.parent.mkdir(parents=True, exist_ok=True)
-            picture = Image.fromarray(image.permute(1, 2, 0).squeeze(-1).numpy())
-            jpeg = path.suffix in (".jpg", ".jpeg")
-            picture = (
-                on_white(picture) if picture.mode == "RGBA" and path.suffix in (".jpg", ".jpeg", ".bmp") else picture
-            )
-            options: dict[str, Any] = {"quality": 95, "subsampling": 0} if jpeg else {}
-            picture.save(path, **options)
-        write_atomically(temporary / MANIFEST, manifest_text(made.dataset.rows))
-        made.split.save(temporary)
-        write_augment_report(made, settings, temporary, out)
-        if out.exists():
-            out.rmdir()  # empty: checked at the start
-        temporary.replace(out)
+        with replacing(out) as temporary:
+            _write_pictures(made, temporary)
+            write_atomically(temporary / MANIFEST, manifest_text(made.dataset.rows))
+            made.split.save(temporary)
+            write_augment_report(made, settings, temporary, out)
+            if out.exists():
+                out.rmdir()  # empty: checked at the start
     except OSError as error:
         raise RunError(f"The pictures could not be written to {out}: {error.strerror or error}.") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _write_pictures(made: Made, folder: Path) -> None:
+    from PIL import Image
+
+    for image, row in zip(made.dataset.images, made.dataset.rows, strict=True):
+        path = folder / row.file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture = Image.fromarray(image.permute(1, 2, 0).squeeze(-1).numpy())
+        jpeg = path.suffix in (".jpg", ".jpeg")
+        if picture.mode == "RGBA" and (jpeg or path.suffix == ".bmp"):
+            picture = on_white(picture)
+        options: dict[str, Any] = {"quality": 95, "subsampling": 0} if jpeg else {}
+        picture.save(path, **options)

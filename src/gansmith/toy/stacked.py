@@ -45,7 +45,7 @@ class StackedDigits(Pictures):
     def __len__(self) -> int:
         return PICTURES
 
-    def fetch(self, indices: np.ndarray) -> tuple[Tensor, Tensor | None]:
+    def fetch_deep(self, indices: np.ndarray) -> tuple[Tensor, Tensor | None]:
         return self.digits[self.triples[torch.from_numpy(indices)], 0], None
 
 

@@ -19,8 +19,9 @@ import safetensors.torch
 from torch import Tensor
 
 from gansmith.errors import RunError
-from gansmith.files.atomic import flatten, sync_folder, unflatten
+from gansmith.files.atomic import sync_folder, temporary_beside
 from gansmith.files.documents import Unreadable, read_json
+from gansmith.files.trees import flatten, unflatten
 
 KEEP = 2
 MAX_STATE = 2**24
@@ -34,8 +35,8 @@ def save(folder: Path, name: str, tree: dict[str, Any]) -> Path:
         RunError: the disk is full or not writable; what was there before is untouched.
     """
     skeleton, tensors = flatten(tree)
-    temporary = folder / f".{name}.{os.getpid()}.tmp"
     final = folder / name
+    temporary = temporary_beside(final)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         clean(folder)

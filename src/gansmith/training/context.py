@@ -1,18 +1,23 @@
-"""What a run consists of while it is played: the parts that its outputs read."""
+"""What a run consists of while it is played: the parts that its outputs read. What it says as it begins and ends."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from torch.optim import Optimizer
 
+from gansmith.abilities import Translates
 from gansmith.config import TrainSettings
 from gansmith.data.training import TrainingData
 from gansmith.devices import Device
 from gansmith.files.run import Run
 from gansmith.game import Game
+from gansmith.health.coach import Finding
+from gansmith.health.next_step import next_command, quoted
+from gansmith.health.signs import Record
 from gansmith.training.display import Display
 from gansmith.training.hooks import Average
 from gansmith.training.scaling import GradScaler, scaler_states
@@ -66,6 +71,24 @@ class RunContext:
     def info(self) -> dict[str, Any]:
         """What a model says of where it comes from."""
         return {"images": self.state.clock.images, "data": self.data.facts(), "seed": self.settings.seed}
+
+
+def go_on_command(root: Path, processes: int) -> str:
+    """The command that goes on with a run."""
+    beside = f" --processes {processes}" if processes > 1 else ""
+    return f"gansmith train --resume --out {quoted(str(root))}{beside}"
+
+
+def farewell(context: RunContext, findings: Sequence[Finding], records: Sequence[Record]) -> list[str]:
+    """Lines that a person reads when a run has reached its goal: what the coach found, and what to type next."""
+    root = context.run.root
+    use = (
+        f"apply {root} PICTURES --out DIR" if isinstance(context.game, Translates) else f"sample {root} --out grid.png"
+    )
+    lines = [f"The coach: {finding.headline}. report.md says what to change." for finding in findings]
+    if findings and (command := next_command(context.run, findings, records)):
+        lines.append(f"Next: {command}")
+    return [*lines, f"Done: {root}. Read report.md, look at samples/; make more with: gansmith {use}"]
 
 
 def introduction(context: RunContext, processes: int, notes: Sequence[str]) -> list[str]:

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 
 from gansmith import config, devices, registry
-from gansmith.abilities import Translates
 from gansmith.config import TrainSettings
 from gansmith.data.batches import Batches
 from gansmith.data.training import TrainingData, open_training_data
@@ -20,12 +19,11 @@ from gansmith.errors import DataError, Diverged, RunError, apple_gpu_lacks, firs
 from gansmith.files import run
 from gansmith.files.run import Run
 from gansmith.game import Game
-from gansmith.health.next_step import next_command, quoted
 from gansmith.models.bundle import Model
 from gansmith.parallel import layers, processes, seeds
 from gansmith.training import compiling, engine, fine_tuning, hooks, memory, resuming, scaling, steps, trackers
 from gansmith.training import settings as run_settings
-from gansmith.training.context import RunContext, introduction
+from gansmith.training.context import RunContext, farewell, go_on_command, introduction
 from gansmith.training.display import Display
 from gansmith.training.graphs import Graphs
 from gansmith.training.outputs import Outputs
@@ -162,13 +160,8 @@ class Session:
         if status == "stopped":
             self.display.say(f"Stopped and saved. Go on with: {self._go_on()}")
         else:
-            applied = isinstance(self.game, Translates)
-            use = f"apply {self.run.root} PICTURES --out DIR" if applied else f"sample {self.run.root} --out grid.png"
-            for finding in outputs.findings:
-                self.display.say(f"The coach: {finding.headline}. report.md says what to change.")
-            if outputs.findings and (command := next_command(self.run, outputs.findings, outputs.records)):
-                self.display.say(f"Next: {command}")
-            self.display.say(f"Done: {self.run.root}. Read report.md, look at samples/; make more with: gansmith {use}")
+            for line in farewell(self.context(), outputs.findings, outputs.records):
+                self.display.say(line)
         model = Model(self.name, self.average.game.cpu(), self.context().info())
         return Finished(self.run, model, status == "stopped")
 
@@ -288,9 +281,7 @@ class Session:
             self.display.warn(message)
 
     def _go_on(self) -> str:
-        return f"gansmith train --resume --out {quoted(str(self.run.root))}" + (
-            f" --processes {self.processes}" if self.processes > 1 else ""
-        )
+        return go_on_command(self.run.root, self.processes)
 
     def _restore(self) -> None:
         if not self.settings.resume:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import json
-import os
 import shutil
 import tarfile
 import tempfile
@@ -18,22 +16,13 @@ from torch import Tensor
 
 from gansmith import registry
 from gansmith.config import make
-from gansmith.data.standard import home_cache
 from gansmith.errors import GansmithError, MissingExtra, ModelError, first_line
-from gansmith.files.atomic import write_atomically
 from gansmith.game import Game, ImageSpec
 from gansmith.models.catalogue.download import Progress, fetch, sha256
-from gansmith.models.catalogue.entries import Entry, File, entries, require
+from gansmith.models.catalogue.entries import Entry, entries, require
+from gansmith.models.catalogue.kept import compared, models_folder, pin
 from gansmith.models.networks import built, fill
 from gansmith.models.writing import write
-
-
-def models_folder() -> Path:
-    """Where they are kept: ``$GANSMITH_MODELS``, ``$GANSMITH_CACHE/models``, or ``~/.cache/gansmith/models``."""
-    named, cache = os.environ.get("GANSMITH_MODELS"), os.environ.get("GANSMITH_CACHE")
-    if named:
-        return Path(named).expanduser()
-    return (Path(cache).expanduser() if cache else home_cache()) / "models"
 
 
 def is_here(entry: Entry) -> bool:
@@ -194,42 +183,6 @@ def _member(archive: Path, path: str, folder: Path) -> Path:
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise ModelError(f"{archive.name} is damaged ({first_line(error)}). Download it again.") from None
     raise ModelError(f"{archive.name} has no file {path}: the project has changed it since the catalogue was written.")
-
-
-def _pins() -> dict[str, str]:
-    """Address -> SHA-256 of what it gave at the first download."""
-    try:
-        known = json.loads((models_folder() / "pins.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return known if isinstance(known, dict) else {}
-
-
-def compared(file: File, target: Path, own: bool = False) -> str:
-    """The SHA-256 of a downloaded file, compared with the one that its first download had.
-
-    Args:
-        own: somebody's own file, which is never deleted.
-
-    Raises:
-        ModelError: it has changed since; the download is deleted.
-    """
-    digest, before = sha256(target), _pins().get(file.url)
-    if before is not None and before != digest:
-        if not own:
-            target.unlink()
-        raise ModelError(
-            f"{file.name} has changed since it was first downloaded: its SHA-256 was {before} and is {digest}. It was not used. If you know "
-            f"that the project replaced the file, delete its line in {models_folder() / 'pins.json'} and try again."
-        )
-    return digest
-
-
-def pin(digests: dict[str, str]) -> None:
-    """Note the checksums of files that turned out to be good."""
-    pins = models_folder() / "pins.json"
-    pins.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(pins, json.dumps(_pins() | digests, indent=1) + "\n")
 
 
 def _take_in(entry: Entry, files: list[Path], digests: dict[str, str]) -> Path:
