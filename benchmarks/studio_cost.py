@@ -1,9 +1,9 @@
 """What the studio costs, and how fast it answers, in a browser.
 
-    python benchmarks/studio_cost.py [--only training clicks runs repair] [--rounds 6] [--models WORKSPACE]
+    python benchmarks/studio_cost.py [--only training clicks runs repair] [--rounds 20] [--models WORKSPACE]
 
-- ``training``: the same run alone and watched on the Train page, in turn; what the training process itself computes
-  (processor time) must not grow.
+- ``training``: a run is watched on the Train page and left alone in turn; what the training process itself computes
+  (its processor time for each picture) must not grow.
 - ``clicks``: the time from a click on *New samples* until the pictures are drawn, of the models in ``WORKSPACE/runs``.
 - ``runs``: the Runs page with 200 runs, in a browser that has been there before.
 - ``repair``: the time from a click until progress is shown, of a photograph of 1280x960 enlarged four times, and
@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import shutil
 import statistics
@@ -78,55 +77,77 @@ def spent(process: psutil.Process) -> float:
     return used.user + used.system
 
 
-def training(run: Path, family: str, images: int, page: Page | None = None) -> float:
-    """Seconds of processor time that a run takes; with a page, it is open on the run meanwhile."""
-    command = [*GANSMITH, "train", family, "--data", "mnist10k", "--images", str(images), "--out", str(run)]
-    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while True:
-        ended, status, used = os.wait4(child.pid, os.WNOHANG)
-        if ended:
-            child.returncode = os.waitstatus_to_exitcode(status)
-            assert child.returncode == 0, f"{run} failed"
-            return used.ru_utime + used.ru_stime
-        if page is None:
-            time.sleep(0.2)
-        else:
-            if run.name not in page.url and (run / "config.yaml").is_file():
-                page.goto(f"/#/train?run=runs/{run.name}")
-            page.wait_for_timeout(200)  # the page's own polling goes on
+def last_images(run: Path) -> int:
+    """Pictures that a run has seen, by the last line of its log."""
+    with (run / "log.jsonl").open("rb") as log:
+        log.seek(max(0, log.seek(0, 2) - 4000))
+        return json.loads(log.read().splitlines()[-1])["images"]
 
 
-def cost_of_watching(family: str, rounds: int, images: int) -> dict[str, Any]:
-    """Pairs of runs, alone and watched; which comes first changes from pair to pair."""
-    took: dict[str, list[float]] = {"alone": [], "watched in the studio": []}
+def window(run: Path, trainer: psutil.Process, seconds: float, page: Page) -> float:
+    """Microseconds of processor time for each picture that is trained on, from one line of the log to another."""
+
+    def at_a_line() -> tuple[int, float]:
+        before = last_images(run)
+        while (now := last_images(run)) == before:
+            page.wait_for_timeout(10)  # the page goes on with what it does
+        return now, spent(trainer)
+
+    images, used = at_a_line()
+    page.wait_for_timeout(1000 * seconds)
+    more, after = at_a_line()
+    return 1e6 * (after - used) / (more - images)
+
+
+def cost_of_watching(family: str, rounds: int, seconds: float) -> dict[str, Any]:
+    """One run that is watched and left alone in turn, in windows so short that the rest of the machine stays alike.
+
+    Alone the studio's server stands still. Which comes first changes from pair to pair.
+    """
+    took: dict[str, list[float]] = {"alone": [], "watched": []}
     shares = []
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        for i in range(rounds):
-            for name in list(took)[:: 1 if i % 2 else -1]:
-                run = root / "runs" / f"{name[:5]}-{i}"
-                if name == "alone":
-                    took[name].append(training(run, family, images))
-                else:
-                    with studio(root) as (page, server):
-                        page.goto("/#/train")
-                        page.get_by_role("button", name="Start", exact=True).wait_for()
-                        rested(server)  # it imports torch first, which watching does not cost
+        run = root / "runs" / "watched"
+        command = [*GANSMITH, "train", family, "--data", "mnist10k", "--log-images", "320", "--out", str(run)]
+        with studio(root) as (page, server):
+            page.goto("/#/train")
+            page.get_by_role("button", name="Start", exact=True).wait_for()
+            rested(server)  # it imports torch first, which watching does not cost
+            minutes = str((2 * rounds * (seconds + 3) + 60) / 60)
+            child = subprocess.Popen([*command, "--minutes", minutes], stdout=subprocess.DEVNULL)
+            trainer = psutil.Process(child.pid)
+            try:
+                while not (run / "log.jsonl").is_file() or last_images(run) < 10_000:
+                    time.sleep(0.5)
+                for i in range(rounds):
+                    for name in ("alone", "watched")[:: 1 if i % 2 else -1]:
+                        if name == "alone":
+                            page.goto("about:blank")
+                            server.suspend()
+                        else:
+                            page.goto("/#/train?run=runs/watched")
+                            page.locator(".chart canvas").first.wait_for()
                         before, started = spent(server), time.monotonic()
-                        took[name].append(training(run, family, images, page))
-                        shares.append((spent(server) - before) / (time.monotonic() - started))
-                print(f"pair {i + 1}, {name}: {took[name][-1]:.2f} s of processor time", flush=True)
+                        took[name].append(window(run, trainer, seconds, page))
+                        if name == "watched":
+                            shares.append((spent(server) - before) / (time.monotonic() - started))
+                        server.resume()
+                        print(f"pair {i + 1}, {name}: {took[name][-1]:.1f} us a picture", flush=True)
+            finally:
+                server.resume()
+                child.terminate()
+                child.wait()
     pairs = [watched / alone - 1 for alone, watched in zip(*took.values(), strict=True)]
     rows = [
-        {"": name, "median s": round(statistics.median(v), 2), "of each run": " ".join(f"{x:.1f}" for x in v)}
+        {"": name, "us of processor time a picture": round(statistics.median(v)), "pairs": rounds}
         for name, v in took.items()
     ]
     found = {
         "rows": rows,
         "slower": round(statistics.median(pairs), 4),
-        "pairs": [round(p, 4) for p in pairs],
         "server": round(statistics.median(shares), 4),
-        "images": images,
+        "pairs": [round(pair, 3) for pair in pairs],
     }
     print(f"watched, {family} takes {found['slower']:.1%} more; the server takes {found['server']:.1%} of a core")
     return found
@@ -150,9 +171,8 @@ def clicks(root: Path) -> list[dict[str, Any]]:
             config = json.loads((root / "runs" / run / "model" / "config.json").read_text())
             page.goto("about:blank")
             page.goto(f"/#/play?model=runs/{run}")
-            try:
-                page.locator(".tiles[data-seed]").wait_for(timeout=30_000)
-            except Exception:
+            page.locator(".tiles[data-seed], main .empty").first.wait_for()
+            if not page.locator(".tiles").count():
                 continue  # it changes pictures
             page.evaluate(WATCH)
             again = page.get_by_role("button", name="New samples")
@@ -246,13 +266,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=("training", "clicks", "runs", "repair"))
     parser.add_argument("--family", default="dcgan")
-    parser.add_argument("--rounds", type=int, default=6)
-    parser.add_argument("--images", type=int, default=60_000)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=6)
     parser.add_argument("--models", type=Path, help="a workspace with trained runs; for clicks and runs")
     options = parser.parse_args()
     wanted = options.only or ("training", "clicks", "runs", "repair")
     if "training" in wanted:
-        made = cost_of_watching(options.family, options.rounds, options.images)
+        made = cost_of_watching(options.family, options.rounds, options.seconds)
         (RESULTS / "studio-cost.json").write_text(json.dumps(made, indent=2) + "\n")
     file = RESULTS / "studio-figures.json"
     figures = json.loads(file.read_text()) if file.is_file() else {}
