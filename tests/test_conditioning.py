@@ -62,6 +62,13 @@ def test_wgan_gp_learns_labels_with_its_usual_settings_for_small_grey_pictures_a
         assert made.conditional is learnt
 
 
+def test_narrow_stylegan2_leaves_labels_out() -> None:
+    kind: Any = registry.family("stylegan2")
+    for width, learnt in ((1.0, True), (0.5, True), (0.25, False)):
+        made, _ = kind.settled(config.make(kind.Config, {"width": width}, "stylegan2"), LABELLED, (6000,) * 3)
+        assert made.conditional is learnt
+
+
 @pytest.mark.parametrize("name", ["dcgan", "wgan", "projected"])
 def test_families_whose_classes_collapse_leave_labels_out_and_say_so(name: str) -> None:
     kind = registry.family(name)
