@@ -210,10 +210,10 @@ def in_address(page, words: str, seconds: float = 30) -> None:
         page.wait_for_timeout(30)
 
 
-def reach(page, name: str, role: str | None = None, most: int = 80) -> None:
+def reach(page, name: str, role: str | None = None, most: int = 80, key: str = "Tab") -> None:
     """Press Tab until a control of that name has the focus."""
     for _ in range(most):
-        page.keyboard.press("Tab")
+        page.keyboard.press(key)
         now = page.evaluate(
             "(() => { const e = document.activeElement; return [(e.getAttribute('aria-label') || e.labels?.[0]?.textContent"
             " || e.textContent || '').trim(), e.tagName.toLowerCase()]; })()"

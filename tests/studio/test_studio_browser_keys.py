@@ -43,8 +43,8 @@ def test_playing_and_comparing_by_keys_alone(page, address):
     reach(page, "Compare faces")
     page.keyboard.press("Space")
     expect(page.get_by_label("Comparison").locator("figure")).to_have_count(1)
-    chart = page.get_by_label("Comparison").locator("canvas").first
-    chart.focus()
+    page.get_by_label("Comparison").locator("canvas").first.wait_for()
+    reach(page, "", "canvas", most=200)  # the first chart
     page.keyboard.press("ArrowLeft")
     expect(page.locator(".chart .tip").first).to_be_visible()
 
@@ -56,16 +56,15 @@ def test_repairing_by_keys_alone(page, address, tmp_path):
         tmp_path / "photo.png"
     )  # a file dialog is the system's own
     page.locator(".window").wait_for()
-    page.locator(".window").focus()
+    reach(page, "Your picture")
     for key in ("ArrowRight", "ArrowDown", "Space", "ArrowLeft", "Space"):
         page.keyboard.press(key)
     page.keyboard.press("Control+z")
-    page.keyboard.press("Shift+Tab")  # before the picture stand its tools and the button
-    page.get_by_role("button", name="Fill it in").focus()
+    reach(page, "Fill it in", "button", key="Shift+Tab")  # before the picture stand its tools and the button
     page.keyboard.press("Enter")
     line = page.get_by_role("slider", name="Before and after")
     line.wait_for(timeout=120_000)
-    line.focus()
+    reach(page, "Before and after", "div")
     page.keyboard.press("Home")
     assert line.get_attribute("aria-valuenow") == "0"
 

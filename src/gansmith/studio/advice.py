@@ -12,7 +12,6 @@ import numpy as np
 from gansmith import registry
 from gansmith.config import TrainSettings
 from gansmith.errors import DataError, GansmithError
-from gansmith.game import ImageSpec
 from gansmith.studio import forms
 from gansmith.studio.cures import cures
 from gansmith.studio.errors import Refused
@@ -109,6 +108,7 @@ def settings_for(
         facts: what :func:`look` found; empty for a set that is not here yet.
         other: of side B, for families with two.
     """
+    from gansmith.game import ImageSpec
     from gansmith.generation import Generation
 
     chosen: dict[str, Any] = {}
@@ -157,6 +157,7 @@ def problem_of(
     import torch
 
     from gansmith import config
+    from gansmith.game import ImageSpec
 
     if not facts:
         return None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,7 @@ from gansmith.studio import models, scores
 
 if TYPE_CHECKING:  # it brings torch, which need not be there before the page is
     from gansmith.files.run import Run
+    from gansmith.game import ImageSpec
 
 KEPT = 20_000
 """Records of one log held in memory; older ones are thinned out beyond that."""
@@ -31,11 +34,13 @@ class Tail:
 
     Attributes:
         records: what has been read.
+        scores: the newest value of every score in them.
         generation: grows whenever the log was rewritten (a resumed run forgets what came after its checkpoint).
     """
 
     def __init__(self, path: Path) -> None:
         self.path, self.records = path, []
+        self.scores: dict[str, float] = {}
         self.generation = secrets.randbelow(10**6)  # a page that followed another log, or another server, starts anew
         self._offset, self._before, self._rest = 0, b"", b""
 
@@ -47,6 +52,7 @@ class Tail:
                 file.seek(max(0, self._offset - _COMPARED))
                 if file.read(min(_COMPARED, self._offset)) != self._before:
                     self.records, self._offset, self._rest, self._before = [], 0, b"", b""
+                    self.scores = {}
                     self.generation += 1
                 file.seek(self._offset)
                 new = file.read(READ)
@@ -63,6 +69,7 @@ class Tail:
                 continue
             if isinstance(record, dict) and isinstance(record.get("images"), (int, float)):
                 self.records.append(_finite(record))
+                self.scores |= _scores(record)
         while len(self.records) > KEPT:
             self.records = self.records[::2]
             self.generation += 1
@@ -76,16 +83,31 @@ def _finite(record: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True)
+class _Config:
+    """A run's config.yaml as it was at some time, and what follows from it; without a run where it is damaged."""
+
+    stamp: int
+    run: Run | None
+    spec: ImageSpec | None
+    translates: bool
+
+
 class Logs:
     """Tails and configs of many runs, kept while they do not change."""
 
     def __init__(self) -> None:
         self._tails: dict[Path, Tail] = {}
-        self._runs: dict[Path, tuple[int, Run | None]] = {}
+        self._runs: dict[Path, _Config] = {}
         self._lock = threading.Lock()
 
     def run(self, root: Path) -> Run | None:
         """A run's config.yaml, or None where it is damaged."""
+        kept = self._config(root)
+        return kept.run if kept is not None else None
+
+    def _config(self, root: Path) -> _Config | None:
+        """What a run's config.yaml says, read anew once it has changed; None where there is none."""
         from gansmith.files.run import Run
 
         try:
@@ -93,14 +115,14 @@ class Logs:
         except OSError:
             return None
         kept = self._runs.get(root)
-        if kept is None or kept[0] != stamp:
+        if kept is None or kept.stamp != stamp:
             try:
                 found = Run.open(root)
-                _ = found.spec
+                kept = _Config(stamp, found, found.spec, models.translates(found.family))
             except (GansmithError, KeyError, TypeError, ValueError, AttributeError):
-                found = None
-            kept = self._runs[root] = (stamp, found)
-        return kept[1]
+                kept = _Config(stamp, None, None, False)
+            self._runs[root] = kept
+        return kept
 
     def tail(self, root: Path) -> Tail:
         """The log of a run, read to its end."""
@@ -136,11 +158,11 @@ class Logs:
 
     def summary(self, root: Path, name: str, job: dict[str, Any] | None) -> dict[str, Any] | None:
         """A run in a few numbers, a broken one with what is wrong (``problem``), or None where the folder is no run."""
-        run = self.run(root)
-        problem = "" if run is not None else self.problem(root)
-        if run is not None:
+        kept = self._config(root)
+        problem = "" if kept is not None and kept.run is not None else self.problem(root)
+        if kept is not None and kept.run is not None and kept.spec is not None:
             try:
-                return self._summary(root, name, job, run)
+                return self._summary(root, name, job, kept.run, kept.spec, kept.translates)
             except OSError:
                 return None  # renamed meanwhile
             except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:  # edited by hand
@@ -153,10 +175,12 @@ class Logs:
 
         return Run.problem(root)
 
-    def _summary(self, root: Path, name: str, job: dict[str, Any] | None, run: Run) -> dict[str, Any]:
-        records = self.tail(root).records
-        last = records[-1] if records else {}
-        spec, progress, seconds = run.spec, last.get("progress") or 0.0, last.get("seconds") or 0.0
+    def _summary(
+        self, root: Path, name: str, job: dict[str, Any] | None, run: Run, spec: ImageSpec, translates: bool
+    ) -> dict[str, Any]:
+        tail = self.tail(root)
+        last = tail.records[-1] if tail.records else {}
+        progress, seconds = last.get("progress") or 0.0, last.get("seconds") or 0.0
         status = self._status(root, run, job)
         data = run.facts.get("data", {})
         return {
@@ -176,10 +200,10 @@ class Logs:
             "status": status,
             "job": job["id"] if job else None,
             "has_model": (root / "model" / "config.json").is_file(),
-            "translates": models.translates(run.family),
+            "translates": translates,
             "grid": newest_grid(root),
             "created": int((root / "config.yaml").stat().st_ctime),
-            "scores": scores.values(root) | _scores(records),
+            "scores": scores.values(root) | tail.scores,
         }
 
     def _status(self, root: Path, run: Run, job: dict[str, Any] | None) -> str:
@@ -236,20 +260,22 @@ def _ended_with(job: dict[str, Any] | None, logged: float) -> bool:
     return job["ended"] is None or logged <= job["ended"] + 5
 
 
-def _scores(records: list[dict[str, Any]]) -> dict[str, float]:
-    """The newest value of every measured score."""
-    found: dict[str, float] = {}
-    for record in reversed(records[-4000:]):
-        for key, value in record.items():
-            if ("[" in key or key.startswith(("score/", "metric/", "eval/"))) and isinstance(value, (int, float)):
-                found.setdefault(key, value)
-    return found
+def _scores(record: dict[str, Any]) -> dict[str, float]:
+    """What a record says of measured scores."""
+    return {
+        key: value
+        for key, value in record.items()
+        if isinstance(value, (int, float)) and ("[" in key or key.startswith(("score/", "metric/", "eval/")))
+    }
 
 
 def grids(root: Path) -> list[int]:
     """Images seen at every sample grid of a run, in order."""
-    found = (file.stem for file in (root / "samples").glob("[0-9]*.png"))
-    return sorted(int(stem) for stem in found if stem.isdecimal())
+    try:
+        names = os.listdir(root / "samples")
+    except OSError:
+        return []
+    return sorted(int(name[:-4]) for name in names if name.endswith(".png") and name[:-4].isdecimal())
 
 
 def newest_grid(root: Path) -> str | None:

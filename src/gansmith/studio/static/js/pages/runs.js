@@ -158,7 +158,7 @@ export async function open(main, query) {
   }
 
   await refresh();
-  if (chosen.size) compare();
+  if (query.has("compare") && chosen.size) compare(); // else the first list has done so
   drawTrash().catch(() => {});
   return poll(() => (runs.some((run) => run.status === "running") ? 4 : 8), refresh);
 }
