@@ -119,6 +119,7 @@ def ours(size: int, blocks: int, plain: Plain | None = None) -> Callable[[Tensor
     from gansmith.game import Batch, Clock, ImageSpec
     from gansmith.gans.cyclegan import Config, CycleGAN
     from gansmith.training import engine, steps
+    from gansmith.training.state import Plan
 
     game = CycleGAN(Config(blocks=blocks), ImageSpec(size, size, 3, other_channels=3))
     if plain is not None:
@@ -126,7 +127,7 @@ def ours(size: int, blocks: int, plain: Plain | None = None) -> Callable[[Tensor
         for mine, theirs in (*pairs, (game.discriminator_a, plain.da), (game.discriminator_b, plain.db)):
             mine.load_state_dict(theirs.state_dict())
     game.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-    plan = steps.Plan(devices.resolve("cpu"))
+    plan = Plan(devices.resolve("cpu"))
     optimizers = engine.make_optimizers(game, torch.device("cpu"))
     turns = game.turns()
     clock = Clock()

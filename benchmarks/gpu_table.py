@@ -19,10 +19,10 @@ from gansmith.data.pairs import TwoSided
 from gansmith.devices import Device
 from gansmith.errors import first_line
 from gansmith.game import Clock, ImageSpec
-from gansmith.parallel import seeds
+from gansmith.parallel import seeding
 from gansmith.training import compiling, engine, hooks, scaling, steps
 from gansmith.training.graphs import WARM, Graphs
-from gansmith.training.state import State
+from gansmith.training.state import Plan, State
 from helpers import gpu, phantom_rows
 
 Step = Callable[[], object]
@@ -138,7 +138,7 @@ def ours(family: str, where: Device, shape: tuple[int, int, int], way: str, sett
     source = TwoSided(*sides, aligned=True) if two else sides[0]
     pictures = Batches(source, batch, 0, device=device, channels_last=channels_last, damage=game.damage_on_cpu())
     optimizers = engine.make_optimizers(game, device)
-    plan = steps.Plan(where, scalers=scaling.make_scalers(game.players, where))
+    plan = Plan(where, scalers=scaling.make_scalers(game.players, where))
     if way == "auto":
         compiling.compile_networks(game, compiling.choose(game, pictures, where, said.append))
     elif way == "graphs":
@@ -150,7 +150,7 @@ def ours(family: str, where: Device, shape: tuple[int, int, int], way: str, sett
 
     def step() -> None:
         state.clock = Clock(state.clock.images + batch, state.clock.step + 1, 0.3)
-        seeds.seed_step(0, state.clock.step)
+        seeding.seed_step(0, state.clock.step)
         logs = steps.step(game, optimizers, pictures, state, turns, plan)
         average(game, state, logs)
         log(game, state, logs)

@@ -29,7 +29,7 @@ from gansmith.data.batches import Batches
 from gansmith.devices import Device
 from gansmith.game import Batch, Clock
 from gansmith.training import engine, steps
-from gansmith.training.state import State
+from gansmith.training.state import Plan, State
 
 PACKAGE = Path(gansmith.__file__).parent
 AIMS = {"a step of wgan-gp": "6 files, 1,000 lines", "drawing its pictures": "", "gansmith.train": "30 files"}
@@ -100,7 +100,7 @@ class AtHand:
 
 
 def walk_step() -> tuple[Walk, Walk]:
-    """A step in which both players of wgan-gp move, its networks as they are written (without a CPU's faster layers).
+    """A step in which both players of wgan-gp move and the penalty is due, without a CPU's faster layers.
 
     Returns:
         The step, with its pictures at hand; and drawing them.
@@ -111,7 +111,7 @@ def walk_step() -> tuple[Walk, Walk]:
     batches = Batches(MemoryPictures.from_arrays(pictures()), 8, seed=0)
     with drawing.going():
         batch = batches.at(0)
-    state, turns, plan = State(0, Clock(40, 5)), game.turns(), steps.Plan(device)
+    state, turns, plan = State(0, Clock(160, 20)), game.turns(), Plan(device)
     with walk.going():
         steps.step(game, optimizers, AtHand(batch), state, turns, plan)
     return walk, drawing

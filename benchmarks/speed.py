@@ -68,9 +68,9 @@ class Ours:
         from gansmith import config, devices, registry
         from gansmith.bench.measure import RandomPictures, ready_to_train
         from gansmith.game import Clock, ImageSpec
-        from gansmith.parallel import seeds
+        from gansmith.parallel import seeding
         from gansmith.training import engine, hooks, steps
-        from gansmith.training.state import State
+        from gansmith.training.state import Plan, State
 
         device = devices.resolve("cpu")
         kind = registry.family(family)
@@ -83,12 +83,12 @@ class Ours:
         optimizers = engine.make_optimizers(game, device.torch_device)
         average = hooks.Average(game, batch)
         log = hooks.Log(lambda record: None, lambda state: state.clock.step % 20 == 0)
-        state, turns, plan = State(0), game.turns(), steps.Plan(device)
+        state, turns, plan = State(0), game.turns(), Plan(device)
         self.parameters = sum(p.numel() for player in game.players for p in game.player_parameters(player))
 
         def step() -> None:
             state.clock = Clock(state.clock.images + batch, state.clock.step + 1, 0.1)
-            seeds.seed_step(0, state.clock.step)
+            seeding.seed_step(0, state.clock.step)
             logs = steps.step(game, optimizers, pictures, state, turns, plan)
             average(game, state, logs)
             log(game, state, logs)

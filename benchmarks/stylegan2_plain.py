@@ -215,7 +215,7 @@ def our_step(size: int, batch: int, channels: int = 3, width: float = 1.0) -> Pa
     from gansmith.game import Clock, ImageSpec
     from gansmith.gans.stylegan2 import Config, StyleGAN2
     from gansmith.training import engine, hooks, steps
-    from gansmith.training.state import State
+    from gansmith.training.state import Plan, State
 
     device, spec = devices.resolve("cpu"), ImageSpec(size, size, channels)
     game, channels_last = ready_to_train(
@@ -223,7 +223,7 @@ def our_step(size: int, batch: int, channels: int = 3, width: float = 1.0) -> Pa
     )
     average = hooks.Average(game, batch)
     optimizers = engine.make_optimizers(game, device.torch_device)
-    plan = steps.Plan(device)
+    plan = Plan(device)
     turns = {turn.loss.__name__: turn for turn in game.turns()}
     pictures = RandomPictures(spec, batch, device.torch_device, channels_last)
     state = State(0, Clock(1_000_000))

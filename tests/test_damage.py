@@ -13,7 +13,7 @@ from gansmith import damage
 from gansmith.errors import GansmithError
 from gansmith.nn.inpainting import smooth_fill
 from gansmith.nn.oklab import oklab_to_srgb, paint, srgb_to_oklab
-from gansmith.parallel import seeds
+from gansmith.parallel import seeding, seeds
 
 
 def pictures(n: int = 2, size: int = 48, channels: int = 3) -> torch.Tensor:
@@ -42,9 +42,9 @@ def test_downscale_refuses_a_size_that_does_not_divide() -> None:
 
 def test_wild_damage_varies_and_repeats() -> None:
     images = pictures(1).repeat(4, 1, 1, 1)
-    seeds.seed_step(0, 1)
+    seeding.seed_step(0, 1)
     first = damage.degrade(images, 2)
-    seeds.seed_step(0, 1)
+    seeding.seed_step(0, 1)
     again = damage.degrade(images, 2)
     assert first.shape == (4, 3, 24, 24)
     assert torch.equal(first, again)
@@ -54,7 +54,7 @@ def test_wild_damage_varies_and_repeats() -> None:
 
 
 def test_holes_have_the_share_asked_for() -> None:
-    seeds.seed_step(0, 1)
+    seeding.seed_step(0, 1)
     masks = damage.holes(64, 64, 48, (0.2, 0.3))
     assert masks.shape == (64, 1, 64, 48)
     assert set(masks.unique().tolist()) == {0.0, 1.0}
@@ -62,18 +62,18 @@ def test_holes_have_the_share_asked_for() -> None:
     assert shares.min() >= 0.2
     assert shares.max() < 0.45, "a last stroke may go a little beyond"
     assert 0.22 < shares.mean() < 0.33
-    seeds.seed_step(0, 1)
+    seeding.seed_step(0, 1)
     assert torch.equal(masks, damage.holes(64, 64, 48, (0.2, 0.3)))
 
 
 def test_each_process_sees_its_own_rows_of_one_batch() -> None:
-    seeds.seed_step(0, 1)
+    seeding.seed_step(0, 1)
     whole = damage.holes(4, 32, 32)
     parts = []
     for rank in range(2):
         seeds.set_process(rank, 2)
         try:
-            seeds.seed_step(0, 1)
+            seeding.seed_step(0, 1)
             parts.append(damage.holes(2, 32, 32))
         finally:
             seeds.set_process(0, 1)
@@ -156,7 +156,7 @@ def test_wild_damage_rings_now_and_then(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(
         damage, "sinc_kernel", lambda cutoff, radius: seen.append((cutoff, radius)) or kernel(cutoff, radius)
     )
-    seeds.seed_step(0, 0, "test")
+    seeding.seed_step(0, 0, "test")
     made = damage.degrade(torch.rand(40, 3, 32, 32) * 2 - 1, 4)
     assert made.shape == (40, 3, 8, 8)
     assert torch.isfinite(made).all()

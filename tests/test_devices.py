@@ -15,6 +15,7 @@ from gansmith.devices import Device
 from gansmith.files.run import Run
 from gansmith.game import Batch, Clock, Turn
 from gansmith.training import engine, steps
+from gansmith.training.state import Plan
 
 CPU = torch.device("cpu")
 
@@ -68,10 +69,10 @@ def test_products_hold_for_a_turn_with_its_backward_pass_and_no_longer() -> None
     turn = Turn("discriminator", watched)  # type: ignore[arg-type]
     optimizer = engine.make_optimizers(game, CPU)["discriminator"]
     batch = Batch(torch.rand(4, 1, 8, 8), clock=Clock(4, 1))
-    steps.play(game, optimizer, turn, [batch], steps.Plan(Device(CPU, "bf16-products")))
+    steps.play(game, optimizer, turn, [batch], Plan(Device(CPU, "bf16-products")))
     assert seen == ["medium", "medium"]
     assert torch.get_float32_matmul_precision() == "highest"
-    steps.play(game, optimizer, turn, [batch], steps.Plan(Device(CPU, "fp32")))
+    steps.play(game, optimizer, turn, [batch], Plan(Device(CPU, "fp32")))
     assert seen[2:] == ["highest", "highest"]
     with pytest.raises(ZeroDivisionError), Device(CPU, "bf16-products").products():
         _ = 1 / 0

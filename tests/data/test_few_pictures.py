@@ -14,8 +14,9 @@ from gansmith.cli import main
 from gansmith.config import TrainSettings
 from gansmith.data import open_pictures
 from gansmith.data.check import check
+from gansmith.data.kinds import without_empty_classes
 from gansmith.data.planning import FEW, FEWEST
-from gansmith.data.training import MEASURABLE, SCORABLE, open_training_data, without_empty_classes
+from gansmith.data.training import MEASURABLE, SCORABLE, open_training_data
 from gansmith.errors import DataError, GansmithError
 from gansmith.gans import gan, inpaint
 from gansmith.metrics.evaluate import METRICS, MINIMUM, check_counts

@@ -265,13 +265,13 @@ def test_photographs_come_nearer_to_the_truth_than_by_bicubic(monkeypatch: pytes
     from gansmith.damage import degrade, upscale
     from gansmith.files.pictures import to_float, to_uint8
     from gansmith.metrics.scores import sliced_wasserstein
-    from gansmith.parallel import seeds
+    from gansmith.parallel import seeding
 
     monkeypatch.setenv("GANSMITH_MODELS", str(tmp_path))
     windows = [p[y : y + 128, x : x + 128, :3] for p in (data.astronaut(), data.chelsea(), data.coffee(), data.rocket())
                for y, x in ((20, 60), (100, 180), (160, 250))]  # fmt: skip
     true = torch.from_numpy(np.stack(windows)).permute(0, 3, 1, 2)
-    seeds.seed_step(0, 0, "test")
+    seeding.seed_step(0, 0, "test")
     small = degrade(to_float(true), 4)
     game = gansmith.load("realesrgan-animevideov3").game
     with torch.inference_mode():

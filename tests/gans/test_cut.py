@@ -17,7 +17,7 @@ from gansmith.gans import cut
 from gansmith.nn.antialias import BlurDouble, BlurHalf
 from gansmith.nn.patchgan import PatchDiscriminator
 from gansmith.nn.resnet_generator import ResnetGenerator
-from gansmith.parallel import seeds
+from gansmith.parallel import seeding, seeds
 
 SMALL: dict[str, Any] = {"blocks": 2, "width": 8, "width_discriminator": 8, "width_heads": 16, "patches": 32}
 
@@ -52,7 +52,7 @@ def test_patches_are_told_apart_as_in_the_paper() -> None:
 def naive_nce(game: cut.CUT, fake: Tensor, real: Tensor, seed: int) -> Tensor:
     """The mean over layers, from the generator's features of both pictures, at the places that a seed draws."""
     layers = []
-    seeds.seed_step(seed, 1)
+    seeding.seed_step(seed, 1)
     pairs = list(zip(game.generator.features(fake), game.generator.features(real), strict=True))
     places = [torch.rand(f.shape[2] * f.shape[3]).argsort()[: game.config.patches] for f, _ in pairs]
     for head, (of_fake, of_real), chosen in zip(game.heads.layers, pairs, places, strict=True):
@@ -67,7 +67,7 @@ def test_the_generators_loss(preset: str, weight: float, monkeypatch: pytest.Mon
     monkeypatch.setattr(
         seeds, "uniform", lambda n, **_: torch.ones(1) if n == 1 else torch.rand(n)
     )  # nothing is mirrored
-    seeds.seed_step(3, 1)
+    seeding.seed_step(3, 1)
     loss, logs = game.generator_loss(played)
     with torch.no_grad():
         fake, same = (game.generator(x) for x in (played.images, played.other))

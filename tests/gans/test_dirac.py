@@ -17,6 +17,7 @@ from gansmith.config import make
 from gansmith.devices import Device
 from gansmith.game import Batch, Clock, Game, ImageSpec, Optimizer, Turn
 from gansmith.training import engine, steps
+from gansmith.training.state import Plan
 
 H = 0.2
 
@@ -51,7 +52,7 @@ def dirac(family: str, settings: Mapping[str, object]) -> Game:
 
 def distance(game: Game, schedule: str, count: int = 500) -> float:
     """|(theta, psi)| at the end. Alternating: the generator's turn, then the discriminator's ``schedule`` times."""
-    plan = steps.Plan(Device(torch.device("cpu")))
+    plan = Plan(Device(torch.device("cpu")))
     optimizers = engine.make_optimizers(game, torch.device("cpu"))
     turns = {turn.player: turn for turn in game.turns()}
     data = torch.zeros(1, 1, dtype=torch.float64)
@@ -84,7 +85,7 @@ GAMES = {
     "GAN": ("gan", {"loss": "saturating"}),
     "NS-GAN": ("gan", {"loss": "nonsaturating"}),
     "WGAN": ("wgan", {"clip": 1.0}),
-    "WGAN-GP": ("wgan-gp", {"penalty": 0.35}),
+    "WGAN-GP": ("wgan-gp", {"penalty": 0.35, "penalty_every": 1}),
     "GAN+R1": ("gan", {"loss": "saturating", "r1": 0.3}),
     "NS-GAN+R1": ("gan", {"loss": "nonsaturating", "r1": 0.3}),
 }

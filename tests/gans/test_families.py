@@ -16,10 +16,11 @@ from gansmith import config, devices, registry
 from gansmith.files.run import Run, spec_from_plain
 from gansmith.game import Batch, Clock, Game, ImageSpec
 from gansmith.nn.inpainting import GatedConv, InpaintUNet
-from gansmith.parallel import seeds
+from gansmith.parallel import seeding
 from gansmith.training import engine, steps
 from gansmith.training.session import Session, train
 from gansmith.training.settings import settings_from
+from gansmith.training.state import Plan
 
 ALL = list(registry.families())
 
@@ -97,12 +98,12 @@ def test_each_player_moves_in_its_own_turns_and_in_no_other(name, data_for, tmp_
     torch.manual_seed(0)
     game = kind(config.make(kind.Config, kind.tiny, name), spec)
     optimizers = engine.make_optimizers(game, torch.device("cpu"))
-    plan = steps.Plan(devices.Device(torch.device("cpu")))
+    plan = Plan(devices.Device(torch.device("cpu")))
     generator = torch.Generator().manual_seed(0)
     moved_at_all = dict.fromkeys(kind.players, False)
     for step in range(1, 3):
         for turn in game.turns():
-            seeds.seed_step(0, step)
+            seeding.seed_step(0, step)
             before = {p: [w.detach().clone() for w in game.player_parameters(p)] for p in kind.players}
             shape = (4, *spec.shape)
             images = torch.rand(shape, generator=generator) * 2 - 1

@@ -18,7 +18,7 @@ from gansmith.nn.classes import class_weights
 from gansmith.nn.dcgan import PlainDiscriminator
 from gansmith.nn.losses import ADVERSARIAL
 from gansmith.nn.r3gan_resnet import Block, Discriminator, Generator
-from gansmith.parallel import seeds
+from gansmith.parallel import seeding
 
 
 def count(module: nn.Module) -> int:
@@ -181,10 +181,10 @@ def test_the_loss_is_the_gans_own_where_plain_networks_learn_labels(made: dict, 
     assert game.adversarial_loss is ADVERSARIAL["relativistic" if relativistic else "nonsaturating"]
     labels = torch.tensor([0, 1, 2, 0]) if game.classes else None
     images = torch.rand(4, *game.spec.shape) * 2 - 1
-    seeds.seed_step(0, 1)
+    seeding.seed_step(0, 1)
     loss, _ = game.generator_loss(Batch(images, labels))
     weights = None if labels is None else class_weights(labels, 3)
-    seeds.seed_step(0, 1)
+    seeding.seed_step(0, 1)
     fake = game.discriminator(game.generate(Batch(images, labels)), weights)
     real = game.discriminator(images, weights)
     gap = fake - real if relativistic else fake

@@ -23,6 +23,7 @@ from gansmith.nn.classes import class_weights
 from gansmith.nn.styled import minibatch_stddev, modulated_conv
 from gansmith.toy.networks import StyledGenerator
 from gansmith.training import engine, steps
+from gansmith.training.state import Plan
 from helpers import reference_stylegan2 as ref
 
 TINY = {"latent_dim": 8, "style_dim": 8, "width": 1 / 64, "path_weight": 2.0, "style_mixing": 0.9}
@@ -334,7 +335,7 @@ def test_the_average_style_is_tracked_while_training_only() -> None:
 def test_plays_all_turns_and_learns(settings) -> None:
     game = tiny(16, **settings)
     optimizers = engine.make_optimizers(game, torch.device("cpu"))
-    plan = steps.Plan(devices.Device(torch.device("cpu")))
+    plan = Plan(devices.Device(torch.device("cpu")))
     before = {n: p.detach().clone() for n, p in game.named_parameters()}
     for step in range(1, 17):
         batch = batch_of(game, 8, Clock(8 * step, step))
@@ -349,7 +350,7 @@ def test_plays_all_turns_and_learns(settings) -> None:
 def test_a_discriminator_learns_to_tell_two_kinds_apart() -> None:
     game = tiny(16, lr=0.02)
     optimizers = engine.make_optimizers(game, torch.device("cpu"))
-    plan = steps.Plan(devices.Device(torch.device("cpu")))
+    plan = Plan(devices.Device(torch.device("cpu")))
     losses = []
     for step in range(1, 25):
         batch = Batch(torch.full((8, 3, 16, 16), 0.8) + 0.1 * torch.randn(8, 3, 16, 16), clock=Clock(8 * step, step))

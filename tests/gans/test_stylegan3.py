@@ -14,6 +14,7 @@ from gansmith.game import Batch, Clock, ImageSpec
 from gansmith.gans.stylegan3 import Config, StyleGAN3, signals_of
 from gansmith.metrics.equivariance import equivariance
 from gansmith.training import engine, steps
+from gansmith.training.state import Plan
 
 TINY = {"latent_dim": 8, "style_dim": 8, "width": 1 / 128, "layers": 4, "margin": 2}
 
@@ -180,7 +181,7 @@ def test_sizes_of_inputs_and_the_average_style_are_tracked_while_training_only()
 def test_plays_all_turns_and_learns(settings) -> None:
     game = tiny(16, **settings)
     optimizers = engine.make_optimizers(game, torch.device("cpu"))
-    plan = steps.Plan(devices.Device(torch.device("cpu")))
+    plan = Plan(devices.Device(torch.device("cpu")))
     before = {n: p.detach().clone() for n, p in game.named_parameters()}
     for step in (1, 16):
         batch = batch_of(game, 8, Clock(8 * step, step))

@@ -22,7 +22,7 @@ from gansmith.nn.pool import ImagePool
 from gansmith.nn.resnet_generator import ResizeConv2d, ResnetGenerator
 from gansmith.nn.rrdb import RRDBNet
 from gansmith.nn.unet import UNet
-from gansmith.parallel import seeds
+from gansmith.parallel import seeding
 
 SPEC = ImageSpec(32, 32, 3, other_channels=3)
 
@@ -201,7 +201,7 @@ def test_pool_survives_a_resume() -> None:
     fresh = torch.rand(8, 1, 2, 2)
     given = []
     for which in (pool, twin):
-        seeds.seed_step(0, 7)
+        seeding.seed_step(0, 7)
         given.append(which.query(fresh))
     assert torch.equal(*given)
     assert "pool_a.pictures" in small_games()["cyclegan"].state_dict()  # type: ignore[attr-defined]

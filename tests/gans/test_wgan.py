@@ -12,9 +12,9 @@ from gansmith.errors import GansmithError
 from gansmith.game import Batch, Clock, Game
 from gansmith.gans.wgan_gp import WGANGP, gradient_penalty
 from gansmith.nn.classes import class_weights
-from gansmith.parallel import seeds
+from gansmith.parallel import seeding
 from gansmith.training import engine, steps
-from gansmith.training.state import State
+from gansmith.training.state import Plan, State
 
 
 def count(module: torch.nn.Module) -> int:
@@ -36,7 +36,7 @@ def played_by(game: Game, n: int, batch: int = 4) -> list[set[str]]:
     state, played = State(0), []
     for step in range(1, n + 1):
         state.clock = Clock(step * batch, step, step / n)
-        logs = steps.step(game, optimizers, Source(), state, game.turns(), steps.Plan(Device(torch.device("cpu"))))
+        logs = steps.step(game, optimizers, Source(), state, game.turns(), Plan(Device(torch.device("cpu"))))
         assert all(torch.isfinite(value).all() for value in logs.values())
         played.append({name.split("/")[1] for name in logs if name.startswith("loss/")})
     return played
@@ -140,7 +140,7 @@ def test_a_lazy_penalty_comes_at_every_fourth_turn_four_times_as_strong() -> Non
     for step in range(1, 9):
         losses = {}
         for name, game in (("often", often), ("lazy", lazy)):
-            seeds.seed_step(0, step)
+            seeding.seed_step(0, step)
             loss, logs = game.critic_loss(Batch(images, clock=Clock(step=step)))
             losses[name] = float(loss.detach() + logs["distance"]), logs
         assert losses["lazy"][0] == pytest.approx(4 * losses["often"][0] if step % 4 == 0 else 0, abs=1e-5)

@@ -12,9 +12,9 @@ import torch
 from gansmith import config, devices, registry
 from gansmith.errors import Diverged, GansmithError
 from gansmith.game import Batch, Clock, Game, ImageSpec
-from gansmith.parallel import layers, processes, seeds
+from gansmith.parallel import layers, processes, seeding, seeds
 from gansmith.training import engine, steps
-from gansmith.training.state import State
+from gansmith.training.state import Plan, State
 
 BATCH, SIZE = 8, 32
 SMALL = {"width": 8, "width_discriminator": 8, "blocks": 1, "growth": 8}
@@ -47,10 +47,10 @@ def gradients(name: str, settings: dict) -> dict[str, torch.Tensor]:
     random = torch.Generator().manual_seed(1)
     images, other = (torch.rand(BATCH, 3, SIZE, SIZE, generator=random) * 2 - 1 for _ in range(2))
     labels = torch.arange(BATCH) % 3
-    plan = steps.Plan(devices.Device(torch.device("cpu")))
+    plan = Plan(devices.Device(torch.device("cpu")))
     found = {}
     for step, turn in enumerate(game.turns(), 1):
-        seeds.seed_step(0, step)
+        seeding.seed_step(0, step)
         optimizer = engine.make_optimizers(game, torch.device("cpu"))[turn.player]
         clock = Clock(BATCH * step, step * turn.every, 0.7)
         batch = Batch(images[mine], labels[mine], other[mine] if two_sided else None, clock, BATCH)

@@ -20,9 +20,9 @@ from gansmith.data.batches import Batches
 from gansmith.data.pairs import TwoSided
 from gansmith.game import Clock, Game, ImageSpec, Logs
 from gansmith.generation import Generation
-from gansmith.parallel import layers, seeds
+from gansmith.parallel import layers, seeding, seeds
 from gansmith.training import engine, steps
-from gansmith.training.state import State
+from gansmith.training.state import Plan, State
 from helpers.phantom import CUDA, Watch
 
 BATCH = 8
@@ -103,14 +103,14 @@ class Player:
         damage = game.damage_on_cpu() if device.type == "cuda" else None
         self.batches = Batches(source, BATCH, 0, device=device, channels_last=channels_last, damage=damage)
         self.optimizers = engine.make_optimizers(self.game, device)
-        self.plan = steps.Plan(where, 2 if row.mode == "accumulate" else 1)
+        self.plan = Plan(where, 2 if row.mode == "accumulate" else 1)
         self.state = State(0)
         self.turns = self.game.turns()
 
     def step(self) -> Logs:
         """One step with every turn."""
         self.state.clock = EVERY_TURN
-        seeds.seed_step(0, 240)
+        seeding.seed_step(0, 240)
         return steps.step(self.game, self.optimizers, self.batches, self.state, self.turns, self.plan)
 
     def augment_now(self) -> None:

@@ -18,7 +18,7 @@ from gansmith.errors import GansmithError, ModelError, RunError
 from gansmith.files.run import Run
 from gansmith.game import ImageSpec
 from gansmith.models.bundle import OPPONENT, Model, averaged_copy, save
-from gansmith.models.opponent import opponent_tensors
+from gansmith.models.networks import opponent_tensors
 from gansmith.models.transfer import start_from
 from gansmith.training import checkpoint, fine_tuning, steps
 from gansmith.training.session import train

@@ -15,10 +15,10 @@ from gansmith import devices, registry
 from gansmith.cli import main
 from gansmith.errors import GansmithError, RunError
 from gansmith.files.run import Run
-from gansmith.training import checkpoint, engine, memory, steps
+from gansmith.training import checkpoint, engine, memory
 from gansmith.training.session import train
 from gansmith.training.settings import settings_from
-from gansmith.training.state import State
+from gansmith.training.state import Plan, State
 from helpers import gpu
 from helpers.phantom import phantom_cuda
 from helpers.pictures import pictures
@@ -128,7 +128,7 @@ def test_a_step_that_does_not_fit_says_which_parts_do(tmp_path: Path, monkeypatc
 
 def test_nothing_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     game = gansmith.build("gan", size=16, channels=1, **registry.family("gan").tiny)
-    plan = steps.Plan(devices.Device(CPU))
+    plan = Plan(devices.Device(CPU))
 
     def never(*_):
         raise RuntimeError("MPS backend out of memory (MPS allocated: 8 GB)")

@@ -15,7 +15,7 @@ from gansmith import registry
 from gansmith.cli import main
 from gansmith.files.run import Run
 from gansmith.game import Clock
-from gansmith.parallel import seeds
+from gansmith.parallel import seeding
 from gansmith.training import compiling, graphs, steps
 from gansmith.training.session import train
 from gansmith.training.settings import settings_from
@@ -41,7 +41,7 @@ def play(row: Row, count: int, recorded: bool, first: int = 1, **settings: Any) 
         player.plan = dataclasses.replace(player.plan, graphs=graphs.Graphs(said.append))
     for step in range(first, first + count):
         player.state.clock = Clock(8 * step, step, 0.3)
-        seeds.seed_step(0, step)
+        seeding.seed_step(0, step)
         steps.step(player.game, player.optimizers, player.batches, player.state, player.turns, player.plan)
     return player, said
 

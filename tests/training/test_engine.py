@@ -20,7 +20,7 @@ from gansmith.files.pictures import to_float, to_uint8
 from gansmith.game import Batch, Clock, Game, Optimizer, Turn
 from gansmith.parallel import seeds
 from gansmith.training import engine, steps
-from gansmith.training.state import State
+from gansmith.training.state import Plan, State
 
 CPU = devices.Device(torch.device("cpu"))
 
@@ -72,7 +72,7 @@ class Counting:
 def test_schedule_of_turns_and_fresh_batches():
     game, state = Recorder(), State(0)
     optimizers = engine.make_optimizers(game, torch.device("cpu"))
-    engine.train(game, optimizers, Counting(), state, goal=engine.Goal(images=8), plan=steps.Plan(CPU))
+    engine.train(game, optimizers, Counting(), state, goal=engine.Goal(images=8), plan=Plan(CPU))
     assert game.heard == [
         ("critic", 1, 0.0), ("after", 1, 0),
         ("critic", 2, 2.0), ("after", 2, 0),
@@ -90,7 +90,7 @@ def test_a_turn_that_begins_late():
 
     game, state = Late(), State(0)
     optimizers = engine.make_optimizers(game, torch.device("cpu"))
-    engine.train(game, optimizers, Counting(), state, goal=engine.Goal(images=8), plan=steps.Plan(CPU))
+    engine.train(game, optimizers, Counting(), state, goal=engine.Goal(images=8), plan=Plan(CPU))
     assert [step for name, step, _ in game.heard if name == "generator"] == [1, 2, 3, 4]
     assert [step for name, step, _ in game.heard if name == "critic"] == [3, 4]
 
@@ -107,7 +107,7 @@ def test_accumulated_parts_equal_the_whole_batch():
         for batch, noise in zip(batches, z.tensor_split(parts), strict=True):
             batch.keep("fakes", lambda noise=noise, game=game: game.get_submodule("generator")(noise))
         optimizer = engine.make_optimizers(game, torch.device("cpu"))["discriminator"]
-        steps.play(game, optimizer, game.turns()[0], batches, steps.Plan(CPU))
+        steps.play(game, optimizer, game.turns()[0], batches, Plan(CPU))
         grads.append([p.grad.clone() for p in game.player_parameters("discriminator")])
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(*grads, strict=True))
 
@@ -115,7 +115,7 @@ def test_accumulated_parts_equal_the_whole_batch():
 def test_gradients_are_clipped_to_the_norm():
     game = gansmith.build("gan", size=16, channels=1, width=8)
     optimizer = engine.make_optimizers(game, torch.device("cpu"))["discriminator"]
-    steps.play(game, optimizer, game.turns()[0], [Batch(torch.randn(4, 1, 16, 16))], steps.Plan(CPU, clip_grad=1e-3))
+    steps.play(game, optimizer, game.turns()[0], [Batch(torch.randn(4, 1, 16, 16))], Plan(CPU, clip_grad=1e-3))
     norm = torch.stack([p.grad.norm() for p in game.player_parameters("discriminator")]).norm()
     assert norm.item() == pytest.approx(1e-3, rel=1e-3)
 
@@ -180,7 +180,7 @@ def test_who_has_played_for_the_last_time_in_a_step_needs_no_gradient():
     optimizers = engine.make_optimizers(game, CPU.torch_device)
     for step in (1, 2, 3):
         state = State(0, Clock(2 * step, step))
-        steps.step(game, optimizers, Counting(), state, game.turns(), steps.Plan(CPU))
+        steps.step(game, optimizers, Counting(), state, game.turns(), Plan(CPU))
     seen = [(name, step, needed) for name, step, needed in game.heard if isinstance(needed, tuple)]
     assert seen == [
         ("critic", 1, (True, False)),

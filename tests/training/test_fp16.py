@@ -18,8 +18,7 @@ from gansmith.generation import squared_gradient_norm
 from gansmith.training import checkpoint, engine, hooks, scaling, steps
 from gansmith.training.session import train
 from gansmith.training.settings import settings_from
-from gansmith.training.state import State
-from gansmith.training.steps import Plan
+from gansmith.training.state import Plan, State
 from helpers.phantom import phantom_cuda
 from helpers.pictures import pictures
 

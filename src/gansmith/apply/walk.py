@@ -12,7 +12,7 @@ from torch import Tensor
 from gansmith.apply.styles import Styles
 from gansmith.files.pictures import grid, opaque
 from gansmith.models.bundle import Model
-from gansmith.parallel import seeds
+from gansmith.parallel import seeding
 
 
 def loop(points: Tensor, frames: int) -> Tensor:
@@ -35,7 +35,7 @@ def on_the_shell(z: Tensor) -> Tensor:
 def waypoints(model: Model, points: int, tiles: int, seed: int) -> Tensor:
     """The latents that a walk passes through, [points, tiles, latent_dim]: the seed's own first, then others of each tile."""
     first = model.latents(tiles, seed).cpu()
-    later = [model.latents(points - 1, seeds.derive(seed, "walk", tile)).cpu() for tile in range(tiles)]
+    later = [model.latents(points - 1, seeding.derive(seed, "walk", tile)).cpu() for tile in range(tiles)]
     return torch.cat([first[None], torch.stack(later, 1)]) if points > 1 else first[None]
 
 

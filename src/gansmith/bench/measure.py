@@ -18,10 +18,10 @@ from gansmith import devices
 from gansmith.devices import Device
 from gansmith.files.pictures import to_float
 from gansmith.game import Batch, Clock, Game, ImageSpec, Logs, Turn
-from gansmith.parallel import seeds
+from gansmith.parallel import seeding
 from gansmith.training import engine, steps
 from gansmith.training.scaling import make_scalers
-from gansmith.training.state import BatchSource
+from gansmith.training.state import BatchSource, Plan
 
 
 @dataclass
@@ -92,7 +92,7 @@ class Subject:
         self.game, self.batches, self.device = game.train(), batches, device
         self.optimizers = engine.make_optimizers(game, device.torch_device)
         self.turns = game.turns()
-        self.plan = steps.Plan(device, scalers=make_scalers(game.players, device))
+        self.plan = Plan(device, scalers=make_scalers(game.players, device))
         self.clock = Clock(0, 0, 0.6)
         self.row = Row(name, device.precision, size, batches.world_size)
         self._times: dict[str, list[float]] = {}
@@ -100,7 +100,7 @@ class Subject:
     def _step(self) -> Iterator[tuple[str, Callable[[], Logs]]]:
         """Every turn once, as if all were due: its name, and what plays it."""
         self.clock = Clock(self.clock.images + self.batches.world_size, self.clock.step + 1, 0.6)
-        seeds.seed_step(0, self.clock.step)
+        seeding.seed_step(0, self.clock.step)
         drawn = self.clock.images
         shared = steps.split(self.batches.at(drawn), 1, self.clock)
         for i, turn in enumerate(self.turns):

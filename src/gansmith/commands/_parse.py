@@ -105,7 +105,7 @@ _SECTIONS = (
 
 
 def _complaint(read: Callable[[], object], command: str) -> str:
-    """What the flag parser has against the words, as one paragraph; it would draw a frame as wide as the terminal."""
+    """The flag parser's complaint about the words, as one paragraph. The parser itself would draw a frame as wide as the terminal."""
     said, width = io.StringIO(), os.environ.get("COLUMNS")
     os.environ["COLUMNS"] = "20000"  # no word is broken in two
     try:
@@ -139,7 +139,7 @@ def explained(words: str, command: str) -> str:
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse's, which complains as the other commands do: one paragraph, by a :class:`GansmithError`."""
+    """argparse's parser. It complains as the other commands do: by a :class:`GansmithError` of one paragraph."""
 
     def error(self, message: str) -> NoReturn:
         """Raise what argparse would print.

@@ -29,13 +29,13 @@ class Options(AugmentSettings):
     study: bool = False
     """Also train classifiers with and without the pictures, and report whether they help."""
     seeds: int = 5
-    """Of the study: how often every classifier is trained."""
+    """In the study: how often every classifier is trained."""
     ratio: float = 0.5
-    """Of the study: at most this share of what is shown of a class is synthetic."""
+    """In the study: the largest share of a class's pictures that may be synthetic."""
     classifier: str = "small"
-    """Of the study: 'small', 'tiny', or a network of torchvision such as resnet18."""
+    """In the study, the classifier: 'small', 'tiny', or a network of torchvision such as resnet18."""
     classifier_steps: Annotated[int | None, Bounds(1, unit="batches", was=0)] = None
-    """Of the study: batches that each classifier learns from; by default as many as suit the number of pictures."""
+    """In the study: batches that each classifier learns from; by default as many as suit the number of pictures."""
 
 
 def main(argv: list[str]) -> int:

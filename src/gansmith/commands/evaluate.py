@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 
 _PICTURES = 1000
-"""Pictures that a translating or repairing model is measured on, at most."""
+"""A translating or repairing model is measured on at most so many pictures."""
 _WINDOWS, _EACH = 100, 8
-"""Windows of photographs, in all and of each, at most: some classical methods are slow, and one window says little."""
+"""At most so many windows, in all and of each photograph. Some classical methods are slow, and one window says little."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from gansmith.data.sources import Pictures
 from gansmith.files.alpha import spread_batch
 from gansmith.files.pictures import to_float
 from gansmith.game import Batch
-from gansmith.parallel import seeds
+from gansmith.parallel import seeding, seeds
 from gansmith.parallel.seeds import Process
 
 
@@ -46,7 +46,7 @@ class Order:
         if epoch not in self._epochs:
             for old in [e for e in self._epochs if abs(e - epoch) > 1]:
                 del self._epochs[old]
-            random = np.random.Generator(np.random.Philox(seeds.derive(self.seed, "epoch", epoch)))
+            random = np.random.Generator(np.random.Philox(seeding.derive(self.seed, "epoch", epoch)))
             self._epochs[epoch] = random.permutation(self.items)
         return self._epochs[epoch]
 
@@ -133,7 +133,7 @@ class Batches:
         self.damage = damage
         self.sides = [source.a, source.b] if isinstance(source, TwoSided) else [source]
         self.aligned = source.aligned if isinstance(source, TwoSided) else True
-        side_seeds = [seed if self.aligned else seeds.derive(seed, "side", i) for i in range(len(self.sides))]
+        side_seeds = [seed if self.aligned else seeding.derive(seed, "side", i) for i in range(len(self.sides))]
         self.orders = [order_of(side, number, batch) for side, number in zip(self.sides, side_seeds, strict=True)]
         ahead = self.device.type != "cpu" or any(side.streams for side in self.sides)
         self._pool = ThreadPoolExecutor(1, "gansmith-batches", self._enter_thread) if ahead else None
@@ -160,10 +160,10 @@ class Batches:
             torch.cuda.set_device(self.device)
 
     def _ready(self, drawn: int) -> Loaded:
-        random = np.random.Generator(np.random.Philox(seeds.derive(self.seed, "batch", drawn)))
+        random = np.random.Generator(np.random.Philox(seeding.derive(self.seed, "batch", drawn)))
         loaded = self._load(drawn, random)
         if self.damage is not None:
-            with seeds.acting(self.process), seeds.drawing_from(seeds.derive(self.seed, "damage", drawn)):
+            with seeds.acting(self.process), seeds.drawing_from(seeding.derive(self.seed, "damage", drawn)):
                 loaded.other = self.damage(to_float(loaded.images))
         return loaded.pinned() if self.device.type == "cuda" else loaded
 

@@ -1,4 +1,4 @@
-"""Kinds of pictures that look alike, for data that nobody has labelled: k-means on edges and brightness.
+"""Classes of a set, where nobody has labelled it: kinds of pictures that look alike, by k-means on edges and brightness.
 
 A GAN learns sooner and leaves less out where it knows of what kind a picture is, and the kinds need not be a person's:
 groups that a classic description of pictures finds serve as labels (Liu et al. 2020, arXiv:2006.10728, who group by D's features).
@@ -125,3 +125,31 @@ def label(pictures: Pictures, count: int) -> None:
     pictures.spec = replace(pictures.spec, classes=found, class_names=tuple(f"kind {i + 1}" for i in range(found)))
     pictures.relabel(numbers)
     pictures.hash = hashlib.blake2b(f"{pictures.hash} kinds {count}".encode(), digest_size=16).hexdigest()
+
+
+def without_empty_classes(pictures: Pictures) -> tuple[str, ...]:
+    """Take classes that have no pictures out of a set, in place; the rest are numbered anew.
+
+    A label that no picture has is never learned, so what is drawn from it means nothing. Where fewer than two classes are
+    left, there are no labels any more.
+
+    Returns:
+        The names of the classes that were taken out.
+    """
+    labels = pictures.labels()
+    if labels is None:
+        return ()
+    names = pictures.spec.class_names
+    counts = np.bincount(labels, minlength=len(names))
+    kept = np.flatnonzero(counts)
+    if len(kept) == len(names):
+        return ()
+    number = np.full(len(names), -1, np.int64)
+    number[kept] = np.arange(len(kept))
+    classes = len(kept) if len(kept) > 1 else 0
+    pictures.relabel(number[labels] if classes else None)
+    pictures.spec = replace(
+        pictures.spec, classes=classes, class_names=tuple(names[i] for i in kept) if classes else ()
+    )
+    pictures.hash = hashlib.blake2b(f"{pictures.hash} {kept.tolist()}".encode(), digest_size=16).hexdigest()
+    return tuple(names[i] for i in np.flatnonzero(counts == 0))

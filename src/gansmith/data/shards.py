@@ -27,7 +27,7 @@ from gansmith.data.pages import ENDINGS, page_header, several_in
 from gansmith.data.tars import Files, Shard, expand, read_index, scan
 from gansmith.data.threads import Broken, in_parallel
 from gansmith.errors import DataError
-from gansmith.parallel import seeds
+from gansmith.parallel import seeding
 
 
 def open_shards(spec: str) -> ShardSource:
@@ -258,7 +258,7 @@ class ShardOrder:
         if (lane, epoch) not in self._epochs:
             for old in [key for key in self._epochs if key[0] == lane and abs(key[1] - epoch) > 1]:
                 del self._epochs[old]
-            random = np.random.Generator(np.random.Philox(seeds.derive(self.seed, "shards", lane, epoch)))
+            random = np.random.Generator(np.random.Philox(seeding.derive(self.seed, "shards", lane, epoch)))
             shards = random.permutation(self._dealt[lane]).tolist()
             mixed = []
             for first in range(0, len(shards), self.window):

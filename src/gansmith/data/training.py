@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,7 +19,7 @@ from gansmith.data.planning import FEW, FEWEST, FEWEST_WINDOWS, WINDOW, few_pict
 from gansmith.data.sources import Pictures
 from gansmith.errors import DataError
 from gansmith.game import Batch, Game, ImageSpec
-from gansmith.parallel import seeds
+from gansmith.parallel import seeding, seeds
 from gansmith.parallel.seeds import Process
 
 MEASURABLE = 100
@@ -178,7 +177,7 @@ class TrainingData:
     def preview_batch(self, count: int, device: torch.device) -> Batch:
         """Real pictures of the training set that stay the same over the run. At most as many as there are."""
         count = max(1, min(count, len(self.trained_on)))
-        batches = self.batches(count, seeds.derive(0, "preview"), device, False, process=seeds.ALONE)
+        batches = self.batches(count, seeding.derive(0, "preview"), device, False, process=seeds.ALONE)
         batches.flip = False
         return batches.one(0)
 
@@ -217,7 +216,7 @@ def open_training_data(
         opened = TrainingData(photos, photos.spec_for(window), settings.flip)
     elif family.data == "images":
         source = data.open_pictures(specs[0], size=load_size)
-        if empty := without_empty_classes(source):
+        if empty := kinds.without_empty_classes(source):
             warn(f"Classes without pictures are left out: {', '.join(empty[:12])}{', ...' if len(empty) > 12 else ''}.")
         grouped = kinds.group(source, settings.kinds, family, config)
         opened = TrainingData(source, source.spec, settings.flip, kinds=grouped)
@@ -273,34 +272,5 @@ def _check_measurable(opened: TrainingData) -> None:
 
 
 def _resized(spec: ImageSpec, size: int) -> ImageSpec:
-    from dataclasses import replace
 
     return replace(spec, height=size, width=size)
-
-
-def without_empty_classes(pictures: Pictures) -> tuple[str, ...]:
-    """Take classes that have no pictures out of a set, in place; the rest are numbered anew.
-
-    A label that no picture has is never learned, so what is drawn from it means nothing. Where fewer than two classes are
-    left, there are no labels any more.
-
-    Returns:
-        The names of the classes that were taken out.
-    """
-    labels = pictures.labels()
-    if labels is None:
-        return ()
-    names = pictures.spec.class_names
-    counts = np.bincount(labels, minlength=len(names))
-    kept = np.flatnonzero(counts)
-    if len(kept) == len(names):
-        return ()
-    number = np.full(len(names), -1, np.int64)
-    number[kept] = np.arange(len(kept))
-    classes = len(kept) if len(kept) > 1 else 0
-    pictures.relabel(number[labels] if classes else None)
-    pictures.spec = replace(
-        pictures.spec, classes=classes, class_names=tuple(names[i] for i in kept) if classes else ()
-    )
-    pictures.hash = hashlib.blake2b(f"{pictures.hash} {kept.tolist()}".encode(), digest_size=16).hexdigest()
-    return tuple(names[i] for i in np.flatnonzero(counts == 0))

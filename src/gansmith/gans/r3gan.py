@@ -100,12 +100,8 @@ class R3GAN(Generation[Config]):
     Config = Config
     tiny = {"width": 16, "latent_dim": 8}
     resumable = ("burn_in",)
+    small_grey_batch = 32
     per_class = conditioning.PER_CLASS  # docs/results/log.md: with labels, digits and clothes are better and as various
-
-    @classmethod
-    def usual_batch(cls, spec: ImageSpec) -> int:
-        """Small grey pictures, whose networks are small, learn most from many steps."""
-        return 32 if spec.small_and_grey else cls.default_batch
 
     @classmethod
     def usual_kinds(cls, config: Config, spec: ImageSpec, count: int) -> int:

@@ -23,10 +23,8 @@ from torch import Tensor, nn
 from gansmith.config import MANY, Added, Bounds, Decay, Units, Weight
 from gansmith.game import Batch, Clock, ImageSpec, Logs, Optimizer, Turn
 from gansmith.generation import Generation, GenerationConfig, judgement_logs, squared_gradient_norm
-from gansmith.nn import conditioning
-from gansmith.nn.dcgan import Discriminator as ConvCritic
-from gansmith.nn.dcgan import Generator as ConvGenerator
-from gansmith.nn.dcgan import PlainDiscriminator
+from gansmith.nn import conditioning, dcgan
+from gansmith.nn.norms import init_he
 from gansmith.nn.stages import check_size
 from gansmith.nn.wgan_resnet import Critic, Generator, Shape
 from gansmith.parallel import seeds
@@ -102,6 +100,7 @@ class WGANGP(Generation[Config]):
     Config = Config
     tiny = {"width": 8, "latent_dim": 8}
     per_class = conditioning.PER_CLASS
+    small_grey_batch = 32
 
     @property
     def arch(self) -> Arch:
@@ -120,11 +119,6 @@ class WGANGP(Generation[Config]):
     def phase(self, clock: Clock) -> Hashable:
         return clock.step % self.penalty_every == 0, super().phase(clock)
 
-    @classmethod
-    def usual_batch(cls, spec: ImageSpec) -> int:
-        """Small grey pictures, whose networks are small, learn most from many steps."""
-        return 32 if spec.small_and_grey else cls.default_batch
-
     def networks(self) -> dict[str, nn.Module]:
         config, spec, arch = self.config, self.spec, self.arch
         check_size(spec, "wgan-gp", 128)
@@ -132,11 +126,11 @@ class WGANGP(Generation[Config]):
         if arch.shape is None:
             plain = arch.plain if config.discriminator == "auto" else config.discriminator == "plain"
             if plain:
-                critic: nn.Module = PlainDiscriminator(width, spec, self.classes, config.pack)
+                critic: nn.Module = dcgan.PlainDiscriminator(width, spec, self.classes, config.pack)
             else:
-                critic = ConvCritic(width, spec, self.classes, config.pack, batch_norm=False).apply(init_he)
+                critic = dcgan.Discriminator(width, spec, self.classes, config.pack, batch_norm=False).apply(init_he)
             return {
-                "generator": ConvGenerator(config.latent_dim, width, spec, self.classes),
+                "generator": dcgan.Generator(config.latent_dim, width, spec, self.classes),
                 "discriminator": critic,
             }
         return {
@@ -194,9 +188,3 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Ten
     # the small constant keeps the square root's derivative finite where the gradient vanishes
     norm = (squared_gradient_norm(critic(between), between) + 1e-12).sqrt()
     return (norm - 1).square().mean()
-
-
-def init_he(module: nn.Module) -> None:
-    """Weights of the size that keeps activations' size without a norm."""
-    if isinstance(module, nn.Conv2d):
-        nn.init.kaiming_normal_(module.weight, 0.2, nonlinearity="leaky_relu")

@@ -11,7 +11,7 @@ from gansmith.game import Batch, Clock, Logs, Optimizer
 from gansmith.generation.model import FromNoise
 from gansmith.generation.settings import GenerationConfigT
 from gansmith.nn.augment import AdaptiveAugment
-from gansmith.nn.batch_norm import BATCH_NORMS
+from gansmith.nn.norms import BATCH_NORMS
 from gansmith.parallel import processes, seeds
 
 
@@ -21,10 +21,6 @@ class Judged(FromNoise[GenerationConfigT]):
     Labels of networks and losses are weights of classes [N, K] (:meth:`labels_of`), which
     :class:`gansmith.nn.classes.ClassEmbedding` turns into vectors; unconditional networks get None. Labels of people
     (:meth:`sample`) are class numbers [N].
-
-    Attributes:
-        generator: (z [N, latent_dim], labels [N, K] or None) -> [N, C, H, W].
-        discriminator: (images [N, C * pack, H, W], labels [N, K] or None) -> logits [N] or [N, 1].
     """
 
     players = {"discriminator": ("discriminator",), "generator": ("generator",)}
@@ -124,12 +120,10 @@ def judgement_logs(real_logits: Tensor, fake_logits: Tensor, *, relative: bool =
 
 
 def input_gradient(outputs: Tensor, inputs: Tensor) -> Tensor:
-    """d(sum of outputs)/d(inputs), same shape as ``inputs``, with a graph, so that a penalty on it can be minimised.
+    """d(sum of outputs)/d(inputs), of the shape of ``inputs``, with a graph, so that a penalty on it can be minimised.
 
-    It is taken outside autocast, which supports no backward pass. In float16 small derivatives would vanish, so the sum is scaled.
-
-    Args:
-        outputs: computed from ``inputs``, which require gradients.
+    Inputs must require gradients. The gradient is taken outside autocast, which supports no backward pass. The sum is scaled in
+    float16, where small derivatives would vanish.
     """
     kind = inputs.device.type
     half = torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind) == torch.float16

@@ -16,10 +16,10 @@ from gansmith.game import Clock, ImageSpec
 from gansmith.generation.settings import GenerationConfig, GenerationConfigT
 from gansmith.nn import conditioning
 from gansmith.nn.augment import AdaptiveAugment
-from gansmith.nn.batch_norm import batch_norms, measure_anew
 from gansmith.nn.classes import class_weights
 from gansmith.nn.contract import Asked, check_discriminator, check_generator
 from gansmith.nn.diffaugment import DiffAugment
+from gansmith.nn.norms import batch_norms, measure_anew
 
 
 class FromNoise(Sampled[GenerationConfigT]):
@@ -37,6 +37,8 @@ class FromNoise(Sampled[GenerationConfigT]):
     usual_r1: ClassVar[float] = 0.0
     """R1's weight where labels are learned and the settings leave it open."""
     per_class: ClassVar[float] = math.inf
+    small_grey_batch: ClassVar[int | None] = None
+    """Pictures per step on small grey pictures, where small networks learn most from many steps; None takes the usual number."""
     generator: nn.Module
     discriminator: nn.Module
 
@@ -97,6 +99,10 @@ class FromNoise(Sampled[GenerationConfigT]):
     @classmethod
     def may_learn_classes(cls, config: GenerationConfigT) -> bool:
         return config.conditional is not False
+
+    @classmethod
+    def usual_batch(cls, spec: ImageSpec) -> int:
+        return (cls.small_grey_batch if spec.small_and_grey else None) or cls.default_batch
 
     @classmethod
     def judged_together(cls, config: GenerationConfigT) -> int:

@@ -30,18 +30,22 @@ class Believable:
 
     def __init__(self, real: Tensor, features: Features) -> None:
         self._features = features
-        self._real = features(to_uint8(real.cpu()))
         self.enough = len(real) >= 64
         """With fewer pictures the shares say little, and are not measured."""
-        self(real)  # the first call imports and allocates, which no check of a run should be charged with
+        if self.enough:
+            self._real = features(to_uint8(real.cpu()))
+            self._compared(
+                self._real
+            )  # the first call imports and allocates, which no check of a run should be charged with
 
     def __call__(self, fakes: Tensor) -> dict[str, float]:
         """``believable`` and ``covered`` of samples [N, C, H, W] in [-1, 1]; nothing where pictures are too few."""
+        return self._compared(self._features(to_uint8(fakes.cpu()))) if self.enough else {}
+
+    def _compared(self, fakes: np.ndarray) -> dict[str, float]:
         from gansmith.metrics.scores import manifold_scores
 
-        if not self.enough:
-            return {}
-        found = manifold_scores(self._real, self._features(to_uint8(fakes.cpu())))
+        found = manifold_scores(self._real, fakes)
         return {"believable": found["precision"], "covered": found["coverage"]}
 
 

@@ -25,7 +25,7 @@ from gansmith.game import Batch, Clock, Game, Logs
 from gansmith.generation import Generation
 from gansmith.health.believable import Believable, Features
 from gansmith.health.copies import Copies
-from gansmith.parallel import seeds
+from gansmith.parallel import seeding
 from gansmith.training.state import State
 
 DEAR = 1.0
@@ -77,7 +77,7 @@ class Vitals:
             return
         start = time.monotonic()
         game.eval()
-        fakes = game.metrics_images(self.real, seeds.derive(state.seed, "vitals")).float()
+        fakes = game.metrics_images(self.real, seeding.derive(state.seed, "vitals")).float()
         logs |= {name: torch.tensor(value) for name, value in self.signs(fakes).items()}
         logs |= {name: torch.tensor(value) for name, value in self.memorising(game, fakes).items()}
         if self._believable is not None and (

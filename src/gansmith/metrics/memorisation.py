@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from gansmith.errors import GansmithError
 from gansmith.files import pictures
-from gansmith.parallel import seeds
+from gansmith.parallel import seeding
 
 if TYPE_CHECKING:
     from gansmith.data import Pictures
@@ -74,7 +74,7 @@ def memorisation(
     if len(train) < 20:
         raise GansmithError(f"Memorisation needs at least 20 training pictures, and there are {len(train)}.")
     samples = samples[:n]
-    order = np.random.default_rng(seeds.derive(seed, "memorisation")).permutation(len(train))
+    order = np.random.default_rng(seeding.derive(seed, "memorisation")).permutation(len(train))
     own = np.sort(order[:n])
     queries = torch.cat([_descriptor(samples), _descriptor(train.fetch(own)[0])])
     themselves = np.concatenate([np.full(len(samples), -1), own])

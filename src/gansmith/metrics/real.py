@@ -16,7 +16,7 @@ from gansmith.data.standard import home_cache
 from gansmith.files.atomic import write_atomically
 from gansmith.metrics.extractors import Extractor
 from gansmith.metrics.features import Progress, extract
-from gansmith.parallel import seeds
+from gansmith.parallel import seeding
 
 if TYPE_CHECKING:
     from gansmith.data import Pictures
@@ -33,7 +33,7 @@ def cache_folder() -> Path:
 
 def drawn(real: Pictures, count: int, seed: int) -> np.ndarray:
     """Indices of ``count`` real pictures in random order; a smaller count gives the beginning of the same order."""
-    return np.random.default_rng(seeds.derive(seed, "real")).permutation(len(real))[:count]
+    return np.random.default_rng(seeding.derive(seed, "real")).permutation(len(real))[:count]
 
 
 class RealFeatures:

@@ -1,4 +1,4 @@
-"""The networks of a model: built of its settings, and filled with its tensors."""
+"""The networks of a model, and of its opponent: which tensors are theirs, how they are built of settings, and filled."""
 
 from __future__ import annotations
 
@@ -18,6 +18,23 @@ def exported_tensors(game: Game) -> dict[str, Tensor]:
     """The weights and buffers of the networks a model is made of."""
     prefixes = tuple(f"{name}." for name in game.exports)
     return {name: tensor for name, tensor in game.state_dict().items() if name.startswith(prefixes)}
+
+
+def opponent_tensors(game: Game) -> dict[str, Tensor]:
+    """What a game needs to be trained further besides its exported networks: the other players' networks and their state.
+
+    The state is ADA's (``augment.*``) and the game's own numbers, such as an average path length. Pools of earlier pictures
+    stay out: they are pictures of other data.
+    """
+    return {name: tensor for name, tensor in game.state_dict().items() if is_opponents(game, name, tensor)}
+
+
+def is_opponents(game: Game, name: str, tensor: Tensor) -> bool:
+    """Whether a tensor of a game belongs to the networks that judge, or is a number that the game keeps itself."""
+    others = tuple(
+        f"{network}." for networks in game.players.values() for network in networks if network not in game.exports
+    )
+    return name.startswith((*others, "augment.")) or ("." not in name and tensor.numel() == 1)
 
 
 def build_exports(

@@ -1,4 +1,4 @@
-"""The discriminator of a model: what is saved of it beside the model, and where it is found again."""
+"""The discriminator of a model: where it is found again."""
 
 from __future__ import annotations
 
@@ -8,26 +8,8 @@ import torch
 from torch import Tensor
 
 from gansmith.errors import ModelError
-from gansmith.game import Game
 from gansmith.models.bounds import load_tensors
 from gansmith.models.bundle import OPPONENT
-
-
-def opponent_tensors(game: Game) -> dict[str, Tensor]:
-    """What a game needs to be trained further besides its exported networks: the other players' networks and their state.
-
-    The state is ADA's (``augment.*``) and the game's own numbers, such as an average path length. Pools of earlier pictures
-    stay out: they are pictures of other data.
-    """
-    return {name: tensor for name, tensor in game.state_dict().items() if is_opponents(game, name, tensor)}
-
-
-def is_opponents(game: Game, name: str, tensor: Tensor) -> bool:
-    """Whether a tensor of a game belongs to the networks that judge, or is a number that the game keeps itself."""
-    others = tuple(
-        f"{network}." for networks in game.players.values() for network in networks if network not in game.exports
-    )
-    return name.startswith((*others, "augment.")) or ("." not in name and tensor.numel() == 1)
 
 
 def find_opponent(model_folder: Path) -> tuple[dict[str, Tensor], str]:

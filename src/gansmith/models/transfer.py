@@ -29,7 +29,8 @@ from gansmith.game import Game, ImageSpec
 from gansmith.generation import GenerationConfig
 from gansmith.models.bundle import Model, exported_tensors, load
 from gansmith.models.locate import locate
-from gansmith.models.opponent import find_opponent, is_opponents, opponent_tensors
+from gansmith.models.networks import is_opponents, opponent_tensors
+from gansmith.models.opponent import find_opponent
 from gansmith.nn.equalized import Dense
 
 LEAST = 0.05

@@ -29,7 +29,7 @@ SYM6 = (
     0.787641141030194, 0.3379294217276218, -0.07263752278646252, -0.021060292512300564, 0.04472490177066578,
     0.0017677118642428036, -0.007800708325034148,
 )  # fmt: skip
-"""Low-pass filter of the sym6 wavelet: up and down by two with it and its mirror image is exactly nothing."""
+"""Low-pass filter of the sym6 wavelet. Doubling with it and halving with its mirror image gives back the same picture."""
 
 _EDGE = len(SYM6) // 4  # pixels at either side that the two filters reach, at the picture's own resolution
 

@@ -23,7 +23,7 @@ _SPARE = 1 << 28
 """Bytes that any network may make beside its weights: masks of windows, tables of positions."""
 _FACTORIES = {torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn, torch.randint, torch.Tensor.new_zeros,
               torch.Tensor.new_ones, torch.Tensor.new_empty, torch.Tensor.new_full}  # fmt: skip
-"""What weights are made of. They become parameters, which are other Python objects: their memory counts to the end."""
+"""Functions that make weights. Weights become parameters, which are other Python objects, so their memory counts to the end."""
 
 
 def check_names(tensors: Mapping[str, Tensor], source: str) -> None:

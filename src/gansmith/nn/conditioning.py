@@ -1,4 +1,4 @@
-"""Whether a game of noise to pictures learns classes, where its settings leave that to the data: ``--conditional auto``."""
+"""``--conditional auto``: whether a game of noise to pictures learns the classes of its data."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from gansmith.game import ImageSpec
 from gansmith.nn.classes import ClassEmbedding
-from gansmith.nn.norms import init_normal
+from gansmith.nn.norms import init_he, init_normal
 from gansmith.nn.stages import base_for, crop_to, stages_for
 
 SMALLEST = 4
@@ -105,10 +105,7 @@ class PlainDiscriminator(nn.Module):
         features = widths[-1] * height * side
         self.logit = nn.Linear(features, 1)
         self.embed = ClassEmbedding(classes, features) if classes else None
-        for module in self.modules():
-            if isinstance(module, (nn.Conv2d, nn.Linear)):
-                nn.init.kaiming_normal_(module.weight, 0.2, nonlinearity="leaky_relu")
-                nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+        self.apply(init_he)
         if self.embed is not None:  # no stronger than the logit's own weights
             nn.init.normal_(self.embed.weight, 0.0, 1 / math.sqrt(features))
 

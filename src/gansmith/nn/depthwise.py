@@ -40,12 +40,12 @@ def spread(images: Tensor, weights: Tensor, stride: Pair, padding: Pair, output_
 
 
 def _plain(images: Tensor) -> bool:
-    """Nothing will be differentiated, or a compiler looks for derivatives itself."""
+    """Whether nothing will be differentiated, or a compiler finds the derivatives itself."""
     return not (images.requires_grad and torch.is_grad_enabled()) or torch.compiler.is_compiling()
 
 
 def _as_autocast_would(images: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Both in autocast's number format: inside a function of one's own it would lose track of the casts."""
+    """Both tensors in autocast's number format. They are cast here, because autocast does not reach into a custom autograd function."""
     kind = images.device.type
     if torch.is_autocast_enabled(kind) and images.dtype != torch.float64:
         images = images.to(torch.get_autocast_dtype(kind))

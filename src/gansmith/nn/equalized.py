@@ -1,7 +1,7 @@
 """Equalised layers: weights drawn from N(0, 1), scaled at run time by 1 / sqrt(fan-in).
 
 Every weight then has the same dynamic range, and Adam the same effective learning rate (Karras et al. 2018,
-arXiv:1710.10196, section 4.1). In the form StyleGAN2 uses them.
+arXiv:1710.10196, section 4.1). This is StyleGAN2's form of them.
 """
 
 from __future__ import annotations

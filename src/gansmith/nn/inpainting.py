@@ -15,15 +15,15 @@ from gansmith.nn.fit import at_any_size
 ENOUGH = 0.25
 """Share of a region that must be known for an average of its own."""
 TENSION = 0.1
-"""How much of a membrane the fill is, beside a thin plate, which alone swings too far across wide holes."""
+"""The weight of a membrane in the fill, beside a thin plate. A plate alone overshoots across wide holes."""
 LARGEST = 8.0 * (8.0 + TENSION)
-"""The largest eigenvalue of what the relaxation takes away: a checkerboard's."""
+"""The largest eigenvalue of the operator that is relaxed; its eigenvector is a checkerboard."""
 
 
 def chebyshev(count: int, least: float) -> tuple[float, ...]:
-    """Lengths of relaxation steps that together damp everything between two eigenvalues, ``least`` and ``LARGEST``, best.
+    """Lengths of relaxation steps that together best damp all eigenvectors with eigenvalues from ``least`` to ``LARGEST``.
 
-    They are the inverse roots of a Chebyshev polynomial, long steps between short ones, so that nothing grows meanwhile.
+    They are the inverse roots of a Chebyshev polynomial, long steps between short ones, so that no error grows in between.
     ``count`` is a power of 2.
     """
     middle, radius = (LARGEST + least) / 2, (LARGEST - least) / 2
@@ -35,10 +35,10 @@ def chebyshev(count: int, least: float) -> tuple[float, ...]:
 
 
 RELAXATIONS = chebyshev(64, 0.125), chebyshev(32, 0.25), chebyshev(16, 0.25)
-"""Steps towards the fill at full size, one level up, and on all above: where they are cheap, few of them reach as far."""
+"""Relaxation steps at full size, at half the size, and at all smaller sizes. On a smaller picture fewer steps reach as far."""
 
 Level = tuple[Tensor, Tensor]
-"""What is known of a picture at one resolution, [N, C, h, w], zero elsewhere, and how much of each pixel is, [N, 1, h, w]."""
+"""A picture at one resolution, [N, C, h, w], zero where nothing is known, and how much of each pixel is known, [N, 1, h, w]."""
 
 
 def smooth_fill(images: Tensor, mask: Tensor) -> Tensor:
@@ -99,7 +99,7 @@ def relax(filled: Tensor, free: Tensor, steps: Sequence[float]) -> Tensor:
 def relax_in_few_kernels(filled: Tensor, free: Tensor, steps: Sequence[float]) -> Tensor:
     """:func:`relax` in five kernels a step, where starting kernels takes longer than what they do.
 
-    Every channel of every picture is a channel of one picture: its convolution is one of float32 numbers that no GPU rounds.
+    All channels of all pictures are the channels of one picture, so one grouped convolution serves them. No GPU rounds its float32 numbers.
     """
     n, channels, height, width = filled.shape
     if n * channels == 1:
@@ -131,10 +131,10 @@ def laplacian(x: Tensor) -> Tensor:
 
 
 class GatedConv(nn.Module):
-    """A convolution that learns where to listen: lrelu(f(x)) * sigmoid(g(x)) (arXiv:1806.03589, Eq. 3).
+    """A convolution with a gate for each output that learns where features count: lrelu(f(x)) * sigmoid(g(x)) (arXiv:1806.03589, Eq. 3).
 
-    It begins as a plain one, every gate half open. Gates that begin far from there soon close for good: a network that
-    adds to a good guess is punished for all it says at first, and a closed gate learns nothing.
+    At first every gate is half open, as in a plain convolution. Gates that begin far from there soon close and stay closed: the
+    network adds to a good guess, so the loss penalises whatever it adds at first, and a closed gate gets no gradient.
 
     Args:
         gain: of the features at first; below 1 where the result is added to something.
@@ -171,7 +171,7 @@ class InpaintUNet(nn.Module):
         self.first = GatedConv(channels + 1, width, 5)
         self.halved = nn.Sequential(GatedConv(width, 2 * width, 3, 2), GatedConv(2 * width, 2 * width))
         self.quartered = GatedConv(2 * width, 4 * width, 3, 2)
-        dilations = (1, 2, 4, 8, 2, 1)  # each adds to what is there, so that six of them must not add up
+        dilations = (1, 2, 4, 8, 2, 1)  # six layers add to the same map, so each begins small (gain)
         self.middle = nn.ModuleList([GatedConv(4 * width, 4 * width, dilation=d, gain=0.3) for d in dilations])
         self.to_half = GatedConv(6 * width, 2 * width)
         self.to_full = GatedConv(3 * width, width)

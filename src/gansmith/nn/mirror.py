@@ -14,8 +14,8 @@ from gansmith.nn.constants import constant
 class ReflectionPad(nn.ReflectionPad2d):
     """[N, C, H, W] -> [N, C, H + 2 p, W + 2 p], mirrored at the edges, which are not repeated.
 
-    CUDA's kernel of torch takes and gives NCHW: beside it stand a copy of the input, a copy of the output, and the same on the way
-    back. While a channels-last network trains there, one gather in its own layout takes its place.
+    torch's kernel for CUDA works on NCHW, so channels-last maps are copied before it and after it, in the backward pass too. While a
+    channels-last network trains on CUDA, one gather in the network's own layout is used instead.
 
     Args:
         padding: p, on every side; less than H and W.

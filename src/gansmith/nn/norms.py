@@ -1,8 +1,8 @@
-"""Instance norm that can also take its statistics from more than one picture."""
+"""Norms: instance norm that can take its statistics from more than one picture, batch norm measured anew, initialisation."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -161,6 +161,14 @@ def make_norm(name: NormName, channels: int) -> nn.Module:
     return nn.BatchNorm2d(channels) if name == "batch" else nn.Identity()
 
 
+def init_he(module: nn.Module) -> None:
+    """Weights that keep the size of activations where there is no norm, before LeakyReLU 0.2 (arXiv:1502.01852); biases 0."""
+    if isinstance(module, (nn.Conv2d, nn.Linear)):
+        nn.init.kaiming_normal_(module.weight, 0.2, nonlinearity="leaky_relu")
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
 def init_normal(module: nn.Module) -> None:
     """Convolutions N(0, .02), batch norm weights N(1, .02), biases 0; for ``nn.Module.apply``."""
     if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
@@ -170,3 +178,32 @@ def init_normal(module: nn.Module) -> None:
     elif isinstance(module, nn.BatchNorm2d):
         nn.init.normal_(module.weight, 1.0, 0.02)
         nn.init.zeros_(module.bias)
+
+
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+
+
+def batch_norms(network: nn.Module) -> list[nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d | nn.SyncBatchNorm]:
+    """Every batch norm of a network."""
+    return [module for module in network.modules() if isinstance(module, BATCH_NORMS)]
+
+
+def measure_anew(network: nn.Module, batches: Sequence[tuple[Tensor | None, ...]]) -> None:
+    """Replace the running statistics of a network's batch norms by the plain average over these batches.
+
+    Args:
+        network: left in eval mode.
+        batches: the arguments of every pass.
+    """
+    norms = batch_norms(network)
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+    network.train()
+    for count, given in enumerate(batches, 1):
+        for norm in norms:  # a plain average; where momentum is None, every layer asks the GPU for its count
+            norm.momentum = 1 / count
+        network(*given)
+    network.eval()
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum

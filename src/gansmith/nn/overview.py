@@ -20,9 +20,9 @@ def extent(height: Any, width: Any, shorter: int) -> tuple[Any, Any]:
 
 
 def box_weights(length: Any, out: Any, like: Tensor) -> Tensor:
-    """What every pixel of a line counts in the means that it is made smaller by: [out, length], rows add up to 1.
+    """Weights of the pixels of a line in the means that make it shorter: [out, length], rows add up to 1.
 
-    A pixel counts as far as it lies in the part of the line that an output pixel covers.
+    A pixel's weight is the share of it that lies in the part of the line that the output pixel covers.
     """
     scale = length / out
     start = (torch.arange(out, device=like.device).to(torch.float32) * scale)[:, None]

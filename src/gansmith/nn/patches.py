@@ -26,7 +26,7 @@ STEPS = 8, 4, 2, 1
 ROUNDS = 3, 4, 6, 10
 """Rounds of search and vote at full size, at half the size, and so on; the last stands for all smaller ones."""
 FADING = 2.5
-"""How much less a lost pixel counts with every pixel that it is deeper in the hole."""
+"""The weight of a lost pixel falls by this factor with every pixel of depth in the hole."""
 SHIFT = 0.3
 """A match may be made lighter, darker or of another tint by this much, of values from -1 to 1, so that skies have no seams."""
 _AT_ONCE = 1 << 15

@@ -1,13 +1,11 @@
-"""Randomness as a function of (seed, step), the same pictures for any number of processes.
+"""Random numbers, the same ones for any number of processes, and which of how many processes this is.
 
-Every step reseeds torch's generators, so nothing about randomness has to be stored to resume a run bit for bit. The
-functions below draw for the whole global batch and hand each process its own rows: two processes with half a batch
-each see the noise that one process with the whole batch would see.
+Numbers are drawn for the whole global batch, and each process takes its own rows: two processes with half a batch each see
+the noise that one process with the whole batch would see. :mod:`gansmith.parallel.seeding` seeds torch for every step.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
@@ -47,25 +45,6 @@ def process() -> Process:
     Work that another thread does later must not ask there: ask on the caller's thread, and hand the answer on.
     """
     return _acting.get() or _joined
-
-
-def derive(*parts: int | str) -> int:
-    """A 63-bit seed from any numbers and names, well mixed: ``derive(seed, "step", 12)``."""
-    digest = hashlib.blake2b("/".join(map(str, parts)).encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "little") >> 1
-
-
-def seed_step(seed: int, step: int, *names: str) -> None:
-    """Seed torch's global generators for one step of one run, as ``torch.manual_seed`` does.
-
-    ``torch.manual_seed`` takes half a millisecond on a machine without a GPU, because it records a stack trace to seed CUDA later.
-    """
-    number = derive(seed, step, *names)
-    torch.default_generator.manual_seed(number)
-    if torch.cuda.is_initialized():
-        torch.cuda.manual_seed_all(number)
-    elif torch.backends.mps.is_available():
-        torch.mps.manual_seed(number)
 
 
 @contextmanager

@@ -155,9 +155,9 @@ def latent(model: Model, recipe: Any) -> Tensor:
 
 def derive_walk(seed: int) -> int:
     """The seed of a walk's two directions."""
-    from gansmith.parallel import seeds
+    from gansmith.parallel import seeding
 
-    return seeds.derive(seed, "walk") % 2**31
+    return seeding.derive(seed, "walk") % 2**31
 
 
 def sheet(pictures: np.ndarray, columns: int) -> np.ndarray:

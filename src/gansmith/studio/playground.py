@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from gansmith import registry
 from gansmith.devices import Device
 from gansmith.game import Batch, Clock, Game, ImageSpec
-from gansmith.parallel import seeds
+from gansmith.parallel import seeding
 from gansmith.training import engine, steps
-from gansmith.training.state import State
+from gansmith.training.state import Plan, State
 
 EXTENT = 1.5
 """The plane is drawn from -EXTENT to EXTENT."""
@@ -103,7 +103,7 @@ class Points:
         self.world, self.seed = world, seed
 
     def at(self, drawn: int) -> Batch:
-        generator = torch.Generator().manual_seed(seeds.derive(self.seed, "points", drawn))
+        generator = torch.Generator().manual_seed(seeding.derive(self.seed, "points", drawn))
         return Batch(UNIT * self.world.draw(BATCH, generator))
 
 
@@ -148,13 +148,13 @@ class Player:
         config = kind.Config(
             **(settings | {name: settings[name] * speed for name in ("lr", "lr_end") if name in settings})
         )
-        torch.manual_seed(seeds.derive(seed, "init"))
+        torch.manual_seed(seeding.derive(seed, "init"))
         networks = {"generator": Net(LATENT, 2), "discriminator": Judge()}
         self.family, self.world = family, world
         self.game: Game = kind(config, ImageSpec(1, 2, 1), networks)
         self.optimizers = engine.make_optimizers(self.game, torch.device("cpu"))
         self.source, self.state = Points(world, seed), State(seed)
-        self.turns, self.plan = self.game.turns(), steps.Plan(Device(torch.device("cpu")))
+        self.turns, self.plan = self.game.turns(), Plan(Device(torch.device("cpu")))
         self.latents = torch.randn(1000, LATENT, generator=torch.Generator().manual_seed(1))
         axis = torch.linspace(-EXTENT, EXTENT, CELLS)
         self.places = (
@@ -167,7 +167,7 @@ class Player:
         """One step of the game, as the engine plays it."""
         clock = self.state.clock
         self.state.clock = Clock(clock.images + BATCH, clock.step + 1, 0.0)
-        seeds.seed_step(self.state.seed, self.state.clock.step)
+        seeding.seed_step(self.state.seed, self.state.clock.step)
         self.game.train()
         logs = steps.step(self.game, self.optimizers, self.source, self.state, self.turns, self.plan)
         for name, value in logs.items():

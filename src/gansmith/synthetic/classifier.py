@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from gansmith.errors import GansmithError
 from gansmith.files.pictures import to_float
 from gansmith.game import ImageSpec
-from gansmith.parallel import seeds
+from gansmith.parallel import seeding
 
 BATCH = 64
 SMALL = "small"
@@ -189,7 +189,7 @@ def train(
     """
     device = torch.device(device)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seeds.derive(seed, "classifier"))
+        torch.manual_seed(seeding.derive(seed, "classifier"))
         network = make_classifier(recipe.network, spec).to(device).to(memory_format=torch.channels_last).train()
         shown = order(pool, recipe.steps * BATCH).view(recipe.steps, BATCH)
         optimizer = torch.optim.AdamW(

@@ -8,7 +8,7 @@ import numpy as np
 from torch.utils.data import Sampler
 
 from gansmith.errors import GansmithError
-from gansmith.parallel import seeds
+from gansmith.parallel import seeding
 
 
 class MixedSampler(Sampler[int]):
@@ -51,7 +51,7 @@ class MixedSampler(Sampler[int]):
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[int]:
-        random = np.random.Generator(np.random.Philox(seeds.derive(self.seed, "mixed", self.epoch)))
+        random = np.random.Generator(np.random.Philox(seeding.derive(self.seed, "mixed", self.epoch)))
         self.epoch += 1
         made = round(self.length * self.ratio)
         chosen = np.concatenate(

@@ -17,12 +17,12 @@ from gansmith.devices import Device
 from gansmith.errors import GansmithError
 from gansmith.game import Game, ImageSpec, Logs
 from gansmith.generation import Generation
-from gansmith.parallel import seeds
+from gansmith.parallel import seeding
 from gansmith.toy import networks
 from gansmith.toy.worlds import EVALUATED, PointBatches, Score, World, score
-from gansmith.training import engine, steps
+from gansmith.training import engine
 from gansmith.training.hooks import Average
-from gansmith.training.state import State
+from gansmith.training.state import Plan, State
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ def draw(average: Average, seed: int, count: int = EVALUATED) -> torch.Tensor:
     game = average.ready(500, seed) if average.game.config.ema_images != 0 else average.game
     assert isinstance(game, Sampled)
     with torch.inference_mode():
-        return game.sample(game.seeded_latents(count, seeds.derive(seed, "toy"))).float()
+        return game.sample(game.seeded_latents(count, seeding.derive(seed, "toy"))).float()
 
 
 def play(
@@ -194,7 +194,7 @@ def play(
         frames: how many moments to record.
         watch: called after every step, to show progress.
     """
-    seeds.seed_step(seed, 0, "init")
+    seeding.seed_step(seed, 0, "init")
     game = playable(family)(config, ImageSpec(1, 1, 2), preset(family, world).make(config, world))
     device = Device(torch.device("cpu"))
     average = Average(game, batch)
@@ -202,9 +202,9 @@ def play(
     state = State(seed)
     hooks: list[engine.Hook] = [average, recorder, *([watch] if watch else [])]
     optimizers = engine.make_optimizers(game, device.torch_device)
-    source = PointBatches(world, batch, seeds.derive(seed, "data"))
-    engine.train(game, optimizers, source, state, goal=goal, plan=steps.Plan(device), hooks=hooks)
-    samples = draw(average, seeds.derive(seed, "final"))
+    source = PointBatches(world, batch, seeding.derive(seed, "data"))
+    engine.train(game, optimizers, source, state, goal=goal, plan=Plan(device), hooks=hooks)
+    samples = draw(average, seeding.derive(seed, "final"))
     broken = not bool(samples.isfinite().all())
     return Played(
         seed, score(samples.nan_to_num(1e9), world), state.clock.images, state.seconds, recorder.frames, broken

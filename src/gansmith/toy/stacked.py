@@ -19,11 +19,11 @@ from gansmith.data.batches import Batches
 from gansmith.devices import Device, ready_to_train
 from gansmith.files.pictures import to_uint8
 from gansmith.game import Game, ImageSpec
-from gansmith.parallel import seeds
+from gansmith.parallel import seeding
 from gansmith.toy.points import playable
-from gansmith.training import engine, steps
+from gansmith.training import engine
 from gansmith.training.hooks import Average
-from gansmith.training.state import State
+from gansmith.training.state import Plan, State
 
 PICTURES = 128_000
 EVALUATED = 25_600
@@ -87,19 +87,19 @@ def play(
         The figures, and the averaged networks.
     """
     source = StackedDigits()
-    seeds.seed_step(seed, 0, "init")
+    seeding.seed_step(seed, 0, "init")
     game = ready_to_train(playable(family)(config, source.spec), device.torch_device)
     average = Average(game, batch)
     state = State(seed)
     batches = Batches(
-        source, batch, seeds.derive(seed, "data"), device=device.torch_device, channels_last=game.convolutional
+        source, batch, seeding.derive(seed, "data"), device=device.torch_device, channels_last=game.convolutional
     )
     optimizers = engine.make_optimizers(game, device.torch_device)
     hooks: list[engine.Hook] = [average, *([watch] if watch else [])]
-    engine.train(game, optimizers, batches, state, goal=goal, plan=steps.Plan(device), hooks=hooks)
+    engine.train(game, optimizers, batches, state, goal=goal, plan=Plan(device), hooks=hooks)
     averaged = average.ready(batch, seed)
     assert isinstance(averaged, Sampled)
-    modes, kl = count(averaged, seeds.derive(seed, "final"))
+    modes, kl = count(averaged, seeding.derive(seed, "final"))
     return Stacked(seed, modes, kl, state.clock.images, state.seconds), average.game
 
 

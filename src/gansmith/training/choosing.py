@@ -17,7 +17,7 @@ from gansmith.nn import efficientnet
 AUTO = "auto"
 """The word that leaves the family to the data."""
 FEW = 5000
-"""Colour pictures fewer than this are best learnt by ``projected``. docs/results.md measures it on 1,903 emoji."""
+"""Sets of fewer colour pictures than this are best learnt by ``projected``. docs/results/projected.md measures it on 1,903 emoji."""
 _LOOKED_AT = 64
 
 

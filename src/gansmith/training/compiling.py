@@ -25,18 +25,18 @@ from gansmith.bench.measure import Subject
 from gansmith.devices import Device
 from gansmith.errors import first_line
 from gansmith.game import Clock, Game
-from gansmith.parallel import processes, seeds
+from gansmith.parallel import processes, seeding, seeds
 from gansmith.training import engine, scaling, steps
 from gansmith.training.context import RunContext
 from gansmith.training.graphs import WARM, Graphs
-from gansmith.training.state import BatchSource, State
-from gansmith.training.steps import Plan
+from gansmith.training.state import BatchSource, Plan, State
 
 GAIN = 0.95
 """A compiled step must take at most this share of the plain one's time."""
 ROUNDS = 5
 APART = 0.25
-"""A recorded step may move the weights so much otherwise, as a share of the step: rounding moves them by less, other random numbers by more."""
+"""A recorded step may differ from the usual one by at most this share of the distance that the weights move. Rounding differs by less, other
+random numbers by more."""
 
 
 def settle(context: RunContext, batches: BatchSource, plan: Plan) -> None:
@@ -160,12 +160,12 @@ class _Side:
         self.plan, self.turns = dataclasses.replace(plan, scalers=scalers), game.turns()
 
     def play(self, step: int) -> float:
-        """A step, the same one for all sides; its seconds."""
+        """Play a step, the same one on all sides; returns its seconds."""
         state = State(0, Clock(step * self.batches.world_size, step, 0.3), step * self.batches.world_size)
         device = self.plan.device.torch_device
         devices.synchronise(device)
         start = time.perf_counter()
-        seeds.seed_step(0, step)
+        seeding.seed_step(0, step)
         steps.step(self.game, self.optimizers, self.batches, state, self.turns, self.plan)
         devices.synchronise(device)
         return time.perf_counter() - start

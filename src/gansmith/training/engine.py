@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from gansmith.errors import GansmithError, RunError
 from gansmith.game import Clock, Game, Logs, Optimizer
-from gansmith.parallel import processes, seeds
-from gansmith.training.state import BatchSource, State
-from gansmith.training.steps import Plan, step
+from gansmith.parallel import processes, seeding, seeds
+from gansmith.training.state import BatchSource, Plan, State
+from gansmith.training.steps import step
 
 
 @dataclass
@@ -88,7 +88,7 @@ def train(
         size = batches.world_size
         images = state.clock.images + size
         state.clock = Clock(images, state.clock.step + 1, goal.progress(images, state.seconds))
-        seeds.seed_step(state.seed, state.clock.step)
+        seeding.seed_step(state.seed, state.clock.step)
         logs = step(game, optimizers, batches, state, turns, plan)
         now = time.monotonic()
         state.seconds += now - last
@@ -109,7 +109,7 @@ def train(
 
 
 def agree(state: State, failure: GansmithError | None = None) -> bool:
-    """Whether to stop now: what one process wants or suffers holds for all, and the first one's watch is the watch.
+    """Whether to stop now. All processes stop where one wants to or has failed. The first one measures the time for all.
 
     Raises:
         GansmithError: the failure of this process, or of another.

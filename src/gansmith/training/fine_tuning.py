@@ -23,7 +23,7 @@ Measured on ``gan`` of 5,000 steps (FD[mnist-cnn] of 5,000 samples 38.2), 1,000 
 
 
 def of_fine_tuning(config: Any) -> Any:
-    """A family's settings for a run that starts from a model: ADA moves five times as fast there, where nobody says how fast."""
+    """A family's settings for a run that starts from a model. By default ADA moves five times as fast in such a run."""
     open_ = isinstance(config, GenerationConfig) and config.augment_images is None
     return dataclasses.replace(config, augment_images=100_000) if open_ else config
 

@@ -24,16 +24,16 @@ from gansmith.errors import first_line
 from gansmith.game import Batch, Clock, Game, Logs, Turn
 
 WARM = 3
-"""Steps of a kind that are played as usual before one is recorded: libraries and caches settle in them."""
+"""So many steps of a kind are played as usual before one is recorded. Libraries and caches settle in them."""
 MOST = 8
 """Kinds of steps that are recorded; each keeps its memory."""
 _FORGET = 4096
-"""Kinds of steps that are counted: where each is another, as under a schedule, none is worth to be remembered."""
+"""The counts of steps by kind begin anew after so many kinds. Under a schedule every step may be of a new kind; such steps are never recorded."""
 
 
 @dataclass
 class _Recorded:
-    """A turn: its graph, and where that leaves gradients (of the player's weights) and logs (stacked)."""
+    """A recorded turn: its graph, and the tensors in which the graph leaves the gradients of the player's weights and the logs."""
 
     graph: torch.cuda.CUDAGraph
     gradients: list[Tensor | None]
@@ -48,7 +48,7 @@ class _Recorded:
 
 
 class Chain:
-    """The turns of one kind of step, in their order: what a turn keeps for a later one lies in the memory they share.
+    """The turns of one kind of step, in their order. They share memory, so a turn may keep something for a later one.
 
     Args:
         graphs: whose memory they share, and who is told where recording fails.

@@ -19,7 +19,7 @@ from gansmith.files.run import Run
 from gansmith.game import Batch, Clock, Game, Logs
 from gansmith.models.bundle import Model, averaged_copy
 from gansmith.models.bundle import save as save_model
-from gansmith.models.opponent import opponent_tensors
+from gansmith.models.networks import opponent_tensors
 from gansmith.training.scaling import SKIPPED
 from gansmith.training.state import State
 
@@ -69,7 +69,7 @@ class Average:
 
 
 class Log:
-    """Averages each step's logs and hands them on once per interval, so that the device is asked rarely.
+    """Averages the logs of many steps and hands them on once per interval, so that the program rarely waits for the device.
 
     Args:
         write: called with one record of plain numbers.
@@ -153,7 +153,7 @@ def numbers(scalars: Sequence[Tensor]) -> list[float]:
 
 
 EARLY = (1 / 16, 1 / 8, 1 / 4, 1 / 2)
-"""Grids before the first of the even ones, as shares of the way to it: a run of hours shows its first pictures soon."""
+"""Early grids, at these shares of the time until the first regular one: a run of hours shows its first pictures soon."""
 EARLY_FROM = 10
 
 

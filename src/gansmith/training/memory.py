@@ -8,8 +8,8 @@ import torch
 
 from gansmith.game import Game
 from gansmith.parallel import seeds
-from gansmith.training.state import BatchSource, State
-from gansmith.training.steps import Plan, step
+from gansmith.training.state import BatchSource, Plan, State
+from gansmith.training.steps import step
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -22,7 +22,7 @@ from gansmith.health.believable import features_for
 from gansmith.health.copies import CHUNK, MOST, MOST_STREAMED, Copies
 from gansmith.health.report import write_report
 from gansmith.health.vitals import Vitals, classifier_for
-from gansmith.parallel import seeds
+from gansmith.parallel import seeding, seeds
 from gansmith.training import checkpoint, hooks
 from gansmith.training.context import RunContext
 from gansmith.training.display import TensorBoard
@@ -90,7 +90,7 @@ class Outputs:
         data = self.context.data
         if not _makes_pictures(self.context):
             return None
-        batches = data.batches(CHUNK, seeds.derive(0, "copies"), torch.device("cpu"), False, process=seeds.ALONE)
+        batches = data.batches(CHUNK, seeding.derive(0, "copies"), torch.device("cpu"), False, process=seeds.ALONE)
         batches.flip = False
         most = MOST_STREAMED if isinstance(data.source, Pictures) and data.source.streams else MOST
         return Copies(batches.one, len(data.trained_on), self.context.settings.flip, most)
@@ -167,7 +167,7 @@ class Outputs:
 
 
 def _makes_pictures(context: RunContext) -> bool:
-    """Whether the run makes pictures from noise, of the kind that its data are whole."""
+    """Whether the run makes pictures from noise, and its data are whole pictures, not crops."""
     return isinstance(context.game, Sampled) and context.data.whole
 
 
@@ -186,7 +186,7 @@ class Evaluate:
         source = context.data.source
         assert not isinstance(source, Photographs), "--eval-every is refused where windows are cut"
         self.cheap = Cheap(source, device=context.device.torch_device)
-        count, seed = min(64, self.samples), seeds.derive(0, "evaluate")
+        count, seed = min(64, self.samples), seeding.derive(0, "evaluate")
         self.real = context.data.batches(count, seed, context.device.torch_device, False, process=seeds.ALONE)
         self.real.flip = False
         self._name = f"score/{self.cheap.name}"
@@ -202,9 +202,13 @@ class Evaluate:
         averaged = context.average.ready(context.batch, state.seed)
         parts, drawn = [], 0
         with torch.inference_mode():
-            while drawn < self.samples:  # beside real pictures that are others each time: classes as the data has them
+            while (
+                drawn < self.samples
+            ):  # each part takes the classes of other real pictures, so classes are as frequent as in the data
                 real = self.real.one(drawn)
-                parts.append(to_uint8(averaged.metrics_images(real, seeds.derive(state.seed, "evaluate", drawn)).cpu()))
+                parts.append(
+                    to_uint8(averaged.metrics_images(real, seeding.derive(state.seed, "evaluate", drawn)).cpu())
+                )
                 drawn += len(parts[-1])
         found = self.cheap.measure(torch.cat(parts))
         score = found[self.cheap.name]

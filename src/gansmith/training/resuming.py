@@ -1,4 +1,4 @@
-"""A run that goes on: its folder, its checkpoint, and what a person should know, as that its schedules move with its goal."""
+"""A run that goes on: its folder, its checkpoint, and what a person should know, for instance that its schedules change with its goal."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from gansmith.training.settings import DEFAULT_IMAGES
 
 
 def with_data_found(settings: TrainSettings, run: Run) -> tuple[TrainSettings, str]:
-    """Settings whose data, where a run was started in another folder, are as they are reached from here; and that folder."""
+    """The settings with paths to the data that hold from here, and the folder in which the run was started."""
     started_in = str(run.facts.get("started_in", ""))
     specs = tuple(run_settings.found_again(spec, started_in) for spec in settings.data)
     return dataclasses.replace(settings, data=specs), started_in
@@ -157,7 +157,7 @@ def ask_for_more(settings: TrainSettings, now: Clock) -> str:
 
 
 def changes(game: Game, player: str, before: Clock, now: Clock) -> list[str]:
-    """What of a player's optimizer is another by more than 5 %, in words."""
+    """The settings of a player's optimizer that differ by more than 5 %, in words."""
     then, today = game.optimizer(player, before), game.optimizer(player, now)
     return [
         f"the {player}'s {name} goes from {a:.3g} to {b:.3g}"

@@ -20,14 +20,14 @@ from gansmith.files import run
 from gansmith.files.run import Run
 from gansmith.game import Game
 from gansmith.models.bundle import Model
-from gansmith.parallel import layers, processes, seeds
-from gansmith.training import compiling, engine, fine_tuning, hooks, memory, resuming, scaling, steps, trackers
+from gansmith.parallel import layers, processes, seeding, seeds
+from gansmith.training import compiling, engine, fine_tuning, hooks, memory, resuming, scaling, trackers
 from gansmith.training import settings as run_settings
 from gansmith.training.context import RunContext, farewell, go_on_command, introduction
 from gansmith.training.display import Display
 from gansmith.training.graphs import Graphs
 from gansmith.training.outputs import Outputs
-from gansmith.training.state import State
+from gansmith.training.state import Plan, State
 from gansmith.version import __version__
 
 
@@ -219,7 +219,7 @@ class Session:
         """The family's settings that were left to the data, as the data has them, and what to say of it."""
         if self.settings.resume and self.settings.out is not None:
             return run_settings.as_begun(family_config, Run.open(self.settings.out)), []
-        if self.data.kinds:  # who groups pictures wants the groups learned
+        if self.data.kinds:  # --kinds asks for classes, so the family learns them
             return dataclasses.replace(family_config, conditional=True), []
         return self.kind.settled(family_config, self.data.spec, self.data.class_counts())
 
@@ -228,7 +228,7 @@ class Session:
         model = None if self.settings.resume else self.settings.init
         if self.settings.init:
             family_config = fine_tuning.of_fine_tuning(family_config)
-        torch.manual_seed(seeds.derive(self.settings.seed, "init"))
+        torch.manual_seed(seeding.derive(self.settings.seed, "init"))
         game = self.kind(family_config, self.data.spec).to(self.device.torch_device)
         if model:
             self.alone_images = fine_tuning.begin(game, model, self.settings.freeze_d, self.display.say)
@@ -240,7 +240,7 @@ class Session:
         return game
 
     def _make_batches(self) -> Batches:
-        seed = seeds.derive(self.settings.seed, "data")
+        seed = seeding.derive(self.settings.seed, "data")
         device = self.device.torch_device
         damage = None if device.type == "cpu" else self.game.damage_on_cpu()
         return self.data.batches(self.batch, seed, device, self.game.convolutional, damage)
@@ -299,5 +299,5 @@ class Session:
         if self.main:
             self.run.rewind(clock.images)
 
-    def _plan(self) -> steps.Plan:
-        return steps.Plan(self.device, self.settings.accumulate, self.settings.clip_grad, scalers=self.scalers)
+    def _plan(self) -> Plan:
+        return Plan(self.device, self.settings.accumulate, self.settings.clip_grad, scalers=self.scalers)

@@ -1,4 +1,4 @@
-"""The terms of a run: what was asked for, in whose settings it goes, and what a resumed run has to keep."""
+"""The settings of a run and of its family: told apart, checked, and compared with those that a resumed run began with."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def check_same(found: Run, family: str, data_hash: str, settings: Mapping[str, A
 
 
 def as_begun(family_config: Any, found: Run) -> Any:
-    """Settings of a family of which those left to the data (``auto``) are as the run began with them."""
+    """A family's settings; those that are left to the data (``auto``) have the values that the run began with."""
     names = [f.name for f in dataclasses.fields(family_config) if getattr(family_config, f.name) == "auto"]
     begun = {name: found.settings[name] for name in names if name in found.settings}
     return config.make(type(family_config), config.to_plain(family_config) | begun, found.family)
@@ -86,7 +86,7 @@ _SLICE = re.compile(r"\[[-\d:%]*\]$")
 
 
 def _matches(folder: Path, place: str) -> bool:
-    """Is there a file or folder of this name, or any that this pattern means, with a split behind a colon or not?"""
+    """Whether there is a file or folder of this name, or any that matches the pattern. A split may stand behind a colon."""
     try:
         named = [folder / place, folder / place.rpartition(":")[0]] if ":" in place else [folder / place]
         return any(path.exists() for path in named) or (bool(place) and any(folder.glob(place)))

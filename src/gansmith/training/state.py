@@ -1,11 +1,16 @@
-"""How far a run is, and where its batches come from."""
+"""What a step is given: where batches come from, how far the run is, and how steps are computed."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from torch.amp.grad_scaler import GradScaler
+
+from gansmith.devices import Device
 from gansmith.game import Batch, Clock
+from gansmith.training.graphs import Graphs
 
 
 class BatchSource(Protocol):
@@ -42,3 +47,20 @@ class State:
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         self.seed, self.drawn, self.seconds = saved["seed"], saved["drawn"], saved["seconds"]
         self.clock = Clock(saved["images"], saved["step"], saved["progress"])
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How steps are computed: where, in which precision, in how many parts."""
+
+    device: Device
+    accumulate: int = 1
+    """Split every batch into this many parts and add up their gradients."""
+    clip_grad: float = 0.0
+    """Clip each player's gradient to this norm; 0 does not clip."""
+    waiting: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Players who wait for so many images, while the others catch up with them, but for no more than half of the run."""
+    scalers: Mapping[str, GradScaler] = field(default_factory=dict[str, GradScaler])
+    """Loss scales by player, in float16; empty in other precisions."""
+    graphs: Graphs | None = None
+    """Recordings of steps, on a CUDA GPU where they are asked for."""

@@ -4,38 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.amp.grad_scaler import GradScaler
 
-from gansmith.devices import Device
 from gansmith.game import Batch, Clock, Game, Logs, Optimizer, Turn
 from gansmith.parallel import seeds
 from gansmith.parallel.averaging import average_gradients
-from gansmith.training.graphs import Chain, Graphs
+from gansmith.training.graphs import Chain
 from gansmith.training.scaling import SKIPPED, scaled_step, without_overflow
-from gansmith.training.state import BatchSource, State
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How steps are computed: where, in which precision, in how many parts."""
-
-    device: Device
-    accumulate: int = 1
-    """Split every batch into this many parts and add up their gradients."""
-    clip_grad: float = 0.0
-    """Clip each player's gradient to this norm; 0 does not clip."""
-    waiting: Mapping[str, int] = field(default_factory=dict[str, int])
-    """Players who wait for so many images, while the others catch up with them, but for no more than half of the run."""
-    scalers: Mapping[str, GradScaler] = field(default_factory=dict[str, GradScaler])
-    """Loss scales by player, in float16; empty in other precisions."""
-    graphs: Graphs | None = None
-    """Recordings of steps, on a CUDA GPU where they are asked for."""
+from gansmith.training.state import BatchSource, Plan, State
 
 
 def step(

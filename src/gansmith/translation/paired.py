@@ -19,7 +19,7 @@ from gansmith.nn import efficientnet
 from gansmith.nn.fit import Padded
 from gansmith.nn.losses import ADVERSARIAL
 from gansmith.nn.perceptual import EffNetPerceptual, Perceptual, vgg_weights
-from gansmith.parallel import seeds
+from gansmith.parallel import seeding
 from gansmith.translation.game import Translation, rows_of
 from gansmith.translation.settings import PairedConfigT
 
@@ -198,7 +198,7 @@ class Paired(Translation[PairedConfigT]):
     def seeded_pair(self, real: Batch, seed: int) -> Pair:
         """The damage that belongs to a seed."""
         with torch.random.fork_rng(devices=[]):  # pyright: ignore[reportUnknownMemberType]
-            seeds.seed_step(seed, 0, "damage")
+            seeding.seed_step(seed, 0, "damage")
             return self.pair(real.images, real.other)
 
     def shown(self, pair: Pair) -> Tensor:

@@ -58,7 +58,7 @@ def speed_up(network: nn.Module, ways: Collection[str] = ("thin", "conv3x3", "st
 
 
 def _keep_views(layers: list[nn.Module]) -> None:
-    """An activation in place takes longer where its input is a view, as what a thin layer makes is."""
+    """Let activations behind thin layers make new maps. A thin layer's output is a view, on which working in place takes longer."""
     for layer, after in itertools.pairwise(layers):
         if isinstance(layer, ThinConv2d) and isinstance(after, (nn.ReLU, nn.LeakyReLU)):
             after.inplace = False

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 _FEWEST_CHANNELS = 128
-"""Of the larger map. Below this the vendor's kernel is as fast."""
+"""The fewest channels of the larger map for which a product pays. Below, the vendor's kernel is as fast."""
 _FEW_POSITIONS = 256
-"""Over the batch, in the smaller map. Up to this the passes themselves are products too."""
+"""Positions in the smaller map, over the batch. Up to so many, the forward and the backward pass are products too."""
 
 
 def patches(images: Tensor, size: Sequence[int], kernel: int, stride: int, padding: int) -> Tensor:

@@ -85,7 +85,7 @@ class ThinConv2d(nn.Conv2d):
 
 
 def is_plain(layer: nn.Conv2d | nn.ConvTranspose2d) -> bool:
-    """No bias, groups, dilation or padding by name, and nothing added to what the inputs make."""
+    """Whether a layer has no bias, groups, dilation, output padding or padding by name."""
     return (
         layer.bias is None
         and layer.groups == 1
@@ -102,5 +102,5 @@ def is_square(layer: nn.Conv2d | nn.ConvTranspose2d) -> bool:
 
 
 def _pays(layer: nn.Module, channels: int, x: Tensor) -> bool:
-    """Not outside of training, where exported programs had better show the plain layer."""
+    """Whether a product pays: in training only. In eval mode the layer stays plain, so that exported programs show a plain layer."""
     return layer.training and channels == 1 and x.device.type == "cpu"
