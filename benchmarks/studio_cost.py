@@ -37,6 +37,7 @@ from playwright.sync_api import Page, sync_playwright
 RESULTS = Path(__file__).parent / "results"
 GANSMITH = [sys.executable, "-m", "gansmith"]
 CLICKS = 30
+SETTLES = 5
 RUNS = 200
 WATCH = """() => {
     const wall = document.querySelector('.tiles');
@@ -109,12 +110,12 @@ def cost_of_watching(family: str, rounds: int, seconds: float) -> dict[str, Any]
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         run = root / "runs" / "watched"
-        command = [*GANSMITH, "train", family, "--data", "mnist10k", "--log-images", "320", "--out", str(run)]
+        command = [*GANSMITH, "train", family, "--data", "mnist10k", "--log-images", "1000", "--out", str(run)]
         with studio(root) as (page, server):
             page.goto("/#/train")
             page.get_by_role("button", name="Start", exact=True).wait_for()
             rested(server)  # it imports torch first, which watching does not cost
-            minutes = str((2 * rounds * (seconds + 3) + 60) / 60)
+            minutes = str((2 * rounds * (seconds + SETTLES + 4) + 60) / 60)
             child = subprocess.Popen([*command, "--minutes", minutes], stdout=subprocess.DEVNULL)
             trainer = psutil.Process(child.pid)
             try:
@@ -128,6 +129,7 @@ def cost_of_watching(family: str, rounds: int, seconds: float) -> dict[str, Any]
                         else:
                             page.goto("/#/train?run=runs/watched")
                             page.locator(".chart canvas").first.wait_for()
+                        page.wait_for_timeout(1000 * SETTLES)  # opening the page is not watching it
                         before, started = spent(server), time.monotonic()
                         took[name].append(window(run, trainer, seconds, page))
                         if name == "watched":
