@@ -23,8 +23,8 @@ HERE = Path(__file__).parent
 ROWS: dict[str, list[str]] = {
     "gan": ["gan", "--no-conditional"],
     "dcgan": ["dcgan"],
-    "wgan-gp": ["wgan-gp", "--critic-steps", "5", "--batch", "64"],
-    "r3gan": ["r3gan", "--no-conditional"],
+    "wgan-gp": ["wgan-gp", "--no-conditional"],
+    "r3gan": ["r3gan", "--kinds", "50"],
     "r3gan, labels": ["r3gan"],
 }
 """Name of a row -> family and options."""

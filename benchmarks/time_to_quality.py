@@ -32,7 +32,7 @@ ROWS: dict[str, list[str]] = {
     "wgan-gp": ["wgan-gp"],
     "stylegan2": ["stylegan2", "--width", "0.0625"],
     "r3gan": ["r3gan"],
-    "r3gan, no labels": ["r3gan", "--no-conditional"],
+    "r3gan, kinds in place of labels": ["r3gan", "--kinds", "50"],
 }
 """Name of a row -> family and options."""
 KERAS_SECONDS = 840.0

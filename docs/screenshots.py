@@ -118,6 +118,15 @@ def purposes(take: Taker) -> None:
     take.keep(page, "purposes")
 
 
+def settings(take: Taker) -> None:
+    """The form with a family's own settings, each with its name in this language."""
+    page = take.open("train?data=mnist10k&family=r3gan&run=runs/digits", (1280, 1000))
+    page.locator("[data-role=filled]").wait_for()
+    page.locator("#new-run summary", has_text=take.words["new.own"].format(name="r3gan")).click()
+    page.locator(".setting[data-name=beta1]").evaluate("(row) => row.scrollIntoView({ block: 'start' })")
+    take.keep(page, "settings")
+
+
 def cure(take: Taker) -> None:
     """Photographs of several sizes are filled in, and a setting that cannot be comes with a button that mends it."""
     page = take.open("train?data=data/photos&run=runs/digits")
@@ -257,7 +266,8 @@ def main() -> None:
     given = parser.parse_args()
     takes: dict[str, Callable[[Taker], None]] = {
         **{
-            take.__name__: take for take in (welcome, data, train, purposes, cure, play, models, understand, runs, gone)
+            take.__name__: take
+            for take in (welcome, data, train, purposes, settings, cure, play, models, understand, runs, gone)
         },
         "repair": lambda taker: repair(taker, given.photograph),
     }

@@ -48,13 +48,28 @@ def test_every_family_of_noise_learns_labels_by_default_unless_it_says_otherwise
     kind: Any = registry.family(name)
     assert kind.Config().conditional == "auto"
     made: Any = config.make(kind.Config, kind.tiny, name)
-    assert kind(made, LABELLED).classes == (0 if math.isinf(kind.per_class) else 3)
+    assert kind(made, LABELLED).classes == (0 if math.isinf(kind.fewest_per_class(made, LABELLED)) else 3)
     assert kind(config.make(kind.Config, {**kind.tiny, "conditional": True}, name), LABELLED).classes == 3
     assert kind(made, PLAIN).classes == 0
     assert kind(config.make(kind.Config, {**kind.tiny, "conditional": False}, name), LABELLED).classes == 0
 
 
-@pytest.mark.parametrize("name", ["dcgan", "wgan", "wgan-gp", "projected"])
+def test_wgan_gp_learns_labels_with_its_usual_settings_for_small_grey_pictures_alone() -> None:
+    kind: Any = registry.family("wgan-gp")
+    grey = ImageSpec(28, 28, 1, 3)
+    for settings, spec, learnt in (({}, grey, True), ({"critic_steps": 5}, grey, False), ({}, LABELLED, False)):
+        made, _ = kind.settled(config.make(kind.Config, settings, "wgan-gp"), spec, (6000,) * 3)
+        assert made.conditional is learnt
+
+
+def test_narrow_stylegan2_leaves_labels_out() -> None:
+    kind: Any = registry.family("stylegan2")
+    for width, learnt in ((1.0, True), (0.5, True), (0.25, False)):
+        made, _ = kind.settled(config.make(kind.Config, {"width": width}, "stylegan2"), LABELLED, (6000,) * 3)
+        assert made.conditional is learnt
+
+
+@pytest.mark.parametrize("name", ["dcgan", "wgan", "projected"])
 def test_families_whose_classes_collapse_leave_labels_out_and_say_so(name: str) -> None:
     kind = registry.family(name)
     made, lines = kind.settled(kind.Config(), LABELLED, (6000,) * 3)

@@ -39,7 +39,16 @@ FLAGS = [
 server_of: dict[str, int] = {}
 LOOK_AGAIN = "window.dispatchEvent(new Event('studioback'))"
 """What the page asks for every few seconds is asked for now."""
-PAGES = ("data", "train", "play", "repair", "models", "understand", "runs")
+PAGES = {
+    "data": "[data-spec]",
+    "train": ".chart canvas",
+    "play": ".tiles[data-seed]",
+    "repair": ".drop",
+    "models": ".ready li",
+    "understand": ".panel",
+    "runs": "tr[data-run]",
+}
+"""The pages, and what is there once each is drawn."""
 WAIT = 60_000
 expect.set_options(timeout=WAIT)
 
@@ -93,14 +102,28 @@ def close_studio(place: Path, server: subprocess.Popen) -> None:
         (job / "stop").touch()
     server.terminate()
     server.wait(20)
-    lock = place / ".gansmith" / "studio" / "repairer.lock"
-    if lock.exists():
-        for process in psutil.process_iter(["cmdline"]):
-            if process.info["cmdline"] and process.info["cmdline"][-2:] == [
-                "gansmith.studio.repairer",
-                str(place.resolve()),
-            ]:
-                process.terminate()
+    for process in repairers(place):
+        process.terminate()
+
+
+def repairers(place: Path) -> list[psutil.Process]:
+    """Processes that repair for a workspace."""
+    if not (place / ".gansmith" / "studio" / "repairer.lock").exists():
+        return []
+    words = ["gansmith.studio.repairer", str(place.resolve())]
+    return [p for p in psutil.process_iter(["cmdline"]) if (p.info["cmdline"] or [])[-2:] == words]
+
+
+def repairer_rests(place: Path) -> None:
+    """Wait until the repairer has started and waits for work."""
+    end, spent = time.monotonic() + WAIT / 1000, -1.0
+    while True:
+        at_it = sum(p.cpu_times().user for p in repairers(place))
+        if at_it and at_it - spent < 0.02:
+            return
+        assert time.monotonic() < end, "no repairer started"
+        spent = at_it
+        time.sleep(0.4)
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +191,17 @@ def until(page, expression: str, seconds: float = 60) -> None:
         page.wait_for_timeout(30)
 
 
+def drawn(page) -> None:
+    """Wait until the page has shown what it was told so far: what an answer leads to is done within two frames."""
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def answered(waiting, page) -> None:
+    """Wait until the page has all of an answer (of ``expect_response``) and has shown it."""
+    waiting.value.finished()
+    drawn(page)
+
+
 def in_address(page, words: str, seconds: float = 30) -> None:
     """Wait until words stand in the page's address, which follows a click a moment later."""
     end = time.monotonic() + seconds
@@ -208,6 +242,14 @@ def first_of(page, routes: list):
 def differs(page, selector: str) -> np.ndarray:
     """A picture of an element, as an array."""
     return np.asarray(Image.open(io.BytesIO(page.locator(selector).first.screenshot())))
+
+
+def same_again(page, selector: str, before: np.ndarray) -> None:
+    """Wait until an element looks as it did before."""
+    end = time.monotonic() + WAIT / 1000
+    while not ((now := differs(page, selector)).shape == before.shape and (now == before).all()):
+        assert time.monotonic() < end, f"{selector} never looked as before"
+        page.wait_for_timeout(50)
 
 
 def changes(page, selector: str, before: np.ndarray) -> np.ndarray:

@@ -129,6 +129,9 @@ def test_the_check_says_what_to_begin_with(client, monkeypatch):
         assert not found["error"]
     assert found["report"]["advice"]["family"] == "r3gan"
     assert found["report"]["advice"]["set"] == {"size": 64, "augment": "ada"}
+    assert found["report"]["advice"]["cures"] == [{"set": {"flip": True}}]  # what is filled in needs no button
+    assert found["report"]["verdict"].startswith("Ready to train on: 12 pictures, 64x64")
+    assert "“Augment” ada, “Flip” and" in " ".join(found["report"]["notes"])
 
 
 def test_what_a_family_augments_with_by_itself_is_left(client, monkeypatch):
@@ -195,6 +198,29 @@ def test_every_advice_of_the_coach_has_a_cure():
         words = "".join(re.findall(r'"((?:[^"\\]|\\.)*)"', block))
         proposed = cures.cures(words, "dcgan", {})
         assert proposed or "--augment-target" in words, words
+
+
+def test_the_best_next_step_of_a_report_is_a_button(place):
+    """The commands are those that a report really ends with."""
+    from gansmith.files.run import Run
+    from gansmith.health.coach import Finding
+    from gansmith.health.next_step import next_command
+
+    def step(family: str, kind: str, **settings) -> dict | None:
+        root = place / "runs" / f"next-{family}-{kind}"
+        facts = {"spec": {"classes": 3}, "images": 4000}
+        train = {"data": ["a set/mine"], "minutes": 1.5, "lr": 1}
+        run = Run(root, family, settings, train, facts)
+        command = next_command(run, [Finding(kind, 0, "headline", "advice")] if kind else [], [])
+        return cures.next_step(f"# Report\n\nThe best next step:\n\n```bash\n{command}\n```\n", family)
+
+    assert step("gan", "") == {"goal": "minutes", "amount": 3.0}
+    assert step("dcgan", "memorising", width=32) == {"set": {"augment": "ada", "width": 32}}
+    assert step("dcgan", "copies") == {"set": {"flip": True}}
+    assert step("dcgan", "missing-classes", conditional=False) == {"set": {"conditional": True}}
+    assert step("gan", "collapse") == {"set": {}, "family": "r3gan"}
+    assert step("r3gan", "collapse") == {"set": {"pack": 2, "conditional": False}}
+    assert cures.next_step("# Report\n\nIt says `gansmith train gan` somewhere.\n", "gan") is None
 
 
 def test_no_cure_is_what_was_asked_for_already():

@@ -23,16 +23,19 @@ from helpers.studio_pages import (
     PAGES,
     WAIT,
     address,
+    answered,
     browser,
     busy,
     changes,
     differs,
+    drawn,
     expect,
     first_of,
     held,
     in_address,
     page,
     place,
+    same_again,
     server_of,
     until,
 )
@@ -52,7 +55,8 @@ def test_every_page_loads_fast_and_fits(browser, address, name, width):
         page.goto(f"{address}/#/{name}")
         page.locator("main h1").wait_for(timeout=WAIT)
         seconds.append(time.perf_counter() - started)
-        page.wait_for_timeout(300)
+        page.locator(PAGES[name]).first.wait_for()
+        drawn(page)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{name} is wider than {width} px"
         nameless = page.evaluate(
             "[...document.querySelectorAll('button, a, input, select')].filter(e => e.offsetParent && !(e.textContent.trim()"
@@ -101,7 +105,7 @@ def test_train_start_watch_and_stop(page, address, place):
     until(page, "document.querySelector('.samples img')?.naturalWidth > 0", 180)
     server = psutil.Process(server_of[address])
     before, started = server.cpu_times(), time.monotonic()
-    page.wait_for_timeout(4000)
+    page.wait_for_timeout(4000)  # what is measured: the cost of four seconds
     after, passed = server.cpu_times(), time.monotonic() - started
     share = (after.user + after.system - before.user - before.system) / passed / (os.cpu_count() or 1)
     print(f"an open page costs the server {100 * share:.1f} % of the machine")
@@ -125,9 +129,9 @@ def test_the_train_page_stays_with_the_run_that_was_started(page, address):
     page.get_by_role("button", name="Start", exact=True).click()
     title = page.get_by_label("The run being watched").locator("h2").first
     expect(title).to_have_text("begun")
-    with page.expect_response("**/api/runs"):
+    with page.expect_response("**/api/runs") as answer:
         list_of_runs.continue_()
-    page.wait_for_timeout(300)
+    answered(answer, page)
     expect(title).to_have_text("begun")
     in_address(page, "run=runs/begun")
 
@@ -185,7 +189,7 @@ def test_play_walk_between_and_mix(page, address):
     page.get_by_role("button", name="Between").click()
     until(page, "document.querySelectorAll('.way canvas')[8]?.width > 1")
     knob = page.get_by_role("slider", name="How far from A to B")
-    page.wait_for_timeout(500)
+    until(page, "document.querySelector('.chosen .big')?.width > 1")
     middle = differs(page, ".big")
     box = page.locator(".way").bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 20)
@@ -224,8 +228,7 @@ def test_play_edit_along_directions_and_a_photograph(page, address, place, tmp_p
     assert page.get_by_label("Direction 1", exact=True).input_value() == "6"
     with page.expect_response("**/api/play/edit"):
         page.get_by_role("button", name="All to zero").click()
-    page.wait_for_timeout(200)
-    assert (differs(page, ".walk .big") == still).all()
+    same_again(page, ".walk .big", still)
     save_picture(tmp_path / "me.png", 4, 32)
     # finding styles takes a minute or more: here they are found already
     key = f"{1:020d}"
@@ -304,7 +307,7 @@ def test_nothing_hangs_out_of_its_card(browser, address, place):
         for where in (f"train?run=runs/{long}", "understand?chapter=7", "runs"):
             page.goto(f"{address}/#/{where}")
             page.locator({"t": ".chart canvas", "u": ".board", "r": "tr[data-run]"}[where[0]]).first.wait_for()
-            page.wait_for_timeout(100)
+            drawn(page)
             assert page.evaluate(outside) == [], (width, where)
         page.goto(f"{address}/#/train?run=runs/{long}")
         expect(page.get_by_role("link", name="Repair", exact=True).last).to_have_attribute(
@@ -316,12 +319,15 @@ def test_nothing_hangs_out_of_its_card(browser, address, place):
 
 def test_the_set_that_was_chosen_last_is_shown(page, address):
     page.goto(f"{address}/#/data")
-    page.route("**/api/data/check", lambda route: (time.sleep(0.5), route.continue_())[1])
+    late = held(page, "**/api/data/check")
     page.locator("[data-spec='data/mixed']").click()
+    first = first_of(page, late)
     page.locator("[data-spec=mnist10k]").click()
     shown = page.get_by_label("The chosen set").locator("h2").first
     expect(page.get_by_text("Ready to train on: 10,000 pictures")).to_be_visible()
-    page.wait_for_timeout(1500)
+    with page.expect_response("**/api/data/check") as answer:
+        first.continue_()
+    answered(answer, page)
     expect(shown).to_have_text("mnist10k")
 
 

@@ -12,14 +12,17 @@ from helpers.studio import save_picture
 from helpers.studio_pages import (
     NEEDS_CHROMIUM,
     address,
+    answered,
     browser,
     busy,
+    drawn,
     expect,
     first_of,
     held,
     larger,
     page,
     place,
+    repairer_rests,
     until,
 )
 
@@ -37,9 +40,9 @@ def test_a_picture_may_come_before_the_model(page, address, tmp_path):
     save_picture(tmp_path / "photo.png", 9, 32)
     models = held(page, "**/api/model?*")
     page.goto(f"{address}/#/repair?model=runs/holes")
-    with page.expect_response("**/api/repair?job=*"):
+    with page.expect_response("**/api/repair?job=*") as answer:
         page.locator("input[data-role=picture]").set_input_files(tmp_path / "photo.png")
-    page.wait_for_timeout(100)
+    answered(answer, page)
     first_of(page, models).continue_()
     page.locator(".window").wait_for()
     expect(page.get_by_role("button", name="Fill it in")).to_be_enabled()
@@ -134,23 +137,25 @@ def test_masks_come_from_files_and_from_what_is_transparent(page, address, tmp_p
     page.get_by_role("button", name="Mask what is transparent").click()
     until(page, "document.querySelector('.brush').getContext('2d').getImageData(5, 5, 1, 1).data[3] > 127")
     assert inked(page) == pytest.approx(0.5, abs=0.02)
-    page.get_by_role("button", name="Clear the mask").click()
-    page.locator("input[data-role=mask]").set_input_files(tmp_path / "mask.png")
+    with page.expect_response("**/api/upload/mask?*"):  # stored
+        page.get_by_role("button", name="Clear the mask").click()
+    with page.expect_response("**/api/upload/mask?*") as stored:
+        page.locator("input[data-role=mask]").set_input_files(tmp_path / "mask.png")
     until(page, "document.querySelector('.brush').getContext('2d').getImageData(70, 5, 1, 1).data[3] > 127")
     assert inked(page) == pytest.approx(0.25, abs=0.02)
-    page.wait_for_timeout(1500)  # stored
+    answered(stored, page)
     page.reload()
     page.locator(".brush").wait_for()
     until(page, "document.querySelector('.brush').getContext('2d').getImageData(70, 5, 1, 1).data[3] > 127")
     assert inked(page) == pytest.approx(0.25, abs=0.02)  # the picture and what was painted are still there
 
 
-def test_a_long_repair_is_seen_at_once_survives_a_reload_and_stops(page, address, larger, tmp_path):
+def test_a_long_repair_is_seen_at_once_survives_a_reload_and_stops(page, address, place, larger, tmp_path):
     page.goto(f"{address}/#/repair?model=runs/{larger}")
     page.locator("main h1").wait_for()
     save_picture(tmp_path / "large.png", 3, 960)
     load(page, tmp_path / "large.png")
-    page.wait_for_timeout(6000)  # the repairer starts meanwhile, as it does while somebody looks at a picture
+    repairer_rests(place)  # it starts meanwhile, as it does while somebody looks at a picture
     started = time.monotonic()
     page.get_by_role("button", name="Enlarge").click()
     told = page.locator("[data-role=progress]")
@@ -219,7 +224,8 @@ def test_a_portrait_is_not_stretched(page, address, tmp_path):
     page.goto(f"{address}/#/repair?model=runs/holes")
     Image.fromarray(np.zeros((400, 100, 3), np.uint8)).save(tmp_path / "tall.png")
     load(page, tmp_path / "tall.png")
-    page.wait_for_timeout(300)
+    until(page, "document.querySelector('.sheet img')?.complete")
+    drawn(page)
     box = page.locator(".sheet img").bounding_box()
     assert box["height"] / box["width"] == pytest.approx(4, rel=0.02)
     assert box["height"] < 900

@@ -15,8 +15,10 @@ from helpers.studio_pages import (
     LOOK_AGAIN,
     NEEDS_CHROMIUM,
     address,
+    answered,
     browser,
     busy,
+    drawn,
     expect,
     first_of,
     held,
@@ -72,9 +74,9 @@ def test_a_list_asked_for_before_a_rename_is_not_shown_after_it(page, address, p
     page.locator("dialog input").fill("after")
     page.keyboard.press("Enter")
     expect(page.locator("tr[data-run='runs/after']")).to_be_visible()
-    with page.expect_response("**/api/runs"):
+    with page.expect_response("**/api/runs") as given:
         route.fulfill(response=answer)
-    page.wait_for_timeout(200)
+    answered(given, page)
     assert "before" not in names(page)
     expect(page.get_by_label("Comparison").locator("figure a.name")).to_have_text(["after"])
 
@@ -99,15 +101,15 @@ def test_unticking_stays_unticked(page, address):
     page.goto(f"{address}/#/runs")
     page.locator("tr[data-run] input:checked").first.wait_for()
     page.get_by_role("button", name="Untick all").click()
-    with page.expect_response("**/api/runs"):
+    with page.expect_response("**/api/runs") as answer:
         page.evaluate(LOOK_AGAIN)
-    page.wait_for_timeout(200)
+    answered(answer, page)
     assert page.locator("tr[data-run] input:checked").count() == 0
     page.reload()
     page.locator("tr[data-run]").first.wait_for()
-    with page.expect_response("**/api/runs"):
+    with page.expect_response("**/api/runs") as answer:
         page.evaluate(LOOK_AGAIN)
-    page.wait_for_timeout(200)
+    answered(answer, page)
     assert page.locator("tr[data-run] input:checked").count() == 0
 
 
@@ -158,7 +160,8 @@ def test_a_run_is_deleted_only_when_nothing_of_it_is_being_asked_for(page, addre
     page.on("request", lambda request: asked.append(request.url) if request.url.endswith("/api/run/delete") else None)
     page.get_by_role("button", name="Delete leaving").click()
     page.locator("dialog").get_by_role("button", name="Delete").click()
-    page.wait_for_timeout(300)
+    expect(page.locator("dialog")).to_have_count(0)
+    drawn(page)
     assert asked == []
     log.continue_()
     until(page, "!document.querySelector(\"tr[data-run='runs/leaving']\")")
@@ -223,7 +226,9 @@ def test_two_hundred_runs(page, browser, address, place):
             page.goto(f"{address}/#/runs")
             page.locator("tr[data-run]").nth(90).wait_for()
             seconds.append(time.perf_counter() - started)
-        page.wait_for_timeout(2000)
+        seen = "[...document.querySelectorAll('main img')].filter((image) => image.getBoundingClientRect().top < innerHeight)"
+        until(page, f"{seen}.every((image) => image.complete)")
+        drawn(page)
         print(f"200 runs after {min(seconds):.2f} s, {sum(loaded) / 1000:.0f} KB")
         assert sum(loaded) < 500_000
         assert min(seconds) < 1.0 * busy()

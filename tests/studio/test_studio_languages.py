@@ -69,6 +69,8 @@ def test_flags_are_said_as_the_fields_of_the_page():
     for kept in (
         "gansmith evaluate RUN --metrics prdc,swd measures it.",
         "pip install --force-reinstall torch",
+        "gansmith train r3gan --data data/my.set --lr 0.001 --pack 2 --no-conditional",
+        "weights of it, to train it further (train upscale --init)",
         "--of-a-plugin 3",
         "a -- b",
     ):

@@ -82,6 +82,11 @@ class Config(GenerationConfig):
     paper's 0.9, and 0 for networks narrower than half."""
 
 
+def is_narrow(config: Config) -> bool:
+    """Whether networks have less than half of the paper's channels."""
+    return config.width < 0.5
+
+
 def channels_of(config: Config, sizes: list[tuple[int, int]]) -> list[int]:
     """Channels of every level: min(base / resolution, most), times ``config.width``."""
     base = config.channel_base
@@ -190,7 +195,12 @@ class StyleGAN2(StyleGeneration[Config]):
     @property
     def narrow(self) -> bool:
         """Whether the networks are so much smaller than the paper's that its regularisers do not suit them."""
-        return self.config.width < 0.5
+        return is_narrow(self.config)
+
+    @classmethod
+    def fewest_per_class(cls, config: Config, spec: ImageSpec) -> float:
+        """In narrow networks every class collapses to one picture (docs/results/log.md)."""
+        return math.inf if is_narrow(config) else cls.per_class
 
     @property
     def path_weight(self) -> float:

@@ -12,6 +12,7 @@ generator turns. The paper's are ``--critic-steps 5 --batch 64`` there (with ``-
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal
@@ -20,9 +21,9 @@ import torch
 from torch import Tensor, nn
 
 from gansmith.config import MANY, Added, Bounds, Decay, Units, Weight
-from gansmith.game import Batch, Clock, Logs, Optimizer, Turn
+from gansmith.game import Batch, Clock, ImageSpec, Logs, Optimizer, Turn
 from gansmith.generation import Generation, GenerationConfig, judgement_logs, squared_gradient_norm
-from gansmith.nn import dcgan
+from gansmith.nn import conditioning, dcgan
 from gansmith.nn.norms import init_he
 from gansmith.nn.stages import check_size
 from gansmith.nn.wgan_resnet import Critic, Generator, Shape
@@ -87,18 +88,29 @@ ARCHS = {
 }
 
 
+def arch_name(config: Config, spec: ImageSpec) -> str:
+    """The key of :data:`ARCHS`."""
+    small = config.arch == "cnn" and spec.small_and_grey and config.critic_steps is None
+    return "small" if small else config.arch
+
+
 class WGANGP(Generation[Config]):
     """A critic's turn at every step, the generator's at every ``critic_steps``-th."""
 
     Config = Config
     tiny = {"width": 8, "latent_dim": 8}
     small_grey_batch = 32
+    per_class = conditioning.PER_CLASS
 
     @property
     def arch(self) -> Arch:
         """What goes with ``config.arch``; on small grey pictures ``small`` for ``cnn``, where ``critic_steps`` is left open."""
-        small = self.config.arch == "cnn" and self.spec.small_and_grey and self.config.critic_steps is None
-        return ARCHS["small" if small else self.config.arch]
+        return ARCHS[arch_name(self.config, self.spec)]
+
+    @classmethod
+    def fewest_per_class(cls, config: Config, spec: ImageSpec) -> float:
+        """With the paper's learning rate every class collapses to one picture (docs/results/log.md)."""
+        return cls.per_class if arch_name(config, spec) == "small" else math.inf
 
     @property
     def penalty_every(self) -> int:

@@ -30,8 +30,8 @@ class Judged(FromNoise[GenerationConfigT]):
         return self.spec.classes if self.config.conditional else 0
 
     def latents(self, n: int) -> Tensor:
-        """z ~ N(0, I), [n, latent_dim]."""
-        return seeds.normal(n, self.config.latent_dim, device=self.device)
+        """z ~ N(0, I), [n, latent_dim], where the generator is."""
+        return seeds.normal(n, self.config.latent_dim, device=next(self.generator.parameters()).device)
 
     def labels_of(self, batch: Batch) -> Tensor | None:
         """Weights of classes [N, K] of a batch, where the game is conditional: all alike until classes fade in.

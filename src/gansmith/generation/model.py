@@ -79,7 +79,7 @@ class FromNoise(Sampled[GenerationConfigT]):
                 return False
             return True
 
-        learnt, line = conditioning.decide(config, spec, counts, fits, cls.per_class)
+        learnt, line = conditioning.decide(config, spec, counts, fits, cls.fewest_per_class(config, spec))
         return replace(config, conditional=learnt), [line] if line else []
 
     def _check_networks(self) -> None:
@@ -90,6 +90,11 @@ class FromNoise(Sampled[GenerationConfigT]):
             check_generator(self.generator, self.spec, asked)
         if self.has("discriminator"):
             check_discriminator(self.discriminator, self.spec, asked)
+
+    @classmethod
+    def fewest_per_class(cls, config: GenerationConfigT, spec: ImageSpec) -> float:
+        """:attr:`per_class` where it depends on the settings or the pictures."""
+        return cls.per_class
 
     @classmethod
     def may_learn_classes(cls, config: GenerationConfigT) -> bool:

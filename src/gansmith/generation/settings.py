@@ -16,8 +16,8 @@ class GenerationConfig:
     latent_dim: Units = 100
     """Length of the noise vector z ~ N(0, I)."""
     conditional: bool | Literal["auto"] = "auto"
-    """Learn one distribution per class; needs labelled data. auto does so in gan, r3gan and stylegan2, where half of the classes have
-    500 pictures or more: elsewhere single classes collapse.
+    """Learn one distribution per class; needs labelled data. auto does so in gan, r3gan, stylegan2 (from half the width
+    on) and wgan-gp (grey pictures up to 32 px), where half of the classes have 500 pictures or more: elsewhere single classes collapse.
     --no-conditional leaves labels out."""
     lr: Annotated[float | None, Bounds(0)] = 2e-4
     """Learning rate."""

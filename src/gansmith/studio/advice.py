@@ -12,6 +12,7 @@ import numpy as np
 from gansmith import registry
 from gansmith.config import TrainSettings
 from gansmith.errors import DataError, GansmithError
+from gansmith.game import ImageSpec
 from gansmith.studio import forms
 from gansmith.studio.cures import cures
 from gansmith.studio.errors import Refused
@@ -122,7 +123,9 @@ def settings_for(
         reason = "sizes" if facts["sizes"] > 1 else "small" if kind.data == "crops" else "large"
         why.append([reason, {"n": facts["sizes"], "size": size, "smallest": facts["smallest"]}])
     per_class = facts["pictures"] / max(1, facts["classes"])
-    if issubclass(kind, Generation) and facts["classes"] >= 2 and per_class >= kind.per_class:
+    width, height = (size, size) if size else facts["most_common"]
+    spec = ImageSpec(height, width, 3 if facts["colour"] else 1, facts["classes"])
+    if issubclass(kind, Generation) and spec.classes >= 2 and per_class >= kind.fewest_per_class(kind.Config(), spec):
         why.append(["classes", {"n": facts["classes"]}])
     if usual.get("augment") == "none" and facts["pictures"] < FEW:
         chosen["augment"] = "ada"
@@ -154,7 +157,6 @@ def problem_of(
     import torch
 
     from gansmith import config
-    from gansmith.game import ImageSpec
 
     if not facts:
         return None

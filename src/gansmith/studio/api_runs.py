@@ -22,6 +22,7 @@ from gansmith.studio.api_play import rename_favourites
 from gansmith.studio.api_train import failure_of
 from gansmith.studio.arguments import Arguments
 from gansmith.studio.core import Studio, as_json, get, post
+from gansmith.studio.cures import next_step
 from gansmith.studio.errors import Refused
 from gansmith.studio.words import said
 from gansmith.studio.worker import write_json
@@ -147,6 +148,7 @@ def one(studio: Studio, arguments: Arguments) -> Any:
     if row is None or run is None:
         raise Refused((row or {}).get("problem") or "This run's config.yaml is damaged.", 422)
     report = root / "report.md"
+    told = report.read_text("utf-8", "replace")[:40_000] if report.is_file() else ""
     return {
         **row,
         "settings": _settings(run),
@@ -157,7 +159,8 @@ def one(studio: Studio, arguments: Arguments) -> Any:
         **_failure(studio, job, run.facts),
         "columns": _columns(run.family, row["pictures"]),
         "film": (root / "samples" / "film.mp4").is_file(),
-        "report": _report(report.read_text("utf-8", "replace")[:40_000]) if report.is_file() else "",
+        "report": _report(told),
+        "next": next_step(told, run.family),
     }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shlex
 from typing import Any
 
 from gansmith import registry
@@ -59,6 +60,33 @@ def cures(text: str, family: str, settings: dict[str, Any] | None = None) -> lis
         found.append({"page": "trash"})
     unique = {repr(sorted(cure.items())): cure for cure in found if not _is_so(cure, settings)}
     return list(unique.values())[:6]
+
+
+def next_step(report: str, family: str) -> dict[str, Any] | None:
+    """The command that a report ends its advice with, as a button can do it.
+
+    Returns:
+        ``{"goal": "minutes", "amount": 20.0}`` to go on, a change as :func:`cures` has them to begin anew, or None.
+    """
+    found = re.search(r"^```bash\n(gansmith train .+)\n```", report, re.MULTILINE)
+    if found is None:
+        return None
+    on = re.search(r"--resume .*--(minutes|images|steps) ([\d.]+)$", found[1])
+    if on is not None:
+        return {"goal": on[1], "amount": float(on[2])}
+    words = shlex.split(found[1])
+    fields = _fields(words[2])
+    changes: list[dict[str, Any]] = []
+    for flag, value in zip(words[3:], [*words[4:], "--"], strict=True):
+        if not flag.startswith("--"):
+            continue
+        name = flag.removeprefix("--").replace("-", "_")
+        if value.startswith("--") and _can_be_off(fields.get(name)):
+            changes.append({"set": {name: True}})
+        else:
+            _add_setting(changes, fields, name, None if value.startswith("--") else value)
+    chosen = {name: value for change in changes for name, value in change["set"].items()}
+    return {"set": chosen} | ({} if words[2] == family else {"family": words[2]})
 
 
 def fields_named(text: str, family: str) -> list[str]:

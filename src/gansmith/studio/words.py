@@ -24,7 +24,8 @@ FOLDER = Path(__file__).parent / "lang"
 LANGUAGES = ("en", "zh")
 _speaking: ContextVar[str] = ContextVar("language", default="en")
 LABELS = ("setting", "choice")
-_FLAG = re.compile(r"(gansmith [a-z]+[^.;:,'\"。；：，]*)|(?<![\w-])--(no-)?([a-z][a-z0-9-]*[a-z0-9])")
+_COMMAND = r"(?:gansmith [a-z]+|train [a-z0-9-]+(?= --))(?:[^.;:,'\"。；：，]|[.:,](?=\S))*"
+_FLAG = re.compile(rf"({_COMMAND})|(?<![\w-])--(no-)?([a-z][a-z0-9-]*[a-z0-9])")
 """A whole command, or a flag outside of one."""
 _GAP = re.compile(r"(?<=[\u3000-\u9fff\uff00-\uffef]) (?=“)|(?<=”) (?=[\u3000-\u9fff])")
 """Between a Chinese character and a quotation mark."""

@@ -5,7 +5,7 @@ import { chosen, spoken } from "./format.js";
 import { t } from "./i18n.js";
 
 /** What a cure changes, in words. */
-export const inWords = (cure) => (cure.family ? t("cure.family", { name: cure.family }) : Object.entries(cure.set || {}).map(([name, value]) => (value === true ? spoken(name) : `${spoken(name)} ${chosen(value)}`)).join(", "));
+export const inWords = (cure) => [cure.family && t("cure.family", { name: cure.family }), ...Object.entries(cure.set || {}).map(([name, value]) => (value === true ? spoken(name) : `${spoken(name)} ${chosen(value)}`))].filter(Boolean).join(", ");
 
 /**
  * @param {object[]} cures as the server gives them: {set}, {family} or {page}.

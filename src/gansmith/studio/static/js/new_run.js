@@ -36,10 +36,11 @@ export async function newRun(place, query, started) {
   let family = null;
   let goal = draft.get("#goal") || "minutes";
   let forms = [];
+  let picked = Boolean(query.get("data")); // somebody has said which pictures
 
   const options = h("datalist", { id: "sets" }, sets.map((s) => h("option", { value: s })));
   const side = (value, key) => {
-    const input = h("input", { class: "input", value, placeholder: t("new.dataHint"), autocomplete: "off", spellcheck: false, "data-name": "data", oninput: () => { draft.set(`#${key}`, input.value); keep({ [key]: input.value }); planSoon(); } });
+    const input = h("input", { class: "input", value, placeholder: t("new.dataHint"), autocomplete: "off", spellcheck: false, "data-name": "data", oninput: () => { picked = true; draft.set(`#${key}`, input.value); keep({ [key]: input.value }); planSoon(); } });
     input.setAttribute("list", "sets");
     return input;
   };
@@ -175,7 +176,7 @@ export async function newRun(place, query, started) {
     await choose(next.family);
     for (const [key, value] of Object.entries(next.set)) setting(key)?.set(key, value);
     await plan();
-    if (next.data) await needs.measure();
+    if (next.data || picked) await needs.measure();
   }
   let preset = null;
   const first = purposes(usePreset, { open: !query.get("like") && !query.get("family") && !query.get("run") });

@@ -82,6 +82,13 @@ export function watch(place, id, query, { changed, started } = {}) {
     fill(coach, rows);
   }
 
+  /** What the report advises last, as a button. */
+  function nextStep({ goal, amount, ...cure }) {
+    if (!goal) return cureButtons([cure], again({ run: id }), "cure.again");
+    const what = goal === "minutes" ? t("format.minutes", { n: amount }) : goal === "images" ? t("samples.images", { n: count(amount) }) : t("runs.steps", { n: amount });
+    return button(t("watch.upTo", { what }), () => act("/api/resume", { run: id, goal, amount }, t("watch.goesOn")), { kind: "slim", symbol: "start" });
+  }
+
   async function longer() {
     const minutes = await ask(t("watch.longer"), t("watch.longerText"), { confirm: t("watch.goOn"), value: String(Math.ceil(run.seconds / 60) * 2) });
     if (minutes) await act("/api/resume", { run: id, goal: "minutes", amount: Number(minutes) }, t("watch.goesOn"));
@@ -150,7 +157,7 @@ export function watch(place, id, query, { changed, started } = {}) {
       report.hidden = !run.report;
       if (run.report && report.dataset.text !== String(run.report.length)) {
         report.dataset.text = run.report.length;
-        fill(report, h("h2", {}, t("watch.report")), markdown(run.report, (name) => address("/api/run/file", { id, name })));
+        fill(report, h("h2", {}, t("watch.report")), run.next && run.status !== "running" && h("div", { class: "row wrap" }, h("span", { class: "small" }, t("watch.next")), nextStep(run.next)), markdown(run.report, (name) => address("/api/run/file", { id, name })));
       }
     }
     if (new_ || whole) draw();

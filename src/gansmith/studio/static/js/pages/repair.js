@@ -184,7 +184,7 @@ export async function open(main, query) {
         h("p", { class: "help keys" }, t("repair.keys")));
       if (here.masked) { const old = new Image(); old.onload = () => editor?.begin(old); old.src = `${pictureOf(job.id, at, "mask")}&${Date.now()}`; }
     }
-    fill(stage, h("div", { class: "card stack" }, h("div", { class: "row between wrap" }, h("h2", { class: "cut" }, masked ? t("repair.paintTitle") : here.name), h("div", { class: "row" }, h("span", { class: "small muted number" }, `${here.width} x ${here.height}`), editor.zoom.bar)), editor.element, many));
+    fill(stage, h("div", { class: "card stack" }, h("div", { class: "row between wrap" }, h("h2", { class: "cut" }, masked ? t("repair.paintTitle") : here.name), h("div", { class: "row wrap" }, h("span", { class: "small muted number whole" }, `${here.width} x ${here.height}`), editor.zoom.bar)), editor.element, many));
   }
 
   const storeSoon = debounce(600, () => store());
@@ -243,7 +243,7 @@ export async function open(main, query) {
     }
     const view = compare(pictureOf(job.id, at, job.given.includes(at) ? "given" : "seen"), pictureOf(job.id, at, "result"), made.width, made.height, made.box);
     active = view.zoom;
-    fill(card, h("div", { class: "row between wrap" }, h("h2", { class: "cut" }, job.list.length > 1 ? here.name : t("repair.beforeAfter")), h("div", { class: "row" }, h("span", { class: "small muted number" }, t("repair.made", { width: String(made.width), height: String(made.height), time: duration(made.seconds) })), view.bar)),
+    fill(card, h("div", { class: "row between wrap" }, h("h2", { class: "cut" }, job.list.length > 1 ? here.name : t("repair.beforeAfter")), h("div", { class: "row wrap" }, h("span", { class: "small muted number whole" }, t("repair.made", { width: String(made.width), height: String(made.height), time: duration(made.seconds) })), view.bar)),
       view.element, made.note && h("p", { class: "help" }, made.note), many,
       h("div", { class: "row wrap thumb" }, h("a", { class: "button primary", href: `${pictureOf(job.id, at, "result")}&save=1`, download: here.name.split("/").pop() }, icon("download"), t("repair.download")),
         button(t("repair.goOn"), async () => { try { await openJob((await post("/api/repair/again", { job: job.id, side: "out", pictures: [at] })).id, 0, true); } catch (error) { trouble(error); } }, { symbol: "pen" }), whole));
