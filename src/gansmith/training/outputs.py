@@ -46,6 +46,7 @@ class Outputs:
         self.context = context
         self.hooks: list[Hook] = [context.average]
         self.findings: list[coach.Finding] = []
+        self.records: list[dict[str, Any]] = []
         self.boards: list[TensorBoard | Tracker] = []
         if not context.main:
             return
