@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 ROWS: dict[str, list[str]] = {
     "gan": ["gan", "--no-conditional"],
     "dcgan": ["dcgan"],
-    "wgan-gp": ["wgan-gp", "--no-conditional"],
+    "wgan-gp": ["wgan-gp", "--no-conditional", "--critic-steps", "5", "--batch", "64"],
     "r3gan": ["r3gan", "--kinds", "50"],
     "r3gan, labels": ["r3gan"],
 }
