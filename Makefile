@@ -12,8 +12,9 @@ demo: $(VENV)/.installed
 	echo "New digits: $$latest/digits.png" && \
 	$(BIN)/python -m gansmith.commands._open $$latest/digits.png
 
+# One worker more than there are cores: browsers and killed processes are waited for, and the cores are free meanwhile.
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest --dist worksteal -n $$($(BIN)/python -c "import os; print((os.cpu_count() or 1) + 1)")
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check src tests benchmarks examples
