@@ -7,7 +7,7 @@ No batch norm in the critic, since the penalty is about one picture at a time. `
 (DCGAN's, fit for a laptop), or the paper's residual networks for 32 px and for 64 px; each makes 16 to 128 px.
 
 On grey pictures up to 32 px, ``cnn`` has usual settings of its own, since ten minutes of a CPU with the paper's are 1,275
-generator turns. The paper's are ``--critic-steps 5 --batch 64`` there (with ``--discriminator dcgan --penalty-every 1``).
+generator turns. The paper's are ``--critic-steps 5 --batch 64`` there.
 """
 
 from __future__ import annotations
